@@ -1,0 +1,1 @@
+//! Application protocols: bytes of a stream in, transactions out.

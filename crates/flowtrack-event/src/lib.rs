@@ -1,0 +1,52 @@
+//! The words of the program: what a packet source hands in and what the packet path hands out.
+//!
+//! Everything above speaks in these types, so nothing here does work: no parsing, no I/O, no
+//! clock. Traffic that is wrong is data here ([`Anomaly`]), never an error.
+
+mod anomaly;
+mod app;
+mod chunk;
+mod community_id;
+mod file;
+mod flow;
+mod packet;
+mod rate;
+mod stats;
+mod text;
+mod time;
+mod transaction;
+
+pub use anomaly::{Anomaly, AnomalyLayer};
+pub use app::{AppProto, AppRecord, Confidence};
+pub use chunk::Chunk;
+pub use community_id::community_id;
+pub use file::{FileRecord, FileState};
+pub use flow::{
+    ConnState, Direction, EndReason, FlowEvent, FlowId, FlowKey, FlowPhase, FlowRecord, FlowState,
+    Icmp, IpProto, Latency, MacAddr, Rtt, SideRecord, TcpRecord, TcpState, TunnelKind, Vlans,
+};
+pub use packet::{IfaceId, LinkType, RawPacket, Verdict};
+pub use rate::{Histogram, Second, Share};
+pub use stats::{
+    CaptureStats, DecoderStats, DefragStats, FlowStats, Ledger, LedgerRow, Stats, TcpStats,
+};
+pub use text::WireText;
+pub use time::Timestamp;
+pub use transaction::{FlowContext, Transaction, TransactionEvent};
+
+/// Something the packet path noticed; the unit that detectors, stores and sinks consume.
+#[derive(Debug)]
+pub enum Event {
+    /// A flow began, went on or ended.
+    Flow(Box<FlowEvent>),
+    /// An application exchange is complete.
+    Transaction(Box<TransactionEvent>),
+    /// A file carried by a flow is complete, or as complete as it will get.
+    File(Box<FileRecord>),
+    /// Traffic that breaks its own protocol.
+    Anomaly(Box<Anomaly>),
+    /// One second of traffic in numbers.
+    Second(Box<Second>),
+    /// Counters since the start.
+    Stats(Box<Stats>),
+}

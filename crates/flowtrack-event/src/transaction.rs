@@ -1,0 +1,67 @@
+//! Finished application exchanges.
+
+use crate::{AppProto, Direction, FlowId, FlowKey, IfaceId, Timestamp, Vlans};
+use std::sync::Arc;
+
+/// What every event of a flow says about the flow it belongs to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FlowContext {
+    /// The flow.
+    pub id: FlowId,
+    /// The flow whose tunnel carried it.
+    pub parent: Option<FlowId>,
+    /// Originator and responder.
+    pub key: FlowKey,
+    /// VLAN tags of the first packet, outermost first.
+    pub vlans: Vlans,
+    /// Interface of the first packet.
+    pub iface: IfaceId,
+    /// When the flow began.
+    pub start: Timestamp,
+}
+
+/// A finished exchange of an application protocol.
+///
+/// Rules ask it for buffers, logs and stores for its record. It owns its bytes: it outlives the
+/// packets it came from.
+pub trait Transaction: Send + Sync + std::fmt::Debug {
+    /// The protocol, by its EVE name.
+    fn protocol(&self) -> AppProto;
+
+    /// EVE `event_type`, and the key under which [`Transaction::record`] stands.
+    fn event_type(&self) -> &'static str {
+        self.protocol().name()
+    }
+
+    /// The fields of the record as they are logged.
+    fn record(&self) -> &dyn erased_serde::Serialize;
+
+    /// Visits every value of a named inspection buffer such as `http.uri`; a protocol that has no
+    /// such buffer visits nothing.
+    fn buffer(&self, _name: &str, _visit: &mut dyn FnMut(&[u8])) {}
+
+    /// Addresses and the host names that this exchange gave them (DNS answers, SNI, DHCP).
+    fn names(&self, _visit: &mut dyn FnMut(std::net::IpAddr, &str)) {}
+
+    /// One line that tells a person what was said, such as `GET example.org/ 200`.
+    fn summary(&self) -> String {
+        String::new()
+    }
+}
+
+/// A transaction and the flow it belongs to.
+#[derive(Clone, Debug)]
+pub struct TransactionEvent {
+    /// When it was complete.
+    pub ts: Timestamp,
+    /// Place in the capture of the packet that completed it, from 1.
+    pub packet: u64,
+    /// The flow.
+    pub flow: Arc<FlowContext>,
+    /// Which way the packet that completed it went.
+    pub direction: Direction,
+    /// Counted from 0 in its flow.
+    pub tx_id: u64,
+    /// What was said.
+    pub transaction: Arc<dyn Transaction>,
+}
