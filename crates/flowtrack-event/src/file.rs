@@ -1,6 +1,6 @@
 //! Files that travelled over a flow.
 
-use crate::{AppProto, FlowContext, Timestamp};
+use crate::{AppProto, Direction, FlowContext, Timestamp};
 
 /// How a file ended (EVE `fileinfo.state`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,6 +20,8 @@ pub struct FileRecord {
     pub ts: Timestamp,
     /// The flow that carried it.
     pub flow: FlowContext,
+    /// Which way it went.
+    pub direction: Direction,
     /// The protocol that carried it.
     pub app: AppProto,
     /// The transaction that carried it, counted from 0 in its flow.
