@@ -21,6 +21,8 @@ pub struct Snapshot {
     pub flows_active: u64,
     /// Totals since the start.
     pub totals: Totals,
+    /// What the caps of the live view made it forget; the totals are not touched by that.
+    pub evicted: Evicted,
 }
 
 impl Snapshot {
@@ -89,9 +91,22 @@ pub struct HostRow {
     pub flows: u64,
 }
 
+/// What the live view had to forget because a table was full.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
+pub struct Evicted {
+    /// Living flows, least recently active first.
+    pub flows: u64,
+    /// Hosts with the least bytes.
+    pub hosts: u64,
+    /// Names of addresses, least recently seen first.
+    pub names: u64,
+}
+
 /// One flow of the live table or of history.
 #[derive(Clone, PartialEq, Default, Debug, Serialize)]
 pub struct FlowRow {
+    /// The run that saw it, as history numbers them; 0 in the live view.
+    pub run: u64,
     /// Its name in this run.
     pub id: u64,
     /// Originator's address.
