@@ -18,7 +18,7 @@ impl Histogram {
     /// Counts one duration.
     pub fn record(&mut self, micros: u32) {
         let micros = micros.max(1);
-        let octave = 31 - micros.leading_zeros();
+        let octave = micros.ilog2();
         // The two bits below the leading one split an octave in four.
         let quarter = if octave >= 2 { (micros >> (octave - 2)) & 3 } else { 0 };
         let index = (octave * 4 + quarter) as usize;

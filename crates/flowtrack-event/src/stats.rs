@@ -1,5 +1,6 @@
 //! Counters since the start, grouped and named as EVE `stats` names them.
 
+use crate::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -269,6 +270,8 @@ impl Ledger {
 /// All counters of a worker, or of all workers together.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Stats {
+    /// When these were taken, in packet time.
+    pub at: Timestamp,
     /// Packet time covered, in seconds.
     pub uptime: u64,
     /// The packet source.
@@ -296,6 +299,7 @@ pub struct Stats {
 impl Stats {
     /// Adds the counters of another worker.
     pub fn merge(&mut self, other: &Self) {
+        self.at = self.at.max(other.at);
         self.uptime = self.uptime.max(other.uptime);
         let longest = self.decoder.max_pkt_size.max(other.decoder.max_pkt_size);
         self.capture.merge(&other.capture);

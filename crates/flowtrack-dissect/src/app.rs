@@ -1,0 +1,381 @@
+//! The application side of one flow: recognise, read, follow changes.
+
+use crate::{
+    Dissector, First, Malformed, Moment, Next, Outcome, Probe, Protocol, Transport, Wants,
+};
+use flowtrack_event::{AppProto, AppRecord, Chunk, Confidence, Direction};
+
+/// What the application layer shall do.
+#[derive(Clone, Copy, Debug)]
+pub struct AppConfig {
+    /// What is asked of every dissector.
+    pub wants: Wants,
+    /// Bytes of one direction after which recognition gives up.
+    pub probe_bytes: usize,
+    /// Datagrams of one direction after which recognition gives up.
+    pub probe_datagrams: u32,
+    /// Changes of protocol that one flow may make.
+    pub max_changes: u8,
+}
+
+impl Default for AppConfig {
+    fn default() -> Self {
+        Self { wants: Wants::default(), probe_bytes: 4096, probe_datagrams: 8, max_changes: 4 }
+    }
+}
+
+/// All protocols, ready to probe with; shared by the flows of a worker.
+pub struct AppLayer {
+    config: AppConfig,
+    tcp: Vec<&'static dyn Protocol>,
+    udp: Vec<&'static dyn Protocol>,
+}
+
+impl AppLayer {
+    /// With every protocol of [`crate::protocols::ALL`].
+    pub fn new(config: AppConfig) -> Self {
+        let over = |not: Transport| {
+            crate::protocols::ALL.iter().copied().filter(move |p| p.transport() != not).collect()
+        };
+        Self { config, tcp: over(Transport::Udp), udp: over(Transport::Tcp) }
+    }
+
+    fn protocols(&self, udp: bool) -> &[&'static dyn Protocol] {
+        if udp { &self.udp } else { &self.tcp }
+    }
+
+    fn by_name(&self, udp: bool, name: AppProto) -> Option<&'static dyn Protocol> {
+        self.protocols(udp).iter().copied().find(|p| p.name() == name)
+    }
+}
+
+/// The application layer of one flow.
+#[derive(Default)]
+pub struct AppFlow {
+    state: State,
+    record: Option<AppRecord>,
+    /// First bytes of each direction while no protocol is recognised.
+    held: [Held; 2],
+    /// Directions that ended.
+    finished: [bool; 2],
+    changes: u8,
+    transactions: u64,
+}
+
+#[derive(Default)]
+enum State {
+    /// No protocol is recognised yet.
+    #[default]
+    Probing,
+    /// Bytes go to a dissector.
+    Reading(Box<dyn Dissector>),
+    /// Nothing more is of interest.
+    Done,
+}
+
+/// What one direction said before its protocol was recognised.
+#[derive(Default)]
+struct Held {
+    bytes: Vec<u8>,
+    datagrams: u32,
+    given_up: bool,
+}
+
+impl std::fmt::Debug for AppFlow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AppFlow").field("record", &self.record).finish_non_exhaustive()
+    }
+}
+
+impl AppFlow {
+    /// Told beforehand what it will speak, as the data connection of FTP is.
+    pub fn expecting(layer: &AppLayer, udp: bool, protocol: AppProto) -> Self {
+        let mut flow = Self::default();
+        if let Some(known) = layer.by_name(udp, protocol) {
+            flow.become_protocol(layer, known, Direction::ToServer, Confidence::Heuristic);
+        } else {
+            flow.record = Some(record_of(protocol, Confidence::Heuristic));
+            flow.state = State::Done;
+        }
+        flow
+    }
+
+    /// What is known about the protocol.
+    pub fn record(&self) -> Option<AppRecord> {
+        self.record
+    }
+
+    /// Transactions finished so far.
+    pub fn transactions(&self) -> u64 {
+        self.transactions
+    }
+
+    /// Whether it still wants bytes; if not, the stream need not be reassembled.
+    pub fn wants_bytes(&self) -> bool {
+        !matches!(self.state, State::Done)
+    }
+
+    /// Takes the next chunk of one direction.
+    pub fn feed(
+        &mut self,
+        layer: &AppLayer,
+        at: &Moment<'_>,
+        direction: Direction,
+        chunk: Chunk<'_>,
+        out: &mut Outcome,
+    ) {
+        let before = (out.transactions.len(), out.anomalies.len());
+        let mut chunk = chunk;
+        // Each turn either uses up the chunk or changes the protocol, which is capped.
+        loop {
+            match &mut self.state {
+                State::Done => break,
+                State::Probing => {
+                    self.probe(layer, at, direction, chunk, out);
+                    break;
+                }
+                State::Reading(dissector) => {
+                    let next = dissector.feed(at, direction, chunk, out);
+                    match self.after(layer, chunk, next, out) {
+                        Some(rest) => chunk = rest,
+                        None => break,
+                    }
+                }
+            }
+        }
+        self.account(before, out);
+    }
+
+    /// One direction ended.
+    pub fn finish(&mut self, at: &Moment<'_>, direction: Direction, out: &mut Outcome) {
+        let before = (out.transactions.len(), out.anomalies.len());
+        let ended = self.finished.get_mut(side(direction));
+        if ended.is_some_and(|ended| !std::mem::replace(ended, true))
+            && let State::Reading(dissector) = &mut self.state
+        {
+            dissector.finish(at, direction, out);
+        }
+        self.account(before, out);
+    }
+
+    /// The flow is over: both directions are.
+    pub fn close(&mut self, at: &Moment<'_>, out: &mut Outcome) {
+        self.finish(at, Direction::ToServer, out);
+        self.finish(at, Direction::ToClient, out);
+        self.state = State::Done;
+    }
+
+    fn account(&mut self, before: (usize, usize), out: &mut Outcome) {
+        self.transactions += (out.transactions.len() - before.0) as u64;
+        let app = self.record.map(|r| r.proto);
+        for raised in out.anomalies.iter_mut().skip(before.1) {
+            raised.app = raised.app.or(app);
+        }
+    }
+
+    /// Shows the first bytes to all protocols that may still be it.
+    fn probe(
+        &mut self,
+        layer: &AppLayer,
+        at: &Moment<'_>,
+        direction: Direction,
+        chunk: Chunk<'_>,
+        out: &mut Outcome,
+    ) {
+        let Chunk::Bytes(bytes) = chunk else {
+            // With a hole at the front nothing can be recognised in this direction any more.
+            self.give_up(direction);
+            return;
+        };
+        let Some(held) = self.held.get_mut(side(direction)) else { return };
+        if held.given_up {
+            return;
+        }
+        let together;
+        let seen = if at.is_udp() || held.bytes.is_empty() {
+            bytes
+        } else {
+            held.bytes.extend_from_slice(bytes);
+            together = std::mem::take(&mut held.bytes);
+            &together
+        };
+        let first = First {
+            udp: at.is_udp(),
+            direction,
+            bytes: seen.get(..layer.config.probe_bytes).unwrap_or(seen),
+            key: at.key,
+            midstream: at.midstream,
+        };
+        match recognise(layer.protocols(at.is_udp()), &first) {
+            Recognised::As(protocol, confidence) => {
+                self.become_protocol(layer, protocol, direction, confidence);
+                self.replay(layer, at, direction, seen, out);
+            }
+            Recognised::Undecided if !at.is_udp() && seen.len() < layer.config.probe_bytes => {
+                let seen = seen.to_vec();
+                if let Some(held) = self.held.get_mut(side(direction)) {
+                    held.bytes = seen;
+                }
+            }
+            Recognised::Undecided | Recognised::No => {
+                let Some(held) = self.held.get_mut(side(direction)) else { return };
+                held.datagrams += 1;
+                if !at.is_udp() || held.datagrams >= layer.config.probe_datagrams {
+                    self.give_up(direction);
+                }
+            }
+        }
+    }
+
+    /// Hands the bytes held back to the dissector: first those of the other direction if that
+    /// spoke first, then those just shown.
+    fn replay(
+        &mut self,
+        layer: &AppLayer,
+        at: &Moment<'_>,
+        direction: Direction,
+        seen: &[u8],
+        out: &mut Outcome,
+    ) {
+        let other = self.held.get_mut(side(direction.opposite()));
+        let earlier = other.map(|held| std::mem::take(&mut held.bytes)).unwrap_or_default();
+        if !earlier.is_empty() {
+            let chunk = Chunk::Bytes(&earlier);
+            self.feed(layer, at, direction.opposite(), chunk, out);
+        }
+        self.feed(layer, at, direction, Chunk::Bytes(seen), out);
+    }
+
+    fn become_protocol(
+        &mut self,
+        layer: &AppLayer,
+        protocol: &'static dyn Protocol,
+        direction: Direction,
+        confidence: Confidence,
+    ) {
+        let name = protocol.name();
+        let mut record = record_of(name, confidence);
+        if let Some(before) = self.record.filter(|_| self.changes > 0) {
+            record.original = before.original.or(Some(before.proto));
+            record.expected = before.expected;
+        } else if self.held.get(side(direction.opposite())).is_some_and(|h| h.given_up) {
+            match direction {
+                Direction::ToServer => record.to_client = Some(AppProto::FAILED),
+                Direction::ToClient => record.to_server = Some(AppProto::FAILED),
+            }
+        }
+        self.record = Some(record);
+        self.state = match protocol.dissector(layer.config.wants) {
+            Some(dissector) => State::Reading(dissector),
+            None => State::Done,
+        };
+    }
+
+    /// One direction cannot be recognised; when both cannot, the flow is `failed`, unless it has
+    /// changed before, when it keeps the name it had.
+    fn give_up(&mut self, direction: Direction) {
+        if let Some(held) = self.held.get_mut(side(direction)) {
+            held.given_up = true;
+            held.bytes = Vec::new();
+        }
+        if self.held.iter().all(|held| held.given_up) {
+            self.state = State::Done;
+            if self.record.is_none() {
+                self.record = Some(record_of(AppProto::FAILED, Confidence::Content));
+            }
+        }
+    }
+
+    /// Acts on what a dissector said; returns the bytes that the next protocol begins with.
+    fn after<'a>(
+        &mut self,
+        layer: &AppLayer,
+        chunk: Chunk<'a>,
+        next: Result<Next, Malformed>,
+        out: &mut Outcome,
+    ) -> Option<Chunk<'a>> {
+        match next {
+            Ok(Next::More) => None,
+            Ok(Next::Done) => {
+                self.state = State::Done;
+                None
+            }
+            Err(Malformed(name)) => {
+                out.anomaly(name, None);
+                self.state = State::Done;
+                None
+            }
+            Ok(Next::Change { consumed, to }) => {
+                if self.changes >= layer.config.max_changes {
+                    self.state = State::Done;
+                    return None;
+                }
+                self.changes += 1;
+                if let Some(record) = &mut self.record {
+                    record.expected = to;
+                }
+                self.held = Default::default();
+                self.finished = Default::default();
+                self.state = State::Probing;
+                match chunk {
+                    Chunk::Bytes(bytes) => {
+                        bytes.get(consumed..).filter(|rest| !rest.is_empty()).map(Chunk::Bytes)
+                    }
+                    Chunk::Gap(_) => None,
+                }
+            }
+        }
+    }
+}
+
+enum Recognised {
+    As(&'static dyn Protocol, Confidence),
+    Undecided,
+    No,
+}
+
+/// The protocol that is surest of these bytes; among equals the first of the list, but one on its
+/// usual port before one that is not.
+fn recognise(protocols: &[&'static dyn Protocol], first: &First<'_>) -> Recognised {
+    let mut best: Option<(Confidence, bool, &'static dyn Protocol)> = None;
+    let mut undecided = false;
+    for &protocol in protocols {
+        match protocol.probe(first) {
+            Probe::No => {}
+            Probe::NeedMore => undecided = true,
+            Probe::Match(confidence) => {
+                let usual = first.has_port(protocol.ports());
+                if best.is_none_or(|(c, u, _)| (confidence, usual) > (c, u)) {
+                    best = Some((confidence, usual, protocol));
+                }
+            }
+        }
+    }
+    match best {
+        // A weak match waits while a stronger one may still come.
+        Some((Confidence::Content, _, protocol)) => Recognised::As(protocol, Confidence::Content),
+        Some((confidence, _, protocol)) if !undecided || first.udp => {
+            Recognised::As(protocol, confidence)
+        }
+        _ if undecided => Recognised::Undecided,
+        _ => Recognised::No,
+    }
+}
+
+const fn record_of(proto: AppProto, confidence: Confidence) -> AppRecord {
+    AppRecord {
+        proto,
+        to_server: None,
+        to_client: None,
+        original: None,
+        expected: None,
+        confidence,
+    }
+}
+
+const fn side(direction: Direction) -> usize {
+    match direction {
+        Direction::ToServer => 0,
+        Direction::ToClient => 1,
+    }
+}

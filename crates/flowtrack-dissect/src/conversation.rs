@@ -1,0 +1,269 @@
+//! Tests over every protocol: recorded conversations in, events out.
+//!
+//! A conversation is a text file `testdata/<protocol>/<name>.conv`; what must come of it stands
+//! beside it in `<name>.events` (run with `UPDATE_EXPECT=1` to accept what comes). Its lines:
+//!
+//! ```text
+//! # a comment
+//! udp 53                  datagrams to port 53; `tcp 80` is a stream (the default is tcp 4000)
+//! > GET / HTTP/1.1\r\n    bytes to the server, with \r \n \t \0 \\ and \xHH
+//! < HTTP/1.1 200 OK\r\n   bytes to the client
+//! >x 00 01 ff             the same as hexadecimal
+//! >gap 100                100 bytes to the server were lost
+//! >fin                    the client closed its side
+//! ```
+
+#![allow(clippy::disallowed_methods, reason = "the conversations are files")]
+
+use crate::{AppConfig, AppFlow, AppLayer, Moment, Outcome, Wants};
+use flowtrack_event::{Chunk, Direction, FlowKey, IpProto, Timestamp, WireText};
+use proptest::prelude::Rng as _;
+use proptest::test_runner::{RngAlgorithm, TestRng};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+pub struct Conversation {
+    udp: bool,
+    port: u16,
+    steps: Vec<Step>,
+}
+
+#[derive(Clone)]
+enum Step {
+    Bytes(Direction, Vec<u8>),
+    Gap(Direction, u64),
+    Fin(Direction),
+}
+
+impl Conversation {
+    fn parse(text: &str) -> Self {
+        let mut it = Self { udp: false, port: 4000, steps: Vec::new() };
+        for (number, line) in text.lines().enumerate() {
+            let bad = || -> ! { panic!("line {}: not understood: {line}", number + 1) };
+            let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+            let direction = match word.chars().next() {
+                Some('>') => Direction::ToServer,
+                Some('<') => Direction::ToClient,
+                _ => {
+                    match word {
+                        "" | "#" => {}
+                        "udp" | "tcp" => {
+                            it.udp = word == "udp";
+                            it.port = rest.trim().parse().unwrap();
+                        }
+                        _ => bad(),
+                    }
+                    continue;
+                }
+            };
+            it.steps.push(match &word[1..] {
+                "" => Step::Bytes(direction, unescape(rest)),
+                "x" => Step::Bytes(direction, unhex(rest)),
+                "gap" => Step::Gap(direction, rest.trim().parse().unwrap()),
+                "fin" => Step::Fin(direction),
+                _ => bad(),
+            });
+        }
+        it
+    }
+
+    fn key(&self) -> FlowKey {
+        FlowKey {
+            src: [192, 0, 2, 1].into(),
+            dst: [198, 51, 100, 2].into(),
+            src_port: 40_000,
+            dst_port: self.port,
+            proto: if self.udp { IpProto::UDP } else { IpProto::TCP },
+        }
+    }
+
+    /// Runs it; streams are cut into pieces of the lengths that `cut` gives.
+    fn run(&self, mut cut: impl FnMut() -> usize) -> String {
+        let wants = Wants { records: true, buffers: true, files: true, hashes: true };
+        let layer = AppLayer::new(AppConfig { wants, ..AppConfig::default() });
+        let key = self.key();
+        let mut flow = AppFlow::default();
+        let mut found = Outcome::default();
+        let at = Moment {
+            ts: Timestamp::from_secs(1_700_000_000),
+            packet: 1,
+            key: &key,
+            midstream: false,
+        };
+        let mut feed = |flow: &mut AppFlow, dir, chunk| {
+            flow.feed(&layer, &at, dir, chunk, &mut found);
+        };
+        let mut ended = Vec::new();
+        for step in &self.steps {
+            match step {
+                Step::Bytes(dir, bytes) if self.udp => feed(&mut flow, *dir, Chunk::Bytes(bytes)),
+                Step::Bytes(dir, bytes) => {
+                    let mut rest = &bytes[..];
+                    while !rest.is_empty() {
+                        let (piece, after) = rest.split_at(cut().clamp(1, rest.len()));
+                        feed(&mut flow, *dir, Chunk::Bytes(piece));
+                        rest = after;
+                    }
+                }
+                Step::Gap(dir, n) => feed(&mut flow, *dir, Chunk::Gap(*n)),
+                Step::Fin(dir) => ended.push(*dir),
+            }
+        }
+        for dir in ended {
+            flow.finish(&at, dir, &mut found);
+        }
+        flow.close(&at, &mut found);
+        render(&flow, &found)
+    }
+}
+
+/// What came of a conversation, one line each.
+fn render(flow: &AppFlow, found: &Outcome) -> String {
+    let mut text = match flow.record() {
+        Some(r) => {
+            let mut line = format!("app {} {:?}", r.proto.name(), r.confidence);
+            for (what, name) in [("from", r.original), ("expected", r.expected)] {
+                if let Some(name) = name {
+                    let _ = write!(line, " {what} {}", name.name());
+                }
+            }
+            line + "\n"
+        }
+        None => "app unknown\n".into(),
+    };
+    for done in &found.transactions {
+        let json = serde_json::to_string(&done.transaction.record()).unwrap();
+        let kind = done.transaction.event_type();
+        let _ = writeln!(text, "tx {} {kind} {json}", done.tx_id);
+        let summary = done.transaction.summary();
+        if !summary.is_empty() {
+            let _ = writeln!(text, "   {summary}");
+        }
+        done.transaction.names(&mut |ip, name| {
+            let _ = writeln!(text, "   name {ip} {name}");
+        });
+    }
+    for file in &found.files {
+        let name = WireText(&file.filename);
+        let md5 = file.hashes.as_ref().map(|h| crate::digest::hex(&h.md5));
+        let _ = writeln!(
+            text,
+            "file tx {} {:?} \"{name}\" size {} {:?} gaps {} range {:?} magic {:?} md5 {md5:?}",
+            file.tx_id, file.direction, file.size, file.state, file.gaps, file.range, file.magic
+        );
+    }
+    for raised in &found.anomalies {
+        let _ = writeln!(text, "anomaly {} tx {:?}", raised.name, raised.tx_id);
+    }
+    for e in &found.expectations {
+        let _ = writeln!(text, "expect {} {:?} udp {}", e.protocol.name(), e.responder, e.udp);
+    }
+    text
+}
+
+fn unescape(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(b) = rest.next() {
+        if b != b'\\' {
+            bytes.push(b);
+            continue;
+        }
+        bytes.push(match rest.next().unwrap() {
+            b'r' => b'\r',
+            b'n' => b'\n',
+            b't' => b'\t',
+            b'0' => 0,
+            b'\\' => b'\\',
+            b'x' => {
+                let mut hex = || (rest.next().unwrap() as char).to_digit(16).unwrap() as u8;
+                hex() << 4 | hex()
+            }
+            other => panic!("unknown escape \\{}", other as char),
+        });
+    }
+    bytes
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text
+        .chars()
+        .filter(|c| !c.is_whitespace())
+        .map(|c| c.to_digit(16).unwrap() as u8)
+        .collect();
+    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+}
+
+/// Every conversation of the project, with its path.
+pub fn all() -> Vec<(PathBuf, Conversation)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
+    let mut found = Vec::new();
+    for folder in std::fs::read_dir(root).unwrap().map(|e| e.unwrap().path()) {
+        for path in std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()) {
+            if path.extension().is_some_and(|e| e == "conv") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                found.push((path, Conversation::parse(&text)));
+            }
+        }
+    }
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    assert!(!found.is_empty());
+    found
+}
+
+#[test]
+fn conversations_give_their_events() {
+    let mut wrong = String::new();
+    for (path, conversation) in all() {
+        let expected = path.with_extension("events");
+        let got = conversation.run(|| usize::MAX);
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            std::fs::write(&expected, &got).unwrap();
+        }
+        let want = std::fs::read_to_string(&expected).unwrap_or_default();
+        if got != want {
+            let _ = writeln!(wrong, "{}:\n--- want\n{want}--- got\n{got}", path.display());
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn a_stream_cut_anywhere_gives_the_same_events() {
+    let mut rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    for (path, conversation) in all() {
+        let whole = conversation.run(|| usize::MAX);
+        for size in [1, 2, 3, 7, 16, 61] {
+            assert_eq!(conversation.run(|| size), whole, "{}: pieces of {size}", path.display());
+        }
+        for _ in 0..20 {
+            let got = conversation.run(|| 1 + (rng.next_u32() % 40) as usize);
+            assert_eq!(got, whole, "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn damaged_conversations_do_no_harm() {
+    let mut rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    for (_, mut conversation) in all() {
+        let whole = conversation.steps.clone();
+        for _ in 0..200 {
+            conversation.steps = whole.clone();
+            for step in &mut conversation.steps {
+                if let Step::Bytes(direction, bytes) = step {
+                    for _ in 0..=rng.next_u32() % 3 {
+                        if !bytes.is_empty() {
+                            let at = rng.next_u32() as usize % bytes.len();
+                            bytes[at] = rng.next_u32() as u8;
+                        }
+                    }
+                    if rng.next_u32().is_multiple_of(20) {
+                        *step = Step::Gap(*direction, u64::from(rng.next_u32() % 2000));
+                    }
+                }
+            }
+            conversation.run(|| 1 + (rng.next_u32() % 100) as usize);
+        }
+    }
+}

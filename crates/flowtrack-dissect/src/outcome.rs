@@ -1,0 +1,135 @@
+//! What reading a chunk brought.
+
+use flowtrack_event::{AppProto, Direction, FileState, Transaction};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Collects what dissectors find; reused from packet to packet.
+#[derive(Default, Debug)]
+pub struct Outcome {
+    /// Finished transactions.
+    pub transactions: Vec<Completed>,
+    /// Finished files.
+    pub files: Vec<FileDone>,
+    /// Anomalies.
+    pub anomalies: Vec<Raised>,
+    /// Flows that this one announced.
+    pub expectations: Vec<Expectation>,
+}
+
+impl Outcome {
+    /// Things one call may bring; more are dropped and counted.
+    const CAP: usize = 1024;
+
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.transactions.is_empty()
+            && self.files.is_empty()
+            && self.anomalies.is_empty()
+            && self.expectations.is_empty()
+    }
+
+    /// A transaction is complete. `tx_id` counts from 0 in its flow, in the order in which
+    /// transactions began.
+    pub fn transaction(
+        &mut self,
+        direction: Direction,
+        tx_id: u64,
+        transaction: impl Transaction + 'static,
+    ) {
+        if self.transactions.len() < Self::CAP {
+            let transaction = Arc::new(transaction);
+            self.transactions.push(Completed { direction, tx_id, transaction });
+        }
+    }
+
+    /// A file is complete.
+    pub fn file(&mut self, file: FileDone) {
+        if self.files.len() < Self::CAP {
+            self.files.push(file);
+        }
+    }
+
+    /// Something is malformed, yet reading goes on.
+    pub fn anomaly(&mut self, name: &'static str, tx_id: Option<u64>) {
+        if self.anomalies.len() < Self::CAP {
+            self.anomalies.push(Raised { app: None, name, tx_id });
+        }
+    }
+
+    /// Another flow will follow, such as the data connection of FTP.
+    pub fn expect(&mut self, expectation: Expectation) {
+        if self.expectations.len() < Self::CAP {
+            self.expectations.push(expectation);
+        }
+    }
+}
+
+/// A finished transaction.
+#[derive(Clone, Debug)]
+pub struct Completed {
+    /// Which way the packet that completed it went.
+    pub direction: Direction,
+    /// Counted from 0 in its flow.
+    pub tx_id: u64,
+    /// What was said.
+    pub transaction: Arc<dyn Transaction>,
+}
+
+/// An anomaly, before its flow is added. The flow fills in the protocol.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Raised {
+    /// Whose dissector noticed; `None` for the flow's present one.
+    pub app: Option<AppProto>,
+    /// Name without its protocol, such as `invalid_record_type`.
+    pub name: &'static str,
+    /// Transaction it belongs to.
+    pub tx_id: Option<u64>,
+}
+
+/// A finished file, before its flow is added.
+#[derive(Clone, Debug)]
+pub struct FileDone {
+    /// Transaction that carried it.
+    pub tx_id: u64,
+    /// Which way it went.
+    pub direction: Direction,
+    /// Name as the wire gave it.
+    pub filename: Vec<u8>,
+    /// First and last offset where only a range was carried.
+    pub range: Option<(u64, u64)>,
+    /// Bytes seen.
+    pub size: u64,
+    /// Type by its first bytes.
+    pub magic: Option<&'static str>,
+    /// How it ended.
+    pub state: FileState,
+    /// Whether bytes are missing inside it.
+    pub gaps: bool,
+    /// MD5, SHA-1 and SHA-256, if asked for and all bytes were seen.
+    pub hashes: Option<Box<Hashes>>,
+}
+
+/// Hashes of a whole file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Hashes {
+    /// MD5.
+    pub md5: [u8; 16],
+    /// SHA-1.
+    pub sha1: [u8; 20],
+    /// SHA-256.
+    pub sha256: [u8; 32],
+}
+
+/// A flow that another one announced.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Expectation {
+    /// Who will be connected to.
+    pub responder: (IpAddr, u16),
+    /// Who will connect, where known.
+    pub originator: Option<IpAddr>,
+    /// Whether it is UDP.
+    pub udp: bool,
+    /// What it will speak.
+    pub protocol: AppProto,
+}

@@ -1,0 +1,269 @@
+//! SSH (RFC 4253): software of both sides and the HASSH fingerprints of their key exchange.
+
+use crate::{
+    Dissector, Field, First, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol, Reader,
+    Take, Transport, Wants, md5_hex,
+};
+use flowtrack_event::{AppProto, Chunk, Direction, Transaction, WireText};
+use serde::{Serialize, Serializer};
+
+const NAME: AppProto = AppProto("ssh");
+
+/// Longest identification string kept; RFC 4253 section 4.2 allows 255.
+const BANNER_CAP: usize = 512;
+/// Longest packet before encryption; RFC 4253 section 6.1 asks for 35,000.
+const PACKET_CAP: usize = 64 * 1024;
+/// Lines a server may send before its identification string.
+const PREAMBLE_LINES: u8 = 16;
+const MSG_KEXINIT: u8 = 20;
+
+/// SSH.
+pub struct Ssh;
+
+impl Protocol for Ssh {
+    fn name(&self) -> AppProto {
+        NAME
+    }
+
+    fn transport(&self) -> Transport {
+        Transport::Tcp
+    }
+
+    fn ports(&self) -> &'static [u16] {
+        &[22]
+    }
+
+    fn probe(&self, first: &First<'_>) -> Probe {
+        Probe::prefix(first.bytes, b"SSH-")
+    }
+
+    fn dissector(&self, wants: Wants) -> Option<Box<dyn Dissector>> {
+        (wants.records || wants.buffers).then(|| Box::<Reading>::default() as Box<dyn Dissector>)
+    }
+
+    fn fields(&self) -> &'static [Field] {
+        &[
+            Field { name: "client.proto_version", kind: "string", doc: "protocol version of the client" },
+            Field { name: "client.software_version", kind: "string", doc: "software of the client" },
+            Field { name: "client.hassh.hash", kind: "string", doc: "HASSH: MD5 of the client's algorithms" },
+            Field { name: "client.hassh.string", kind: "string", doc: "the client's algorithms" },
+            Field { name: "server.proto_version", kind: "string", doc: "protocol version of the server" },
+            Field { name: "server.software_version", kind: "string", doc: "software of the server" },
+            Field { name: "server.hassh.hash", kind: "string", doc: "HASSH of the server" },
+            Field { name: "server.hassh.string", kind: "string", doc: "the server's algorithms" },
+        ]
+    }
+}
+
+/// What both sides said before encryption began.
+#[derive(Clone, Default, Debug, Serialize)]
+struct Session {
+    #[serde(skip_serializing_if = "Peer::is_silent")]
+    client: Peer,
+    #[serde(skip_serializing_if = "Peer::is_silent")]
+    server: Peer,
+}
+
+/// What one side said.
+#[derive(Clone, Default, Debug, Serialize)]
+struct Peer {
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "text")]
+    proto_version: Vec<u8>,
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "text")]
+    software_version: Vec<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hassh: Option<Hassh>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Hassh {
+    hash: String,
+    string: String,
+}
+
+fn text<S: Serializer>(bytes: &[u8], s: S) -> Result<S::Ok, S::Error> {
+    WireText(bytes).serialize(s)
+}
+
+impl Peer {
+    fn is_silent(&self) -> bool {
+        self.proto_version.is_empty()
+    }
+}
+
+impl Transaction for Session {
+    fn protocol(&self) -> AppProto {
+        NAME
+    }
+
+    fn record(&self) -> &dyn erased_serde::Serialize {
+        self
+    }
+
+    fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
+        let both = [&self.client, &self.server];
+        let [client, server] = both.map(|p| p.hassh.as_ref());
+        let hassh: Option<&str> = match name {
+            "ssh.proto" => return both.into_iter().for_each(|p| visit(&p.proto_version)),
+            "ssh.software" => return both.into_iter().for_each(|p| visit(&p.software_version)),
+            "ssh.hassh" => client.map(|h| h.hash.as_str()),
+            "ssh.hassh.string" => client.map(|h| h.string.as_str()),
+            "ssh.hassh.server" => server.map(|h| h.hash.as_str()),
+            "ssh.hassh.server.string" => server.map(|h| h.string.as_str()),
+            _ => None,
+        };
+        if let Some(value) = hassh {
+            visit(value.as_bytes());
+        }
+    }
+
+    fn summary(&self) -> String {
+        let [client, server] =
+            [&self.client, &self.server].map(|p| WireText(&p.software_version).to_string());
+        format!("{client} -> {server}")
+    }
+}
+
+#[derive(Default)]
+struct Reading {
+    session: Session,
+    sides: [Side; 2],
+    told: bool,
+}
+
+/// How far one direction is read.
+#[derive(Default)]
+struct Side {
+    pending: Pending,
+    preamble: u8,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum Stage {
+    #[default]
+    Banner,
+    KeyExchange,
+    Done,
+}
+
+impl Dissector for Reading {
+    fn feed(
+        &mut self,
+        _at: &Moment<'_>,
+        direction: Direction,
+        chunk: Chunk<'_>,
+        out: &mut Outcome,
+    ) -> Result<Next, Malformed> {
+        let Chunk::Bytes(bytes) = chunk else {
+            // A hole before encryption cannot be read over, one behind it does not matter.
+            self.tell(direction, out);
+            return Ok(Next::Done);
+        };
+        let [client, server] = &mut self.sides;
+        let (side, peer) = match direction {
+            Direction::ToServer => (client, &mut self.session.client),
+            Direction::ToClient => (server, &mut self.session.server),
+        };
+        let mut rest = bytes;
+        if side.stage == Stage::Banner {
+            let used = side.read_banner(rest, peer)?;
+            rest = rest.get(used..).unwrap_or_default();
+        }
+        if side.stage == Stage::KeyExchange {
+            side.read_key_exchange(rest, peer, direction)?;
+        }
+        if self.sides.iter().all(|side| side.stage == Stage::Done) {
+            self.tell(direction, out);
+            return Ok(Next::Done);
+        }
+        Ok(Next::More)
+    }
+
+    fn finish(&mut self, _at: &Moment<'_>, direction: Direction, out: &mut Outcome) {
+        self.tell(direction, out);
+    }
+}
+
+impl Reading {
+    /// Reports the session once, with what is known.
+    fn tell(&mut self, direction: Direction, out: &mut Outcome) {
+        let silent = self.session.client.is_silent() && self.session.server.is_silent();
+        if !std::mem::replace(&mut self.told, true) && !silent {
+            out.transaction(direction, 0, std::mem::take(&mut self.session));
+        }
+    }
+}
+
+impl Side {
+    /// Reads lines up to the identification string; returns how many bytes it used.
+    fn read_banner(&mut self, bytes: &[u8], peer: &mut Peer) -> Result<usize, Malformed> {
+        let Self { pending, preamble, stage } = self;
+        let used = pending.lines(bytes, BANNER_CAP, |line| {
+            if let Some(banner) = line.strip_prefix(b"SSH-") {
+                let mut parts = banner.splitn(2, |&b| b == b'-');
+                peer.proto_version = parts.next().unwrap_or_default().to_vec();
+                let software = parts.next().unwrap_or_default();
+                let software = software.split(|&b| b == b' ').next().unwrap_or_default();
+                peer.software_version = software.to_vec();
+                *stage = Stage::KeyExchange;
+                return false;
+            }
+            *preamble += 1;
+            *preamble < PREAMBLE_LINES
+        });
+        if *preamble >= PREAMBLE_LINES {
+            return Err(Malformed("banner_missing"));
+        }
+        Ok(used)
+    }
+
+    /// Reads binary packets up to `SSH_MSG_KEXINIT` (RFC 4253 section 7.1).
+    fn read_key_exchange(
+        &mut self,
+        bytes: &[u8],
+        peer: &mut Peer,
+        direction: Direction,
+    ) -> Result<(), Malformed> {
+        let Self { pending, stage, .. } = self;
+        pending.records(bytes, PACKET_CAP, |b| {
+            if *stage == Stage::Done {
+                return Ok(Take::Used(b.len()));
+            }
+            let mut r = Reader::new(b);
+            let Some(length) = r.u32() else { return Ok(Take::Need(4)) };
+            let length = length as usize;
+            if !(2..=PACKET_CAP).contains(&length) {
+                return Err(Malformed("invalid_packet_length"));
+            }
+            let Some(packet) = r.take(length) else { return Ok(Take::Need(4 + length)) };
+            let mut r = Reader::new(packet);
+            r.skip(1);
+            if r.u8() == Some(MSG_KEXINIT) {
+                peer.hassh = hassh(r, direction);
+                *stage = Stage::Done;
+            }
+            Ok(Take::Used(4 + length))
+        })
+    }
+}
+
+/// HASSH of a key exchange proposal: key exchange, encryption, MAC and compression algorithms of
+/// the direction that its sender sends in.
+fn hassh(mut r: Reader<'_>, direction: Direction) -> Option<Hassh> {
+    const COOKIE: usize = 16;
+    r.skip(COOKIE)?;
+    // Key exchange, host key, then encryption, MAC and compression, each to server and to client.
+    let mut lists: [&[u8]; 8] = Default::default();
+    for list in &mut lists {
+        let length = r.u32()? as usize;
+        *list = r.take(length)?;
+    }
+    let [kex, _, enc_ts, enc_tc, mac_ts, mac_tc, comp_ts, comp_tc] = lists;
+    let chosen = match direction {
+        Direction::ToServer => [kex, enc_ts, mac_ts, comp_ts],
+        Direction::ToClient => [kex, enc_tc, mac_tc, comp_tc],
+    };
+    let string = String::from_utf8(chosen.join(&b';')).ok()?;
+    Some(Hassh { hash: md5_hex(string.as_bytes()), string })
+}
