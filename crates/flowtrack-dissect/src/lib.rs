@@ -22,6 +22,7 @@
 
 mod app;
 mod digest;
+mod file;
 mod outcome;
 mod pending;
 pub mod protocols;
@@ -32,6 +33,7 @@ mod conversation;
 
 pub use app::{AppConfig, AppFlow, AppLayer};
 pub use digest::{hex, md5_hex, sha1_hex, sha256_hex};
+pub use file::FileTracker;
 pub use outcome::{Completed, Expectation, FileDone, Hashes, Outcome, Raised};
 pub use pending::{Pending, Take, TooLong};
 pub use reader::Reader;

@@ -1,0 +1,139 @@
+//! A file on its way: counted, typed by its first bytes, hashed when asked for; never kept.
+
+use crate::{FileDone, Hashes, Wants};
+use flowtrack_event::{Direction, FileState};
+use md5::{Digest, Md5};
+use sha1::Sha1;
+use sha2::Sha256;
+
+/// Bytes from the beginning that decide the type.
+const MAGIC_BYTES: usize = 512;
+/// Longest name kept.
+const NAME_CAP: usize = 1024;
+
+/// Follows one file from its first byte to its last.
+#[derive(Debug)]
+pub struct FileTracker {
+    tx_id: u64,
+    direction: Direction,
+    filename: Vec<u8>,
+    range: Option<(u64, u64)>,
+    head: Vec<u8>,
+    size: u64,
+    gaps: bool,
+    hashers: Option<Box<Hashers>>,
+}
+
+#[derive(Default, Debug)]
+struct Hashers {
+    md5: Md5,
+    sha1: Sha1,
+    sha256: Sha256,
+}
+
+impl FileTracker {
+    /// Before the first byte; `filename` as the wire gave it.
+    pub fn new(wants: Wants, tx_id: u64, direction: Direction, filename: &[u8]) -> Self {
+        Self {
+            tx_id,
+            direction,
+            filename: filename.get(..NAME_CAP).unwrap_or(filename).to_vec(),
+            range: None,
+            head: Vec::new(),
+            size: 0,
+            gaps: false,
+            hashers: wants.hashes.then(Box::default),
+        }
+    }
+
+    /// Says that only this range of the file is carried (first and last offset).
+    #[must_use]
+    pub fn with_range(mut self, first: u64, last: u64) -> Self {
+        self.range = Some((first, last));
+        self
+    }
+
+    /// The next bytes.
+    pub fn data(&mut self, bytes: &[u8]) {
+        let room = MAGIC_BYTES.saturating_sub(self.head.len());
+        if room > 0 && !self.gaps {
+            self.head.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        }
+        self.size = self.size.saturating_add(bytes.len() as u64);
+        if let Some(hashers) = &mut self.hashers {
+            hashers.md5.update(bytes);
+            hashers.sha1.update(bytes);
+            hashers.sha256.update(bytes);
+        }
+    }
+
+    /// So many bytes are missing here; a hash would be of another file.
+    pub fn gap(&mut self, _bytes: u64) {
+        self.gaps = true;
+        self.hashers = None;
+    }
+
+    /// Bytes seen so far.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// After the last byte. A file that was cut off has no hashes.
+    pub fn done(self, state: FileState) -> FileDone {
+        let state =
+            if self.gaps && state == FileState::Closed { FileState::Truncated } else { state };
+        let hashes = self.hashers.filter(|_| state == FileState::Closed).map(|h| {
+            Box::new(Hashes {
+                md5: h.md5.finalize().into(),
+                sha1: h.sha1.finalize().into(),
+                sha256: h.sha256.finalize().into(),
+            })
+        });
+        FileDone {
+            tx_id: self.tx_id,
+            direction: self.direction,
+            magic: infer::get(&self.head).map(|kind| kind.mime_type()),
+            filename: self.filename,
+            range: self.range,
+            size: self.size,
+            state,
+            gaps: self.gaps,
+            hashes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn track(pieces: &[&[u8]], gap: bool) -> FileDone {
+        let wants = Wants { hashes: true, ..Wants::default() };
+        let mut file = FileTracker::new(wants, 3, Direction::ToClient, b"../x.png");
+        for piece in pieces {
+            file.data(piece);
+            if gap {
+                file.gap(10);
+            }
+        }
+        file.done(FileState::Closed)
+    }
+
+    #[test]
+    fn a_whole_file_has_type_and_hashes_however_it_is_cut() {
+        let whole = track(&[b"\x89PNG\r\n\x1a\nrest"], false);
+        let cut = track(&[b"\x89PN", b"G\r\n\x1a", b"\nrest"], false);
+        assert_eq!(
+            (whole.magic, whole.size, whole.state),
+            (Some("image/png"), 12, FileState::Closed)
+        );
+        assert_eq!((cut.magic, cut.hashes.is_some()), (whole.magic, true));
+        assert_eq!(cut.hashes, whole.hashes);
+    }
+
+    #[test]
+    fn a_file_with_a_hole_has_no_hash() {
+        let done = track(&[b"ab", b"cd"], true);
+        assert_eq!((done.hashes, done.gaps, done.state), (None, true, FileState::Truncated));
+    }
+}
