@@ -1,0 +1,89 @@
+//! A filter as it is asked: tests joined by all, any and not.
+
+use crate::address::AddressRange;
+use crate::field::{Field, Fields, Value};
+use crate::glob::Glob;
+use std::ops::RangeInclusive;
+
+/// A question that a flow answers with yes or no.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Expr {
+    /// All of them; none is yes.
+    All(Vec<Self>),
+    /// At least one of them; none is no.
+    Any(Vec<Self>),
+    /// The opposite.
+    Not(Box<Self>),
+    /// Asks the flow.
+    Test(Test),
+}
+
+impl Default for Expr {
+    fn default() -> Self {
+        Self::All(Vec::new())
+    }
+}
+
+impl Expr {
+    /// The opposite.
+    pub fn negated(self) -> Self {
+        Self::Not(Box::new(self))
+    }
+
+    /// Whether the flow answers yes; as deep as the parser let it become.
+    pub fn matches(&self, flow: &dyn Fields) -> bool {
+        match self {
+            Self::All(parts) => parts.iter().all(|part| part.matches(flow)),
+            Self::Any(parts) => parts.iter().any(|part| part.matches(flow)),
+            Self::Not(part) => !part.matches(flow),
+            Self::Test(test) => test.matches(flow),
+        }
+    }
+}
+
+/// Whether one of some fields has one of some values.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Test {
+    pub fields: &'static [Field],
+    pub check: Check,
+}
+
+impl Test {
+    fn matches(&self, flow: &dyn Fields) -> bool {
+        self.fields.iter().any(|&field| self.check.accepts(&flow.get(field)))
+    }
+}
+
+/// Values that are accepted.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Check {
+    /// Addresses in one of these ranges.
+    Addresses(Vec<AddressRange>),
+    /// Numbers in one of these ranges.
+    Numbers(Vec<RangeInclusive<i64>>),
+    /// One of these texts; ASCII case does not count.
+    Texts(Vec<String>),
+    /// Texts that contain this one; ASCII case does not count.
+    Contains(String),
+    /// Texts of this pattern.
+    Like(Glob),
+}
+
+impl Check {
+    fn accepts(&self, value: &Value<'_>) -> bool {
+        match (self, value) {
+            (Self::Addresses(ranges), Value::Address(a)) => ranges.iter().any(|r| r.contains(*a)),
+            (Self::Numbers(ranges), Value::Number(n)) => ranges.iter().any(|r| r.contains(n)),
+            (Self::Texts(texts), Value::Text(t)) => texts.iter().any(|x| x.eq_ignore_ascii_case(t)),
+            (Self::Contains(part), Value::Text(t)) => contains(t, part),
+            (Self::Like(glob), Value::Text(t)) => glob.matches(t),
+            _ => false,
+        }
+    }
+}
+
+/// Whether `part` stands somewhere in `text`, without regard to ASCII case.
+fn contains(text: &str, part: &str) -> bool {
+    part.is_empty()
+        || text.as_bytes().windows(part.len()).any(|w| w.eq_ignore_ascii_case(part.as_bytes()))
+}
