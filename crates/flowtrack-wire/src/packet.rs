@@ -10,6 +10,8 @@ use std::net::IpAddr;
 pub struct Packet<'a> {
     /// Captured bytes: of the whole frame, or of an inner packet from its first header on.
     pub len: u32,
+    /// Bytes before the network header: link layer, tags and labels.
+    pub link_len: u32,
     /// Source and destination of the Ethernet, SLL or 802.11 header.
     pub macs: Option<(MacAddr, MacAddr)>,
     /// VLAN tags, outermost first.
@@ -25,8 +27,37 @@ pub struct Packet<'a> {
     pub payload_wire_len: u32,
     /// What this packet carries, where it is a tunnel.
     pub inner: Option<Inner<'a>>,
-    /// What is malformed.
+    /// Whether a header is so wrong that the packet belongs to no flow; `anomalies` says why.
+    pub malformed: bool,
+    /// What is wrong, each thing once.
     pub anomalies: SmallVec<[DecodeAnomaly; 2]>,
+}
+
+impl<'a> Packet<'a> {
+    /// A packet of `len` bytes of which nothing is read yet.
+    pub(crate) fn unread(len: usize) -> Self {
+        Self {
+            len: u32::try_from(len).unwrap_or(u32::MAX),
+            link_len: 0,
+            macs: None,
+            vlans: Vlans::default(),
+            network: Network::None(None),
+            transport: Transport::None,
+            payload: &[],
+            payload_wire_len: 0,
+            inner: None,
+            malformed: false,
+            anomalies: SmallVec::new(),
+        }
+    }
+
+    /// The IP header, where there is one.
+    pub fn ip(&self) -> Option<&Ip<'a>> {
+        match &self.network {
+            Network::Ip(ip) => Some(ip),
+            _ => None,
+        }
+    }
 }
 
 /// The network layer of a packet.
@@ -180,8 +211,13 @@ pub struct Icmp<'a> {
 pub struct Inner<'a> {
     /// How it is carried.
     pub tunnel: TunnelKind,
-    /// How `data` begins: [`LinkType::ETHERNET`], [`LinkType::IPV4`] or [`LinkType::IPV6`].
+    /// How `data` begins: [`LinkType::ETHERNET`], [`LinkType::IPV4`], [`LinkType::IPV6`],
+    /// [`LinkType::PPP`], or a number of this crate's own for an ethertype without a link type.
     pub link: LinkType,
-    /// The inner packet.
+    /// VLAN that the tunnel header tells (ERSPAN).
+    pub vlan: Option<u16>,
+    /// The inner packet, as captured.
     pub data: &'a [u8],
+    /// Its length on the wire; larger than `data` where the capture cut it.
+    pub wire_len: u32,
 }

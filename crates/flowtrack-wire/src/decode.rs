@@ -1,0 +1,210 @@
+//! From the bytes of a frame to a [`Packet`]: the entry points and the walk over link layers.
+
+use crate::{
+    anomaly::DecodeAnomaly,
+    ethertype,
+    packet::{Inner, Network, Packet},
+};
+use flowtrack_event::{DecoderStats, LinkType, MacAddr, RawPacket, Vlans};
+
+/// Headers below IP that are followed in one packet.
+const MAX_LINK_LAYERS: usize = 16;
+
+/// Different anomalies that are kept of one packet.
+const MAX_ANOMALIES: usize = 16;
+
+/// Bytes that a capture is believed to have cut from a frame; bounds what a wrong wire length does.
+const MAX_CUT: usize = 1 << 24;
+
+/// Reads the headers of a captured frame.
+#[inline]
+pub fn decode<'a>(raw: &RawPacket<'a>, stats: &mut DecoderStats) -> Packet<'a> {
+    let mut packet = Packet::unread(raw.data.len());
+    stats.pkts += 1;
+    stats.bytes += u64::from(packet.len);
+    stats.max_pkt_size = stats.max_pkt_size.max(u64::from(packet.len));
+    if let Some(tci) = raw.vlan_tci {
+        stats.vlan += 1;
+        packet.vlans.push(tci);
+    }
+    Decoder::new(&mut packet, stats, raw.data, raw.wire_len).follow_link(raw.link);
+    packet
+}
+
+/// Reads the headers of a packet found inside another one, [`Packet::inner`].
+///
+/// It counts in the rows of its headers, and not as a frame. `outer_vlans` are the tags of the
+/// packet that carried it; its own follow them.
+pub fn decode_inner<'a>(
+    inner: &Inner<'a>,
+    outer_vlans: Vlans,
+    stats: &mut DecoderStats,
+) -> Packet<'a> {
+    let mut packet = Packet::unread(inner.data.len());
+    packet.vlans = outer_vlans;
+    if let Some(vlan) = inner.vlan {
+        packet.vlans.push(vlan);
+    }
+    Decoder::new(&mut packet, stats, inner.data, inner.wire_len).follow_link(inner.link);
+    packet
+}
+
+/// Reads the headers of an IP packet put together from fragments, from its IP header on.
+///
+/// `link_len`, `macs` and `vlans` are those of a fragment; the packet's length counts the link
+/// layer once. The IP header is not counted again in `stats`, what it carries is.
+pub fn decode_reassembled<'a>(
+    data: &'a [u8],
+    link_len: u32,
+    macs: Option<(MacAddr, MacAddr)>,
+    vlans: Vlans,
+    stats: &mut DecoderStats,
+) -> Packet<'a> {
+    let mut packet = Packet::unread(data.len());
+    let wire_len = packet.len;
+    packet.macs = macs;
+    packet.vlans = vlans;
+    let before = (stats.ipv4, stats.ipv6);
+    Decoder::new(&mut packet, stats, data, wire_len).run(Next::Ip(data));
+    (stats.ipv4, stats.ipv6) = before;
+    packet.len = packet.len.saturating_add(link_len);
+    packet.link_len = link_len;
+    packet
+}
+
+/// Fills one [`Packet`]; each protocol adds its part in its own file.
+pub(crate) struct Decoder<'a, 'p> {
+    pub(crate) packet: &'p mut Packet<'a>,
+    pub(crate) stats: &'p mut DecoderStats,
+    /// The whole packet as captured, from its first header on.
+    frame: &'a [u8],
+    /// Bytes that the capture cut off behind the data being read.
+    pub(crate) cut: usize,
+}
+
+/// What the next header is, and where it begins.
+pub(crate) enum Next<'a> {
+    /// An Ethernet header.
+    Ethernet(&'a [u8]),
+    /// Whatever this ethertype says.
+    Ethertype(u16, &'a [u8]),
+    /// An IEEE 802.2 header.
+    Llc(&'a [u8]),
+    /// A PPP header, with or without address and control field.
+    Ppp(&'a [u8]),
+    /// An IP header of either version.
+    Ip(&'a [u8]),
+    /// Nothing more below the transport layer.
+    End,
+}
+
+impl<'a, 'p> Decoder<'a, 'p> {
+    #[inline]
+    fn new(
+        packet: &'p mut Packet<'a>,
+        stats: &'p mut DecoderStats,
+        data: &'a [u8],
+        wire_len: u32,
+    ) -> Self {
+        let cut = (wire_len as usize).saturating_sub(data.len()).min(MAX_CUT);
+        Self { packet, stats, frame: data, cut }
+    }
+
+    /// Reads a frame that begins as `link` says.
+    #[inline]
+    fn follow_link(&mut self, link: LinkType) {
+        let data = self.frame;
+        let next = if link == LinkType::ETHERNET {
+            Next::Ethernet(data)
+        } else {
+            self.first_header(link, data)
+        };
+        self.run(next);
+    }
+
+    /// Reads all headers and settles whether they could be read.
+    #[inline]
+    fn run(&mut self, next: Next<'a>) {
+        self.follow(next);
+        if self.packet.malformed {
+            self.stats.invalid += 1;
+        }
+    }
+
+    /// Reads headers until the transport layer, or until there is nothing that can be read.
+    #[inline]
+    fn follow(&mut self, mut next: Next<'a>) {
+        for _ in 0..MAX_LINK_LAYERS {
+            next = match next {
+                Next::Ethernet(data) => self.ethernet(data),
+                Next::Ethertype(ethertype::IPV4, data) => return self.ipv4(data),
+                Next::Ethertype(ethertype::IPV6, data) => return self.ipv6(data),
+                Next::Ethertype(kind, data) => self.ethertype(kind, data),
+                Next::Llc(data) => self.llc(data),
+                Next::Ppp(data) => self.ppp(data),
+                Next::Ip(data) => return self.ip_by_nibble(data),
+                Next::End => return,
+            };
+        }
+        self.stats.too_many_layers += 1;
+    }
+
+    /// Reads raw IP, whose version is known from nothing but itself.
+    fn ip_by_nibble(&mut self, data: &'a [u8]) {
+        match data.first().map(|b| b >> 4) {
+            Some(4) => self.ipv4(data),
+            Some(6) => self.ipv6(data),
+            Some(_) => self.fail(DecodeAnomaly::IprawInvalidIpVersion),
+            None => self.short(DecodeAnomaly::IprawInvalidIpVersion),
+        }
+    }
+
+    /// Notes where the network header begins, given what is left of the frame.
+    #[inline]
+    pub(crate) fn network_begins(&mut self, rest: &[u8]) {
+        self.packet.link_len = (self.frame.len() - rest.len().min(self.frame.len())) as u32;
+    }
+
+    /// Whether `len` bytes fit into what was on the wire from `data` on.
+    #[inline]
+    pub(crate) fn fits(&self, len: usize, data: &[u8]) -> bool {
+        len <= data.len() + self.cut
+    }
+
+    /// Notes something odd that does not keep the packet from being used.
+    #[cold]
+    pub(crate) fn note(&mut self, anomaly: DecodeAnomaly) {
+        let seen = &mut self.packet.anomalies;
+        if seen.len() < MAX_ANOMALIES && !seen.contains(&anomaly) {
+            seen.push(anomaly);
+        }
+    }
+
+    /// Notes a header that cannot be read, so that the packet belongs to no flow.
+    #[cold]
+    pub(crate) fn fail(&mut self, anomaly: DecodeAnomaly) {
+        self.packet.malformed = true;
+        self.note(anomaly);
+    }
+
+    /// A header ends before its time: the sender's fault, unless the capture cut the frame.
+    #[cold]
+    pub(crate) fn short(&mut self, anomaly: DecodeAnomaly) {
+        if self.cut == 0 {
+            self.fail(anomaly);
+        }
+    }
+
+    /// Keeps the addresses of the outermost link layer, source first.
+    #[inline]
+    pub(crate) fn keep_macs(&mut self, src: [u8; 6], dst: [u8; 6]) {
+        if self.packet.macs.is_none() {
+            self.packet.macs = Some((MacAddr(src), MacAddr(dst)));
+        }
+    }
+
+    /// Keeps what the packet carries instead of IP.
+    pub(crate) fn no_network(&mut self, ethertype: Option<u16>) {
+        self.packet.network = Network::None(ethertype);
+    }
+}

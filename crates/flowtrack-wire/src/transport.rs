@@ -1,0 +1,7 @@
+//! Transport layers: what stands behind IP.
+
+pub(crate) mod icmp;
+mod igmp;
+mod sctp;
+pub(crate) mod tcp;
+mod udp;
