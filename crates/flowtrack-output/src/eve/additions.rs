@@ -1,0 +1,76 @@
+//! The fields that FlowTrack writes beside those of EVE.
+
+use std::fmt::Write as _;
+
+/// One field, or one object of fields, that EVE does not have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Addition {
+    /// Its place: names joined by dots, `*` for any one name.
+    pub path: &'static str,
+    /// What it says.
+    pub meaning: &'static str,
+}
+
+/// Every place where FlowTrack writes more than EVE has.
+///
+/// A reader that takes these away is left with records that the EVE schema allows; names that are
+/// not of EVE under a `*` are counters for things that only FlowTrack counts.
+pub const ADDITIONS: &[Addition] = &[
+    add("flow.conn_state", "how the connection went, as Zeek says it: S0, S1, SF, REJ, ..."),
+    add("flow.history", "what happened in order, in Zeek's letters; upper case is the originator"),
+    add("flow.app_confidence", "why the protocol is believed: port, heuristic or content"),
+    add("flow.tunnel", "what carried this inner flow: gre, ip, teredo, vxlan, geneve or erspan"),
+    add(
+        "flow.latency",
+        "microseconds: handshake_client_us (SYN-ACK to ACK), handshake_server_us (SYN to SYN-ACK), \
+         response_us (first request to first answer)",
+    ),
+    add(
+        "flow.to_server",
+        "the originator's side, zeros left out: ip_bytes, payload_bytes, retransmissions, \
+         out_of_order, lost_segments, lost_bytes, zero_windows, rtt{min_us, mean_us, max_us, count}",
+    ),
+    add("flow.to_client", "the same for the responder's side"),
+    add("tcp.midstream", "true where the handshake was not seen"),
+    add("stats.capture.ring_freezes", "times the receive ring was frozen because it was full"),
+    add("stats.capture.own_drops", "packets dropped by FlowTrack itself before decoding"),
+    add("stats.capture.filtered", "packets that the capture filter did not want"),
+    add("stats.capture.duplicates", "packets seen twice on loopback and counted once"),
+    add("stats.decoder.ah", "AH headers"),
+    add("stats.decoder.ieee80211", "802.11 data frames"),
+    add("stats.decoder.ieee80211_other", "802.11 frames without data"),
+    add("stats.decoder.unknown_link", "frames of a link type that is not decoded"),
+    add("stats.decoder.unknown_links", "those frames by the number of their link type"),
+    add("stats.decoder.event.*", "malformed headers by group; groups that EVE lacks stand beside"),
+    add("stats.flow.other", "flows of other IP protocols begun"),
+    add("stats.flow.evicted", "flows ended early because the table was full"),
+    add("stats.flow.evicted_established", "established ones among them"),
+    add("stats.flow.events_dropped", "flow events that a full queue dropped"),
+    add("stats.flow.panics", "panics caught on the packet path; 0 unless there is a defect"),
+    add("stats.defrag.overlaps", "fragments that overlap"),
+    add("stats.tcp.retransmissions", "segments sent again"),
+    add("stats.tcp.out_of_order", "segments out of order"),
+    add("stats.stream.*", "streams that break TCP; names that EVE lacks stand beside"),
+    add("stats.app_layer.flow.*", "flows by protocol; protocols that EVE lacks stand beside"),
+    add("stats.app_layer.tx.*", "transactions by protocol; those that EVE lacks stand beside"),
+    add("stats.app_layer.anomaly", "malformed application messages by name"),
+    add(
+        "stats.ledger",
+        "where every frame went: seen = on_flows + the rows of rest, in packets and bytes; \
+         synthetic counts inner and reassembled packets, which are on flows but no frames",
+    ),
+];
+
+/// The table of [`ADDITIONS`] for the manual.
+pub fn additions_markdown() -> String {
+    let mut text = String::from("| field | meaning |\n|---|---|\n");
+    for addition in ADDITIONS {
+        writeln!(text, "| `{}` | {} |", addition.path, addition.meaning)
+            .expect("a String takes everything");
+    }
+    text
+}
+
+const fn add(path: &'static str, meaning: &'static str) -> Addition {
+    Addition { path, meaning }
+}

@@ -1,0 +1,463 @@
+//! Events for tests: a small office's minute, and strings that try to break out of any form.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use flowtrack_event::{
+    Anomaly, AnomalyLayer, AppProto, AppRecord, Confidence, ConnState, Direction, EndReason, Event,
+    FileRecord, FileState, FlowContext, FlowEvent, FlowId, FlowKey, FlowPhase, FlowRecord,
+    FlowState, Icmp, IfaceId, IpProto, Latency, LedgerRow, MacAddr, Rtt, Second, Share, SideRecord,
+    Stats, TcpRecord, TcpState, Timestamp, Transaction, TransactionEvent, TunnelKind, Vlans,
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// 2026-01-01T09:00:00Z.
+pub const START: i64 = 1_767_258_000;
+
+/// Strings of the wire that try to become markup, a script, a command or a formula.
+pub const HOSTILE: &[&str] = &[
+    "<script>alert(1)</script>",
+    "\"><img src=x onerror=alert(1)>",
+    "'; DROP TABLE flows; --",
+    "]]></style><svg onload=alert(1)>",
+    "=cmd|'/c calc'!A1",
+    " +1+1",
+    "\t@SUM(A1)",
+    "\"-2+3",
+    "\u{1b}[2J\u{1b}]0;owned\u{7}",
+    "a\r\nb\u{2028}c\u{0}d",
+    "\u{202e}txt.exe",
+    "{{ 7*7 }}",
+    "&lt;already&gt;",
+];
+
+pub fn at(secs: i64, micros: i64) -> Timestamp {
+    Timestamp::from_micros((START + secs) * 1_000_000 + micros)
+}
+
+pub fn key(src: &str, src_port: u16, dst: &str, dst_port: u16, proto: IpProto) -> FlowKey {
+    FlowKey { src: ip(src), dst: ip(dst), src_port, dst_port, proto }
+}
+
+pub fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+pub fn app(name: &'static str) -> Option<AppRecord> {
+    Some(AppRecord {
+        proto: AppProto(name),
+        to_server: None,
+        to_client: None,
+        original: None,
+        expected: None,
+        confidence: Confidence::Content,
+    })
+}
+
+/// A TCP flow that went well, with every number set.
+pub fn tcp_flow() -> FlowRecord {
+    let rtt = |mean: u32| Rtt {
+        min_us: mean / 2,
+        max_us: mean * 3,
+        sum_us: u64::from(mean) * 8,
+        count: 8,
+    };
+    FlowRecord {
+        id: FlowId(1_234_567_890_123_456),
+        parent: None,
+        tunnel: None,
+        key: key("192.168.1.10", 49_152, "203.0.113.80", 443, IpProto::TCP),
+        vlans: Vlans::default(),
+        iface: IfaceId(0),
+        macs: Some((MacAddr([2, 0, 0, 0, 0, 1]), MacAddr([2, 0, 0, 0, 0, 0xfe]))),
+        start: at(0, 250_000),
+        end: at(12, 750_001),
+        to_server: SideRecord {
+            packets: 20,
+            bytes: 2_400,
+            ip_bytes: 2_120,
+            payload_bytes: 1_050,
+            rtt: rtt(18_000),
+            ..SideRecord::default()
+        },
+        to_client: SideRecord {
+            packets: 30,
+            bytes: 41_000,
+            ip_bytes: 40_580,
+            payload_bytes: 39_000,
+            retransmissions: 2,
+            out_of_order: 1,
+            lost_segments: 1,
+            lost_bytes: 1_448,
+            zero_windows: 1,
+            rtt: rtt(700),
+        },
+        state: FlowState::Closed,
+        conn_state: ConnState::Sf,
+        history: b"ShADadFf".iter().copied().collect(),
+        tcp: Some(TcpRecord {
+            state: TcpState::Closed,
+            flags_to_server: 0x1b,
+            flags_to_client: 0x5b,
+            gap_to_server: false,
+            gap_to_client: true,
+            midstream: false,
+        }),
+        icmp: None,
+        latency: Latency {
+            handshake_client_us: Some(210),
+            handshake_server_us: Some(18_450),
+            response_us: Some(21_000),
+        },
+        app: app("tls"),
+        tx_count: 1,
+        alerted: false,
+    }
+}
+
+/// A UDP flow of one question and one answer.
+pub fn udp_flow() -> FlowRecord {
+    FlowRecord {
+        id: FlowId(2),
+        key: key("192.168.1.10", 53_124, "192.168.1.1", 53, IpProto::UDP),
+        start: at(0, 100_000),
+        end: at(0, 112_000),
+        to_server: SideRecord {
+            packets: 1,
+            bytes: 75,
+            ip_bytes: 61,
+            payload_bytes: 33,
+            ..SideRecord::default()
+        },
+        to_client: SideRecord {
+            packets: 1,
+            bytes: 91,
+            ip_bytes: 77,
+            payload_bytes: 49,
+            ..SideRecord::default()
+        },
+        state: FlowState::Established,
+        conn_state: ConnState::Sf,
+        history: b"Dd".iter().copied().collect(),
+        tcp: None,
+        latency: Latency { response_us: Some(12_000), ..Latency::default() },
+        app: app("dns"),
+        ..tcp_flow()
+    }
+}
+
+/// An echo inside a VXLAN tunnel over IPv6, on two VLANs.
+pub fn icmp_flow() -> FlowRecord {
+    let mut vlans = Vlans::default();
+    vlans.push(10);
+    vlans.push(200);
+    FlowRecord {
+        id: FlowId(3),
+        parent: Some(FlowId(7)),
+        tunnel: Some(TunnelKind::Vxlan),
+        key: key("2001:db8::1", 128 << 8, "2001:db8::2", 77, IpProto::ICMPV6),
+        vlans,
+        start: at(3, 0),
+        end: at(3, 4_200),
+        to_server: SideRecord {
+            packets: 1,
+            bytes: 118,
+            ip_bytes: 104,
+            payload_bytes: 56,
+            ..SideRecord::default()
+        },
+        to_client: SideRecord {
+            packets: 1,
+            bytes: 118,
+            ip_bytes: 104,
+            payload_bytes: 56,
+            ..SideRecord::default()
+        },
+        state: FlowState::Established,
+        conn_state: ConnState::Oth,
+        history: smallvec::SmallVec::new(),
+        tcp: None,
+        icmp: Some(Icmp { request: (128, 0), response: Some((129, 0)) }),
+        latency: Latency { response_us: Some(4_200), ..Latency::default() },
+        app: None,
+        tx_count: 0,
+        ..tcp_flow()
+    }
+}
+
+pub fn ended(record: FlowRecord, reason: EndReason) -> Event {
+    let ts = record.end;
+    Event::Flow(Box::new(FlowEvent { ts, phase: FlowPhase::End(reason), record }))
+}
+
+pub fn context(flow: &FlowRecord) -> FlowContext {
+    FlowContext {
+        id: flow.id,
+        parent: flow.parent,
+        key: flow.key,
+        vlans: flow.vlans,
+        iface: flow.iface,
+        start: flow.start,
+    }
+}
+
+/// A transaction with any record.
+#[derive(Debug)]
+pub struct Sample {
+    pub protocol: AppProto,
+    pub record: Value,
+    pub names: Vec<(IpAddr, String)>,
+}
+
+impl Transaction for Sample {
+    fn protocol(&self) -> AppProto {
+        self.protocol
+    }
+
+    fn record(&self) -> &dyn erased_serde::Serialize {
+        &self.record
+    }
+
+    fn names(&self, visit: &mut dyn FnMut(IpAddr, &str)) {
+        for (addr, name) in &self.names {
+            visit(*addr, name);
+        }
+    }
+}
+
+/// A record that refuses to be written.
+#[derive(Debug)]
+pub struct Broken;
+
+impl Serialize for Broken {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("no form"))
+    }
+}
+
+impl Transaction for Broken {
+    fn protocol(&self) -> AppProto {
+        AppProto("dns")
+    }
+
+    fn record(&self) -> &dyn erased_serde::Serialize {
+        self
+    }
+}
+
+pub fn transaction(flow: &FlowRecord, what: impl Transaction + 'static) -> Event {
+    Event::Transaction(Box::new(TransactionEvent {
+        ts: flow.end,
+        packet: 12,
+        flow: Arc::new(context(flow)),
+        direction: Direction::ToClient,
+        tx_id: 0,
+        transaction: Arc::new(what),
+    }))
+}
+
+pub fn dns() -> Sample {
+    Sample {
+        protocol: AppProto("dns"),
+        record: json!({
+            "version": 3, "type": "response", "id": 4242, "flags": "8180", "qr": true, "rd": true,
+            "ra": true, "opcode": 0, "rcode": "NOERROR",
+            "queries": [{"rrname": "www.example.org", "rrtype": "A"}],
+            "answers": [{"rrname": "www.example.org", "rrtype": "A", "ttl": 300, "rdata": "203.0.113.80"}],
+        }),
+        names: vec![(ip("203.0.113.80"), "www.example.org".to_owned())],
+    }
+}
+
+/// A transaction whose strings try to break out.
+pub fn hostile() -> Sample {
+    Sample {
+        protocol: AppProto("http"),
+        record: json!({
+            "hostname": HOSTILE[0], "url": HOSTILE[1], "http_user_agent": HOSTILE.concat(),
+            "http_method": "GET", "protocol": "HTTP/1.1", "status": 200, "length": 17,
+        }),
+        names: vec![
+            (ip("203.0.113.80"), HOSTILE[0].to_owned()),
+            (ip("192.168.1.1"), HOSTILE[8].to_owned()),
+            (ip("192.168.1.10"), HOSTILE[10].to_owned()),
+        ],
+    }
+}
+
+pub fn file() -> Event {
+    let flow = tcp_flow();
+    Event::File(Box::new(FileRecord {
+        ts: at(5, 1),
+        flow: context(&flow),
+        direction: Direction::ToClient,
+        app: AppProto("http"),
+        tx_id: 3,
+        filename: b"/down/a\xff\"<b>.exe".to_vec(),
+        start: Some(100),
+        end: Some(1_123),
+        size: 1_024,
+        magic: Some("application/x-dosexec"),
+        state: FileState::Closed,
+        gaps: false,
+        md5: Some([0x0f; 16]),
+        sha1: Some([0xa0; 20]),
+        sha256: Some([0xff; 32]),
+        stored: false,
+    }))
+}
+
+pub fn anomalies() -> Vec<Event> {
+    let flow = Some(context(&tcp_flow()));
+    let anomaly = |layer, name, app, packet, flow| {
+        Event::Anomaly(Box::new(Anomaly {
+            ts: at(1, 2),
+            layer,
+            name,
+            app,
+            packet,
+            flow,
+            tx_id: None,
+        }))
+    };
+    vec![
+        anomaly(AnomalyLayer::Decode, "ipv4.trunc_pkt", None, 5, None),
+        anomaly(AnomalyLayer::Stream, "stream.pkt_broken_ack", None, 6, flow.clone()),
+        anomaly(AnomalyLayer::Applayer, "http.invalid_status", Some(AppProto("http")), 7, flow),
+    ]
+}
+
+/// Counters with a value of its own in every field that `minute` does not explain.
+pub fn stats() -> Stats {
+    let mut stats = Stats { at: at(59, 999_999), uptime: 60, ..Stats::default() };
+    stats.capture.kernel_packets = 120;
+    stats.capture.kernel_drops = 1;
+    stats.decoder.pkts = 113;
+    stats.decoder.bytes = 44_300;
+    stats.decoder.ethernet = 113;
+    stats.decoder.arp = 10;
+    stats.decoder.ieee80211 = 1;
+    stats.decoder.max_pkt_size = 1_514;
+    stats.flow.total = 3;
+    stats.flow.tcp = 1;
+    stats.tcp.sessions = 1;
+    stats.tcp.retransmissions = 2;
+    stats.defrag.ipv4_fragments = 4;
+    stats.defrag.ipv4_reassembled = 2;
+    stats.ledger.seen = LedgerRow { packets: 113, bytes: 44_300 };
+    stats.ledger.on_flows = LedgerRow { packets: 103, bytes: 43_700 };
+    stats.ledger.rest.insert("arp", LedgerRow { packets: 10, bytes: 600 });
+    stats.ledger.synthetic = LedgerRow { packets: 2, bytes: 236 };
+    stats.anomalies.insert("ipv4.trunc_pkt", 3);
+    stats.anomalies.insert("udp.len_invalid", 1);
+    stats.anomalies.insert("stream.pkt_broken_ack", 2);
+    stats.anomalies.insert("http.invalid_status", 1);
+    stats.anomalies.insert("ieee80211.pkt_too_small", 1);
+    stats.app_flows.insert("tls", 1);
+    stats.app_flows.insert("dns", 1);
+    stats.app_transactions.insert("dns", 1);
+    stats.app_transactions.insert("http", 1);
+    stats.unknown_links.insert(249, 2);
+    stats
+}
+
+/// One of every kind of event that EVE has.
+pub fn one_of_each() -> Vec<Event> {
+    let mut events = vec![
+        ended(tcp_flow(), EndReason::Timeout),
+        ended(udp_flow(), EndReason::Shutdown),
+        ended(icmp_flow(), EndReason::Evicted),
+        transaction(&udp_flow(), dns()),
+        transaction(&tcp_flow(), hostile()),
+        file(),
+    ];
+    events.extend(anomalies());
+    events.push(Event::Stats(Box::new(stats())));
+    events
+}
+
+/// A minute of an office: traffic that swells and ebbs, some hosts, one slow server, some loss.
+pub fn office() -> Vec<Event> {
+    let mut events = vec![transaction(&udp_flow(), dns())];
+    let apps = [("tls", 443), ("http", 80), ("ssh", 22), ("smb", 445), ("quic", 4_433)];
+    for n in 0_u32..200 {
+        let (name, port) = apps[(n * n % 5) as usize];
+        let mut flow = tcp_flow();
+        flow.id = FlowId(100 + u64::from(n));
+        flow.key.src = ip(&format!("192.168.1.{}", 10 + n * 7 % 23));
+        flow.key.dst = ip(&format!("203.0.113.{}", 80 + n * n % 9));
+        flow.key.dst_port = port;
+        flow.key.src_port = 40_000 + n as u16;
+        flow.start = at(i64::from(n % 50), i64::from(n) * 977);
+        flow.end = at(i64::from(n % 50 + 9), 0);
+        flow.to_client.bytes = 9_000 + u64::from(n) * u64::from(n) * 400;
+        flow.to_client.packets = flow.to_client.bytes / 900;
+        flow.latency.handshake_server_us = Some(4_000 + n * n * 9);
+        flow.conn_state = match n % 10 {
+            0 => ConnState::S0,
+            1 => ConnState::Rej,
+            2 => ConnState::Rsto,
+            _ => ConnState::Sf,
+        };
+        flow.app = app(name);
+        events.push(ended(flow, EndReason::Timeout));
+    }
+    events.push(ended(udp_flow(), EndReason::Timeout));
+    events.push(ended(icmp_flow(), EndReason::Timeout));
+    events.extend(anomalies());
+    let mut seen = LedgerRow::default();
+    for n in 0_i64..60 {
+        let wave = (30 - (n - 30).abs()) as u64;
+        let mut second = Second {
+            at: at(n, 0),
+            packets: 40 + wave * 35,
+            bytes: 9_000 + wave * wave * 4_300,
+            flows_new: 3 + wave / 5,
+            tcp_data_segments: 30 + wave * 20,
+            tcp_retransmissions: if n % 11 == 3 { wave } else { 0 },
+            tcp_out_of_order: u64::from(n % 17 == 5),
+            tcp_lost: u64::from(n % 23 == 9),
+            ..Second::default()
+        };
+        for i in 0..20 {
+            second.rtt.record(700 + (wave as u32 + 1) * 150 * (i % 7 + 1));
+            second.response.record(4_000 + i * 900);
+        }
+        second.shares = vec![
+            Share { protocol: "arp", packets: 2, bytes: 120 },
+            Share { protocol: "tls", packets: second.packets - 2, bytes: second.bytes - 120 },
+        ];
+        seen.packets += second.packets;
+        seen.bytes += second.bytes;
+        events.push(Event::Second(Box::new(second)));
+    }
+    let mut stats = stats();
+    stats.decoder.pkts = seen.packets;
+    stats.decoder.bytes = seen.bytes;
+    let arp = LedgerRow { packets: 120, bytes: 7_200 };
+    stats.ledger.seen = seen;
+    stats.ledger.on_flows =
+        LedgerRow { packets: seen.packets - arp.packets, bytes: seen.bytes - arp.bytes };
+    stats.ledger.rest.insert("arp", arp);
+    events.push(Event::Stats(Box::new(stats)));
+    events
+}
+
+/// Compares with a file beside the tests; `UPDATE_EXPECT=1` writes it instead.
+pub fn expect_file(name: &str, actual: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name);
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, actual).unwrap();
+        return;
+    }
+    let expected = std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}; UPDATE_EXPECT=1 writes it", path.display()));
+    assert!(
+        expected == actual,
+        "{} differs; UPDATE_EXPECT=1 accepts this:\n{actual}",
+        path.display()
+    );
+}
