@@ -1,0 +1,347 @@
+//! Live capture on real interfaces, in network namespaces that the tests make.
+//!
+//! `left` sends, `right` is captured. Skipped, with the reason printed, without root.
+#![cfg(target_os = "linux")]
+
+mod net;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use flowtrack_capture::sys::netdev;
+use flowtrack_capture::sys::sender::FrameSender;
+use flowtrack_capture::{Burst, LiveConfig, LiveSource, PacketSource};
+use flowtrack_event::{CaptureStats, LinkType};
+use net::{Net, ethernet, ip, ipv4, ipv6, tagged, udp};
+
+#[test]
+fn every_frame_is_seen_or_counted() {
+    let Some(net) = Net::new() else { return };
+    for len in [60, 1500] {
+        let (sent, seen, stats) = net.inside(|| {
+            let mut source = open_one("right");
+            let done = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                let reader = scope.spawn(|| {
+                    let mut seen = 0;
+                    // Until nothing comes any more although the sender is done.
+                    loop {
+                        let over = done.load(Ordering::Acquire);
+                        match source.next_burst(Duration::from_millis(100), &mut |packets, _| {
+                            assert!(packets.iter().all(|p| p.data.len() == len));
+                            assert!(packets.iter().all(|p| p.wire_len == len as u32));
+                        }) {
+                            Ok(Burst::Packets(n)) => seen += n as u64,
+                            Ok(Burst::Idle) if over => break,
+                            Ok(Burst::Idle) => {}
+                            other => panic!("{other:?}"),
+                        }
+                    }
+                    (seen, source.stats())
+                });
+                let sent = flood("left", len, 300_000);
+                done.store(true, Ordering::Release);
+                let (seen, stats) = reader.join().unwrap();
+                (sent, seen, stats)
+            })
+        });
+        assert!(sent > 100_000, "only {sent} were sent");
+        assert_eq!(stats.kernel_packets, seen);
+        assert_eq!(sent, seen + stats.kernel_drops, "{len} bytes: {stats:?}");
+        assert_eq!(stats.own_drops + stats.filtered + stats.duplicates + stats.errors, 0);
+    }
+}
+
+#[test]
+fn a_ring_too_small_counts_what_it_drops() {
+    let Some(net) = Net::new() else { return };
+    let (sent, seen) = net.inside(|| {
+        let config = LiveConfig { ring_mib: 1, ..config("right") };
+        let mut source = LiveSource::open(&config, 1).unwrap().remove(0);
+        // Nobody reads: 4 MiB cannot hold this.
+        let sent = flood("left", 1500, 20_000);
+        let seen = drain(&mut source, |_| {});
+        let stats = source.stats();
+        assert!(stats.kernel_drops > 0 && stats.ring_freezes > 0, "{stats:?}");
+        (sent, seen + stats.kernel_drops)
+    });
+    assert_eq!(sent, seen);
+}
+
+#[test]
+fn tags_and_lengths_come_from_the_ring() {
+    let Some(net) = Net::new() else { return };
+    let packet = ipv4(HOST_A, HOST_B, 17, 0, &udp(1, 2, &[7; 64]));
+    let tag = 3 << 13 | 100;
+    let one = ethernet(0x8100, &tagged(tag, 0x0800, &packet), 0);
+    let two = ethernet(0x88a8, &tagged(5, 0x8100, &tagged(tag, 0x0800, &packet)), 0);
+    let none = ethernet(0x0800, &packet, 0);
+    net.inside(|| {
+        let config = LiveConfig { snaplen: 40, ..config("right") };
+        let mut source = LiveSource::open(&config, 1).unwrap().remove(0);
+        let before = now_nanos();
+        send("left", &[&one, &two, &none]);
+        let mut seen = Vec::new();
+        drain(&mut source, |p| {
+            assert_eq!(p.link, LinkType::ETHERNET);
+            assert_eq!(p.data.len(), 40);
+            assert!((before..now_nanos()).contains(&p.ts.nanos()));
+            seen.push((p.number, p.vlan_tci, p.wire_len as usize, p.data[12..14].to_vec()));
+        });
+        let len = none.len();
+        // Of two tags the card takes the outer one.
+        assert_eq!(
+            seen,
+            [
+                (1, Some(tag), len, vec![8, 0]),
+                (2, Some(5), len + 4, vec![0x81, 0]),
+                (3, None, len, vec![8, 0]),
+            ]
+        );
+        assert_eq!(source.interfaces().len(), 1);
+        assert_eq!(source.interfaces()[0].name, "right");
+    });
+}
+
+#[test]
+fn loopback_counts_once() {
+    let Some(net) = Net::new() else { return };
+    for (name, workers) in [("lo", 1), ("lo", 2), ("any", 1), ("any", 2)] {
+        net.inside(|| {
+            let mut sources = LiveSource::open(&config(name), workers).unwrap();
+            let a = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            let b = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            for _ in 0..50 {
+                a.send_to(b"there", b.local_addr().unwrap()).unwrap();
+                b.send_to(b"and back", a.local_addr().unwrap()).unwrap();
+            }
+            let mut stats = CaptureStats::default();
+            let mut seen = 0;
+            for source in &mut sources {
+                seen += drain(source, |p| assert_eq!(p.link, LinkType::ETHERNET));
+                stats.merge(&source.stats());
+            }
+            assert_eq!(seen, 100, "{name}: {stats:?}");
+            // The kernel itself can leave out the second sight where loopback is alone.
+            assert_eq!(stats.duplicates, if name == "any" { 100 } else { 0 });
+        });
+    }
+}
+
+#[test]
+fn any_names_the_interface_of_each_packet() {
+    let Some(net) = Net::new() else { return };
+    net.ip("tuntap add name tun7 mode tun");
+    let frame = ethernet(0x0800, &ipv4(HOST_A, HOST_B, 17, 0, &udp(1, 2, b"hello")), 60);
+    net.inside(|| {
+        let mut source = LiveSource::open(&config("any"), 1).unwrap().remove(0);
+        send("left", &[&frame]);
+        let mut seen = Vec::new();
+        drain(&mut source, |p| seen.push(usize::from(p.iface.0)));
+        let names: Vec<_> =
+            seen.iter().map(|&n| source.interfaces()[n].name.as_str()).collect();
+        // It leaves one end and arrives at the other.
+        assert_eq!(names, ["left", "right"]);
+        assert_eq!(source.interfaces()[0].name, "any");
+    });
+}
+
+#[test]
+fn an_interface_may_go_down_and_come_back() {
+    let Some(net) = Net::new() else { return };
+    let frame = ethernet(0x0800, &ipv4(HOST_A, HOST_B, 17, 0, &udp(1, 2, b"hello")), 60);
+    net.inside(|| {
+        let mut source = open_one("right");
+        send("left", &[frame.as_slice(); 3]);
+        assert_eq!(drain(&mut source, |_| {}), 3);
+        net.ip("link set right down");
+        assert_eq!(drain(&mut source, |_| {}), 0);
+        assert!(source.stats().errors > 0);
+        net.ip("link set right up");
+        send("left", &[frame.as_slice(); 5]);
+        assert_eq!(drain(&mut source, |_| {}), 5);
+    });
+}
+
+#[test]
+fn an_interface_may_go_away_and_come_back() {
+    let Some(net) = Net::new() else { return };
+    let frames = conversations();
+    let frames: Vec<&[u8]> = frames.iter().map(|(_, frame)| frame.as_slice()).collect();
+    net.inside(|| {
+        let mut sources = LiveSource::open(&config("right"), 2).unwrap();
+        net.remove_pair();
+        for source in &mut sources {
+            assert_eq!(drain(source, |_| {}), 0);
+            assert!(source.stats().errors > 0);
+        }
+        net.make_pair();
+        // Each worker looks again at its own pace.
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            send("left", &frames);
+            let seen: Vec<_> = sources.iter_mut().map(|s| drain(s, |_| {})).collect();
+            if seen.iter().all(|&n| n > 0) && seen.iter().sum::<u64>() == frames.len() as u64 {
+                break;
+            }
+            assert!(Instant::now() < deadline, "seen by the two workers: {seen:?}");
+        }
+    });
+}
+
+#[test]
+fn workers_share_out_whole_conversations() {
+    let Some(net) = Net::new() else { return };
+    let frames = conversations();
+    net.inside(|| {
+        for workers in [2, 3] {
+            let mut sources = LiveSource::open(&config("right"), workers).unwrap();
+            let all: Vec<&[u8]> = frames.iter().map(|(_, frame)| frame.as_slice()).collect();
+            send("left", &all);
+            let mut worker_of = vec![Vec::new(); CONVERSATIONS];
+            let mut seen = vec![0; workers];
+            for (worker, source) in sources.iter_mut().enumerate() {
+                seen[worker] = drain(source, |p| {
+                    // The last byte tells which conversation it belongs to, the one before it
+                    // which frame of that.
+                    let [.., which, of] = p.data else { panic!("empty") };
+                    worker_of[usize::from(*of)].push((worker, *which));
+                });
+            }
+            assert_eq!(seen.iter().sum::<u64>(), frames.len() as u64);
+            assert!(seen.iter().all(|&n| n > 0), "one worker has nothing: {seen:?}");
+            for (of, workers) in worker_of.iter().enumerate() {
+                let parted: Vec<_> =
+                    workers.iter().filter(|(worker, _)| *worker != workers[0].0).collect();
+                assert!(parted.is_empty(), "conversation {of} is parted: {workers:?}");
+            }
+        }
+    });
+}
+
+/// What two hosts say to each other, for many pairs of hosts: both directions, fragments, tags,
+/// tunnels whose outer ports differ, and errors from a router in between.
+fn conversations() -> Vec<(usize, Vec<u8>)> {
+    let mut all = Vec::new();
+    for of in 0..CONVERSATIONS {
+        let n = of as u8;
+        let (a, b): (IpAddr, IpAddr) = if of % 2 == 0 {
+            (Ipv4Addr::new(10, 0, 0, n).into(), Ipv4Addr::new(192, 168, n, 1).into())
+        } else {
+            let host = |net: u16| Ipv6Addr::new(0x2001, 0xdb8, net, 0, 0, 0, 0, of as u16);
+            (host(1).into(), host(2).into())
+        };
+        let router = match a {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::new(203, 0, 113, n)),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1 + u16::from(n))),
+        };
+        let there = ip(a, b, 17, &udp(40_000, 53, &[0; 40]));
+        let back = ip(b, a, 17, &udp(53, 40_000, &[0; 40]));
+        let vxlan = |port, src: IpAddr, dst: IpAddr| {
+            let inner = ethernet(0x0800, &ipv4(HOST_A, HOST_B, 17, 0, &udp(port, 9, &[])), 0);
+            let header = [&[8, 0, 0, 0, 0, 0, 1, 0][..], &inner].concat();
+            ip(src, dst, 17, &udp(port, 4789, &header))
+        };
+        // Time exceeded, quoting a packet of the conversation.
+        let (error_proto, error_type) = if a.is_ipv4() { (1, 11) } else { (58, 3) };
+        let quote = [&[error_type, 0, 0, 0, 0, 0, 0, 0][..], &there.1].concat();
+        let error = ip(router, a, error_proto, &quote);
+
+        let mut packets: Vec<(u16, Vec<u8>)> = vec![
+            there.clone(),
+            back.clone(),
+            (0x8100, tagged(7, back.0, &back.1)),
+            (0x88a8, tagged(8, 0x8100, &tagged(7, there.0, &there.1))),
+            // One label, bottom of the stack; then two.
+            (0x8847, [&[0, 1, 1, 64][..], &back.1].concat()),
+            (0x8847, [&[0, 1, 0, 64, 0, 2, 1, 64][..], &there.1].concat()),
+            (
+                0x8864,
+                [
+                    &[0x11, 0, 0, 1, 0, there.1.len() as u8 + 2][..],
+                    if a.is_ipv4() { &[0, 0x21] } else { &[0, 0x57] },
+                    &there.1,
+                ]
+                .concat(),
+            ),
+            vxlan(1111, a, b),
+            vxlan(2222, b, a),
+            error,
+        ];
+        if let (IpAddr::V4(a), IpAddr::V4(b)) = (a, b) {
+            packets.push((0x0800, ipv4(a, b, 17, 0x2000, &udp(40_000, 53, &[0; 40]))));
+            packets.push((0x0800, ipv4(a, b, 17, 6, &[0; 40])));
+            packets.push((0x0800, ipv4(b, a, 1, 6, &[11; 60])));
+        }
+        if let (IpAddr::V6(a), IpAddr::V6(b)) = (a, b) {
+            // A fragment header: next header, reserved, offset and more, identification.
+            packets.push((0x86dd, ipv6(b, a, 44, &[&[17, 0, 0, 49, 0, 0, 0, 1][..], &[0; 40]].concat())));
+        }
+        for (which, (ethertype, packet)) in packets.into_iter().enumerate() {
+            let mut frame = ethernet(ethertype, &packet, 58);
+            frame.extend([which as u8, n]);
+            all.push((of, frame));
+        }
+    }
+    all
+}
+
+const CONVERSATIONS: usize = 40;
+const HOST_A: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 1);
+const HOST_B: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 2);
+
+fn config(interface: &str) -> LiveConfig {
+    LiveConfig { interfaces: vec![interface.to_owned()], ..LiveConfig::default() }
+}
+
+fn open_one(interface: &str) -> LiveSource {
+    LiveSource::open(&config(interface), 1).unwrap().remove(0)
+}
+
+/// Reads until nothing comes for a while; answers how many packets came.
+fn drain(
+    source: &mut LiveSource,
+    mut f: impl FnMut(&flowtrack_event::RawPacket<'_>),
+) -> u64 {
+    let mut seen = 0;
+    let mut quiet = 0;
+    while quiet < 3 {
+        let each = &mut |packets: &[flowtrack_event::RawPacket<'_>], _: &mut [_]| {
+            packets.iter().for_each(&mut f);
+        };
+        match source.next_burst(Duration::from_millis(50), each).unwrap() {
+            Burst::Packets(n) => seen += n as u64,
+            Burst::Idle => quiet += 1,
+            Burst::End => panic!("a live source does not end"),
+        }
+    }
+    seen
+}
+
+/// Sends each frame once.
+fn send(interface: &str, frames: &[&[u8]]) {
+    let mut sender = FrameSender::open(netdev::index_of(interface).unwrap(), false).unwrap();
+    let mut left = frames;
+    while !left.is_empty() {
+        left = &left[sender.send(left).unwrap()..];
+    }
+}
+
+/// Sends as fast as it can; answers how many frames the interface took.
+fn flood(interface: &str, len: usize, count: usize) -> u64 {
+    let frame = ethernet(0x0800, &ipv4(HOST_A, HOST_B, 17, 0, &udp(1, 2, &[])), len);
+    let mut sender = FrameSender::open(netdev::index_of(interface).unwrap(), true).unwrap();
+    let batch = [frame.as_slice(); 64];
+    let mut sent = 0;
+    for _ in 0..count / batch.len() {
+        // An error tells that the first frame was not taken; then it counts as not sent.
+        sent += sender.send(&batch).unwrap_or(0) as u64;
+    }
+    sent
+}
+
+fn now_nanos() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    now.as_nanos() as i64
+}
