@@ -217,4 +217,18 @@ pub struct Field {
     pub kind: &'static str,
     /// What it tells.
     pub doc: &'static str,
+    /// Whether EVE has no such field: FlowTrack adds it.
+    pub added: bool,
+}
+
+impl Field {
+    /// A field as EVE has it.
+    pub const fn eve(name: &'static str, kind: &'static str, doc: &'static str) -> Self {
+        Self { name, kind, doc, added: false }
+    }
+
+    /// A field that FlowTrack adds.
+    pub const fn added(name: &'static str, kind: &'static str, doc: &'static str) -> Self {
+        Self { name, kind, doc, added: true }
+    }
 }

@@ -12,7 +12,10 @@ macro_rules! protocols {
     };
 }
 
-protocols![ssh::Ssh,];
+protocols! {
+    dns::Dns,
+    ssh::Ssh,
+}
 
 #[cfg(test)]
 mod tests {

@@ -17,6 +17,17 @@ const PACKET_CAP: usize = 64 * 1024;
 const PREAMBLE_LINES: u8 = 16;
 const MSG_KEXINIT: u8 = 20;
 
+const FIELDS: &[Field] = &[
+    Field::eve("client.proto_version", "string", "protocol version of the client"),
+    Field::eve("client.software_version", "string", "software of the client"),
+    Field::eve("client.hassh.hash", "string", "HASSH: MD5 of the client's algorithms"),
+    Field::eve("client.hassh.string", "string", "the client's algorithms"),
+    Field::eve("server.proto_version", "string", "protocol version of the server"),
+    Field::eve("server.software_version", "string", "software of the server"),
+    Field::eve("server.hassh.hash", "string", "HASSH of the server"),
+    Field::eve("server.hassh.string", "string", "the server's algorithms"),
+];
+
 /// SSH.
 pub struct Ssh;
 
@@ -42,16 +53,7 @@ impl Protocol for Ssh {
     }
 
     fn fields(&self) -> &'static [Field] {
-        &[
-            Field { name: "client.proto_version", kind: "string", doc: "protocol version of the client" },
-            Field { name: "client.software_version", kind: "string", doc: "software of the client" },
-            Field { name: "client.hassh.hash", kind: "string", doc: "HASSH: MD5 of the client's algorithms" },
-            Field { name: "client.hassh.string", kind: "string", doc: "the client's algorithms" },
-            Field { name: "server.proto_version", kind: "string", doc: "protocol version of the server" },
-            Field { name: "server.software_version", kind: "string", doc: "software of the server" },
-            Field { name: "server.hassh.hash", kind: "string", doc: "HASSH of the server" },
-            Field { name: "server.hassh.string", kind: "string", doc: "the server's algorithms" },
-        ]
+        FIELDS
     }
 }
 

@@ -1,0 +1,342 @@
+//! What is logged of a DNS message.
+
+use super::message::{Data, Message, Name, Record, TC, kind_name, rcode_name};
+use crate::{Field, hex};
+use flowtrack_event::{AppProto, Transaction, WireText};
+use serde::ser::{SerializeMap, SerializeSeq};
+use serde::{Serialize, Serializer};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// The fields of a DNS record.
+pub const FIELDS: &[Field] = &[
+    Field::eve("version", "integer", "version of this record's form, 3"),
+    Field::eve("type", "string", "`request` or `response`"),
+    Field::eve("tx_id", "integer", "place of the message in its flow, from 0"),
+    Field::eve("id", "integer", "identifier that ties an answer to its question"),
+    Field::eve("flags", "string", "header flags as hexadecimal digits"),
+    Field::eve("qr", "boolean", "it is an answer"),
+    Field::eve("aa", "boolean", "the server is an authority for the name"),
+    Field::eve("tc", "boolean", "cut to fit a datagram"),
+    Field::eve("rd", "boolean", "recursion is desired"),
+    Field::eve("ra", "boolean", "recursion is available"),
+    Field::eve("z", "boolean", "the reserved bit is set"),
+    Field::eve("opcode", "integer", "kind of query"),
+    Field::eve("rcode", "string", "outcome, such as `NXDOMAIN`"),
+    Field::eve("queries[].rrname", "string", "name asked for"),
+    Field::eve("queries[].rrtype", "string", "type asked for"),
+    Field::eve("answers[]", "array", "records of the answer: rrname, rrtype, ttl, rdata"),
+    Field::eve("authorities[]", "array", "name servers that would know"),
+    Field::eve("additionals[]", "array", "further records, EDNS options included"),
+    Field::eve("grouped", "object", "what the answer says, by record type"),
+    Field::added("rtt_us", "integer", "microseconds from question to answer"),
+];
+
+/// Whose form of record is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Style {
+    /// DNS.
+    Dns,
+}
+
+/// A message and when it was asked for.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// The message.
+    pub message: Message,
+    /// Place in its flow, from 0.
+    pub tx_id: u64,
+    /// From question to answer.
+    pub rtt: Option<Duration>,
+    /// Who speaks in this form.
+    pub protocol: AppProto,
+    /// Form of the record.
+    pub style: Style,
+}
+
+impl Transaction for Exchange {
+    fn protocol(&self) -> AppProto {
+        self.protocol
+    }
+
+    fn record(&self) -> &dyn erased_serde::Serialize {
+        self
+    }
+
+    fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
+        let m = &self.message;
+        match name {
+            "dns.query" | "dns.queries.rrname" => {
+                m.questions.iter().for_each(|q| visit(&q.name.text));
+            }
+            "dns.answers.rrname" => m.answers.iter().for_each(|r| visit(&r.name.text)),
+            "dns.authorities.rrname" => m.authorities.iter().for_each(|r| visit(&r.name.text)),
+            "dns.additionals.rrname" => m.additionals.iter().for_each(|r| visit(&r.name.text)),
+            _ => {}
+        }
+    }
+
+    fn names(&self, visit: &mut dyn FnMut(IpAddr, &str)) {
+        // The name that was asked for is what a person knows, not the last alias.
+        let asked = self.message.questions.first().map(|q| &q.name.text);
+        for record in &self.message.answers {
+            if let Data::Address(ip) = record.data
+                && let Ok(name) = std::str::from_utf8(asked.unwrap_or(&record.name.text))
+                && !name.is_empty()
+            {
+                visit(ip, name);
+            }
+        }
+    }
+
+    fn summary(&self) -> String {
+        let m = &self.message;
+        let asked = m.questions.first();
+        let mut text = asked.map_or_else(String::new, |q| {
+            format!("{} {}", kind_text(q.kind), WireText(&q.name.text))
+        });
+        if m.is_response() {
+            let rcode = m.rcode();
+            match m.answers.iter().rev().find_map(|r| plain(&r.data)) {
+                Some(answer) if rcode == 0 => text += &format!(" -> {answer}"),
+                _ => text += &format!(" -> {}", rcode_text(rcode)),
+            }
+        }
+        text
+    }
+}
+
+impl Serialize for Exchange {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let m = &self.message;
+        let mut map = s.serialize_map(None)?;
+        map.serialize_entry("version", &3)?;
+        map.serialize_entry("type", if m.is_response() { "response" } else { "request" })?;
+        map.serialize_entry("tx_id", &self.tx_id)?;
+        map.serialize_entry("id", &m.id)?;
+        map.serialize_entry("flags", &format_args!("{:x}", m.flags))?;
+        let bits =
+            [("qr", 0x8000), ("aa", 0x0400), ("tc", TC), ("rd", 0x0100), ("ra", 0x80), ("z", 0x40)];
+        for (name, bit) in bits {
+            if m.flags & bit != 0 {
+                map.serialize_entry(name, &true)?;
+            }
+        }
+        map.serialize_entry("opcode", &m.opcode())?;
+        map.serialize_entry("rcode", &rcode_text(m.rcode()))?;
+        if let Some(rtt) = self.rtt {
+            map.serialize_entry("rtt_us", &u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX))?;
+        }
+        if !m.questions.is_empty() {
+            map.serialize_entry("queries", &Questions(m))?;
+        }
+        for (name, records) in [
+            ("answers", &m.answers),
+            ("authorities", &m.authorities),
+            ("additionals", &m.additionals),
+        ] {
+            if !records.is_empty() {
+                map.serialize_entry(name, &Records(records))?;
+            }
+        }
+        if !m.answers.is_empty() {
+            let grouped = Grouped(&m.answers);
+            if GROUPS.iter().any(|&(kind, _)| grouped.of(kind).next().is_some()) {
+                map.serialize_entry("grouped", &grouped)?;
+            }
+        }
+        map.end()
+    }
+}
+
+struct Questions<'a>(&'a Message);
+
+impl Serialize for Questions<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut list = s.serialize_seq(None)?;
+        for q in &self.0.questions {
+            list.serialize_element(&Row { name: &q.name, kind: q.kind, record: None })?;
+        }
+        list.end()
+    }
+}
+
+struct Records<'a>(&'a [Record]);
+
+impl Serialize for Records<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut list = s.serialize_seq(Some(self.0.len()))?;
+        for r in self.0 {
+            list.serialize_element(&Row { name: &r.name, kind: r.kind, record: Some(r) })?;
+        }
+        list.end()
+    }
+}
+
+/// A question, or a record.
+struct Row<'a> {
+    name: &'a Name,
+    kind: u16,
+    record: Option<&'a Record>,
+}
+
+impl Serialize for Row<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut map = s.serialize_map(None)?;
+        map.serialize_entry("rrname", &WireText(&self.name.text))?;
+        if self.name.cut {
+            map.serialize_entry("rrname_truncated", &true)?;
+        }
+        map.serialize_entry("rrtype", &kind_text(self.kind))?;
+        if let Some(record) = self.record {
+            map.serialize_entry("ttl", &record.ttl)?;
+            match &record.data {
+                Data::Opt(options) if !options.is_empty() => {
+                    map.serialize_entry("opt", &Options(options))?;
+                }
+                data => {
+                    if let Some(text) = plain(data) {
+                        map.serialize_entry("rdata", &text)?;
+                    } else if let Some((name, value)) = structured(data) {
+                        map.serialize_entry(name, &value)?;
+                    }
+                }
+            }
+        }
+        map.end()
+    }
+}
+
+struct Options<'a>(&'a [(u16, Vec<u8>)]);
+
+impl Serialize for Options<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Row {
+            code: u16,
+            data: String,
+        }
+        s.collect_seq(self.0.iter().map(|(code, data)| Row { code: *code, data: hex(data) }))
+    }
+}
+
+/// Record types that answers are grouped by.
+const GROUPS: [(u16, &str); 11] = [
+    (1, "A"),
+    (2, "NS"),
+    (28, "AAAA"),
+    (5, "CNAME"),
+    (12, "PTR"),
+    (15, "MX"),
+    (16, "TXT"),
+    (10, "NULL"),
+    (6, "SOA"),
+    (33, "SRV"),
+    (44, "SSHFP"),
+];
+
+struct Grouped<'a>(&'a [Record]);
+
+impl<'a> Grouped<'a> {
+    fn of(&self, kind: u16) -> impl Iterator<Item = &'a Record> + use<'a> {
+        self.0.iter().filter(move |r| {
+            r.kind == kind && (plain(&r.data).is_some() || structured(&r.data).is_some())
+        })
+    }
+}
+
+impl Serialize for Grouped<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        struct List<'a>(Vec<&'a Record>);
+        impl Serialize for List<'_> {
+            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                let mut list = s.serialize_seq(None)?;
+                for record in &self.0 {
+                    if let Data::Text(strings) = &record.data {
+                        for text in strings {
+                            list.serialize_element(&WireText(text))?;
+                        }
+                    } else if let Some(text) = plain(&record.data) {
+                        list.serialize_element(&text)?;
+                    } else if let Some((_, value)) = structured(&record.data) {
+                        list.serialize_element(&value)?;
+                    }
+                }
+                list.end()
+            }
+        }
+        let mut map = s.serialize_map(None)?;
+        for (kind, name) in GROUPS {
+            let records: Vec<&Record> = self.of(kind).collect();
+            if !records.is_empty() {
+                map.serialize_entry(name, &List(records))?;
+            }
+        }
+        map.end()
+    }
+}
+
+/// A record's data as one text, where it has such a form.
+fn plain(data: &Data) -> Option<String> {
+    match data {
+        Data::Address(ip) => Some(ip.to_string()),
+        Data::Name(name) => Some(WireText(&name.text).to_string()),
+        Data::Text(strings) => strings.first().map(|text| WireText(text).to_string()),
+        Data::Other(bytes) if !bytes.is_empty() => Some(WireText(bytes).to_string()),
+        _ => None,
+    }
+}
+
+/// A record's data as an object, with the key it stands under.
+fn structured(data: &Data) -> Option<(&'static str, Structured<'_>)> {
+    let name = match data {
+        Data::Soa(_) => "soa",
+        Data::Srv { .. } => "srv",
+        Data::Sshfp { .. } => "sshfp",
+        _ => return None,
+    };
+    Some((name, Structured(data)))
+}
+
+struct Structured<'a>(&'a Data);
+
+impl Serialize for Structured<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut map = s.serialize_map(None)?;
+        match self.0 {
+            Data::Soa(soa) => {
+                map.serialize_entry("mname", &WireText(&soa.mname.text))?;
+                map.serialize_entry("rname", &WireText(&soa.rname.text))?;
+                let names = ["serial", "refresh", "retry", "expire", "minimum"];
+                for (name, number) in names.into_iter().zip(soa.numbers) {
+                    map.serialize_entry(name, &number)?;
+                }
+            }
+            Data::Srv { priority, weight, port, target } => {
+                map.serialize_entry("priority", priority)?;
+                map.serialize_entry("weight", weight)?;
+                map.serialize_entry("port", port)?;
+                map.serialize_entry("name", &WireText(&target.text))?;
+            }
+            Data::Sshfp { algorithm, kind, fingerprint } => {
+                map.serialize_entry("fingerprint", &colons(fingerprint))?;
+                map.serialize_entry("algo", algorithm)?;
+                map.serialize_entry("type", kind)?;
+            }
+            _ => {}
+        }
+        map.end()
+    }
+}
+
+fn colons(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| hex(&[*b])).collect::<Vec<_>>().join(":")
+}
+
+fn kind_text(kind: u16) -> String {
+    kind_name(kind).map_or_else(|| format!("TYPE{kind}"), str::to_owned)
+}
+
+fn rcode_text(rcode: u16) -> String {
+    rcode_name(rcode).map_or_else(|| format!("RCODE{rcode}"), str::to_owned)
+}
