@@ -1,0 +1,14 @@
+//! Says in time that the web application has not been built.
+
+use std::path::Path;
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=../../web/dist");
+    if !Path::new("../../web/dist/index.html").exists() {
+        println!(
+            "cargo::warning=web/dist is missing, so the program will hold no dashboard; run \
+             `make web` first"
+        );
+    }
+}
