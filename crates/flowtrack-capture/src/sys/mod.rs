@@ -5,6 +5,7 @@
 
 pub mod fd;
 pub mod instruction;
+pub mod libpcap;
 #[cfg(target_os = "linux")]
 pub mod netdev;
 #[cfg(target_os = "linux")]
