@@ -294,3 +294,61 @@ anomalies! {
     /// VXLAN payload that is not decoded.
     VxlanUnknownPayloadType => "vxlan.unknown_payload_type",
 }
+
+/// How many anomalies of one packet are kept.
+const KEPT: usize = 7;
+
+/// What is wrong with one packet, each thing once; beyond the first seven nothing is kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Anomalies {
+    len: u8,
+    /// Only the first `len` count.
+    list: [DecodeAnomaly; KEPT],
+}
+
+impl Anomalies {
+    /// Adds one more, unless it is known already or there is no room.
+    pub(crate) fn push(&mut self, anomaly: DecodeAnomaly) {
+        if self.contains(&anomaly) {
+            return;
+        }
+        if let Some(slot) = self.list.get_mut(usize::from(self.len)) {
+            *slot = anomaly;
+            self.len += 1;
+        }
+    }
+
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        self.len = 0;
+    }
+}
+
+impl Default for Anomalies {
+    fn default() -> Self {
+        Self { len: 0, list: [DecodeAnomaly::ArpInvalidHardwareSize; KEPT] }
+    }
+}
+
+impl std::ops::Deref for Anomalies {
+    type Target = [DecodeAnomaly];
+
+    fn deref(&self) -> &[DecodeAnomaly] {
+        self.list.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+impl<'a> IntoIterator for &'a Anomalies {
+    type Item = &'a DecodeAnomaly;
+    type IntoIter = std::slice::Iter<'a, DecodeAnomaly>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl std::fmt::Debug for Anomalies {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self).finish()
+    }
+}

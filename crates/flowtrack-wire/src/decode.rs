@@ -3,6 +3,7 @@
 use crate::{
     anomaly::DecodeAnomaly,
     ethertype,
+    ip::Version,
     packet::{Inner, Network, Packet},
 };
 use flowtrack_event::{DecoderStats, LinkType, MacAddr, RawPacket, Vlans};
@@ -10,16 +11,19 @@ use flowtrack_event::{DecoderStats, LinkType, MacAddr, RawPacket, Vlans};
 /// Headers below IP that are followed in one packet.
 const MAX_LINK_LAYERS: usize = 16;
 
-/// Different anomalies that are kept of one packet.
-const MAX_ANOMALIES: usize = 16;
-
 /// Bytes that a capture is believed to have cut from a frame; bounds what a wrong wire length does.
 const MAX_CUT: usize = 1 << 24;
 
 /// Reads the headers of a captured frame.
-#[inline]
 pub fn decode<'a>(raw: &RawPacket<'a>, stats: &mut DecoderStats) -> Packet<'a> {
-    let mut packet = Packet::unread(raw.data.len());
+    let mut packet = Packet::default();
+    decode_into(raw, stats, &mut packet);
+    packet
+}
+
+/// [`decode`] into a packet that is used again, which spares moving it.
+pub fn decode_into<'a>(raw: &RawPacket<'a>, stats: &mut DecoderStats, packet: &mut Packet<'a>) {
+    packet.reset(raw.data.len());
     stats.pkts += 1;
     stats.bytes += u64::from(packet.len);
     stats.max_pkt_size = stats.max_pkt_size.max(u64::from(packet.len));
@@ -27,8 +31,7 @@ pub fn decode<'a>(raw: &RawPacket<'a>, stats: &mut DecoderStats) -> Packet<'a> {
         stats.vlan += 1;
         packet.vlans.push(tci);
     }
-    Decoder::new(&mut packet, stats, raw.data, raw.wire_len).follow_link(raw.link);
-    packet
+    Decoder::new(packet, stats, raw.data, raw.wire_len).read(raw.link);
 }
 
 /// Reads the headers of a packet found inside another one, [`Packet::inner`].
@@ -40,12 +43,13 @@ pub fn decode_inner<'a>(
     outer_vlans: Vlans,
     stats: &mut DecoderStats,
 ) -> Packet<'a> {
-    let mut packet = Packet::unread(inner.data.len());
+    let mut packet = Packet::default();
+    packet.reset(inner.data.len());
     packet.vlans = outer_vlans;
     if let Some(vlan) = inner.vlan {
         packet.vlans.push(vlan);
     }
-    Decoder::new(&mut packet, stats, inner.data, inner.wire_len).follow_link(inner.link);
+    Decoder::new(&mut packet, stats, inner.data, inner.wire_len).read(inner.link);
     packet
 }
 
@@ -60,13 +64,14 @@ pub fn decode_reassembled<'a>(
     vlans: Vlans,
     stats: &mut DecoderStats,
 ) -> Packet<'a> {
-    let mut packet = Packet::unread(data.len());
-    let wire_len = packet.len;
+    let mut packet = Packet::default();
+    packet.reset(data.len());
     packet.macs = macs;
     packet.vlans = vlans;
-    let before = (stats.ipv4, stats.ipv6);
-    Decoder::new(&mut packet, stats, data, wire_len).run(Next::Ip(data));
-    (stats.ipv4, stats.ipv6) = before;
+    let wire_len = packet.len;
+    let before = (stats.raw, stats.ipv4, stats.ipv6);
+    Decoder::new(&mut packet, stats, data, wire_len).read(LinkType::RAW);
+    (stats.raw, stats.ipv4, stats.ipv6) = before;
     packet.len = packet.len.saturating_add(link_len);
     packet.link_len = link_len;
     packet
@@ -110,53 +115,61 @@ impl<'a, 'p> Decoder<'a, 'p> {
         Self { packet, stats, frame: data, cut }
     }
 
-    /// Reads a frame that begins as `link` says.
-    #[inline]
-    fn follow_link(&mut self, link: LinkType) {
-        let data = self.frame;
-        let next = if link == LinkType::ETHERNET {
-            Next::Ethernet(data)
+    /// Reads a frame that begins as `link` says, and settles whether it could be read.
+    fn read(&mut self, link: LinkType) {
+        let found = if link == LinkType::ETHERNET {
+            // Nearly every frame has IP right behind the first header.
+            match self.ethernet(self.frame) {
+                Next::Ethertype(ethertype::IPV4, data) => Some((Version::V4, data)),
+                Next::Ethertype(ethertype::IPV6, data) => Some((Version::V6, data)),
+                other => self.follow(other),
+            }
         } else {
-            self.first_header(link, data)
+            let first = self.first_header(link, self.frame);
+            self.follow(first)
         };
-        self.run(next);
-    }
-
-    /// Reads all headers and settles whether they could be read.
-    #[inline]
-    fn run(&mut self, next: Next<'a>) {
-        self.follow(next);
+        if let Some((version, data)) = found {
+            let payload = match version {
+                Version::V4 => self.ipv4(data),
+                Version::V6 => self.ipv6(data),
+            };
+            if let Some(payload) = payload {
+                self.ip_payload(payload);
+            }
+        }
         if self.packet.malformed {
             self.stats.invalid += 1;
         }
     }
 
-    /// Reads headers until the transport layer, or until there is nothing that can be read.
-    #[inline]
-    fn follow(&mut self, mut next: Next<'a>) {
+    /// Reads headers until there is IP, or nothing that can be read.
+    #[inline(never)]
+    fn follow(&mut self, mut next: Next<'a>) -> Option<(Version, &'a [u8])> {
         for _ in 0..MAX_LINK_LAYERS {
             next = match next {
                 Next::Ethernet(data) => self.ethernet(data),
-                Next::Ethertype(ethertype::IPV4, data) => return self.ipv4(data),
-                Next::Ethertype(ethertype::IPV6, data) => return self.ipv6(data),
+                Next::Ethertype(ethertype::IPV4, data) => return Some((Version::V4, data)),
+                Next::Ethertype(ethertype::IPV6, data) => return Some((Version::V6, data)),
                 Next::Ethertype(kind, data) => self.ethertype(kind, data),
                 Next::Llc(data) => self.llc(data),
                 Next::Ppp(data) => self.ppp(data),
-                Next::Ip(data) => return self.ip_by_nibble(data),
-                Next::End => return,
+                Next::Ip(data) => self.ip_by_nibble(data),
+                Next::End => return None,
             };
         }
         self.stats.too_many_layers += 1;
+        None
     }
 
-    /// Reads raw IP, whose version is known from nothing but itself.
-    fn ip_by_nibble(&mut self, data: &'a [u8]) {
+    /// Raw IP, whose version is known from nothing but itself.
+    fn ip_by_nibble(&mut self, data: &'a [u8]) -> Next<'a> {
         match data.first().map(|b| b >> 4) {
-            Some(4) => self.ipv4(data),
-            Some(6) => self.ipv6(data),
+            Some(4) => return Next::Ethertype(ethertype::IPV4, data),
+            Some(6) => return Next::Ethertype(ethertype::IPV6, data),
             Some(_) => self.fail(DecodeAnomaly::IprawInvalidIpVersion),
             None => self.short(DecodeAnomaly::IprawInvalidIpVersion),
         }
+        Next::End
     }
 
     /// Notes where the network header begins, given what is left of the frame.
@@ -174,10 +187,7 @@ impl<'a, 'p> Decoder<'a, 'p> {
     /// Notes something odd that does not keep the packet from being used.
     #[cold]
     pub(crate) fn note(&mut self, anomaly: DecodeAnomaly) {
-        let seen = &mut self.packet.anomalies;
-        if seen.len() < MAX_ANOMALIES && !seen.contains(&anomaly) {
-            seen.push(anomaly);
-        }
+        self.packet.anomalies.push(anomaly);
     }
 
     /// Notes a header that cannot be read, so that the packet belongs to no flow.

@@ -32,19 +32,29 @@ pub(crate) enum Version {
     V6,
 }
 
+/// The payload of an IP packet that is no fragment and whose headers were read.
+#[derive(Clone, Copy)]
+pub(crate) struct IpPayload<'a> {
+    version: Version,
+    proto: IpProto,
+    data: &'a [u8],
+}
+
 impl<'a> Decoder<'a, '_> {
-    /// Goes on with the payload of an IP packet that is whole.
+    /// Goes on with the payload of an IP packet.
     #[inline]
-    pub(crate) fn ip_payload(&mut self, version: Version, proto: IpProto, payload: &'a [u8]) {
-        match proto {
-            IpProto::TCP => self.tcp(payload),
-            IpProto::UDP => self.udp(payload),
-            _ => self.rarer_payload(version, proto, payload),
+    pub(crate) fn ip_payload(&mut self, found: IpPayload<'a>) {
+        match found.proto {
+            IpProto::TCP => self.tcp(found.data),
+            IpProto::UDP => self.udp(found.data),
+            _ => self.rarer_payload(found),
         }
     }
 
     /// [`Decoder::ip_payload`] for what is neither TCP nor UDP.
-    fn rarer_payload(&mut self, version: Version, proto: IpProto, payload: &'a [u8]) {
+    #[inline(never)]
+    fn rarer_payload(&mut self, found: IpPayload<'a>) {
+        let IpPayload { version, proto, data: payload } = found;
         self.packet.transport = Transport::Other;
         match proto {
             IpProto::ICMP if version == Version::V4 => self.icmpv4(payload),

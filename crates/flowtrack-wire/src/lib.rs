@@ -29,9 +29,9 @@ mod quoted;
 mod transport;
 mod tunnel;
 
-pub use anomaly::DecodeAnomaly;
+pub use anomaly::{Anomalies, DecodeAnomaly};
 pub use checksum::{checksum_ok, ipv4_checksum_ok, transport_checksum_ok};
-pub use decode::{decode, decode_inner, decode_reassembled};
+pub use decode::{decode, decode_inner, decode_into, decode_reassembled};
 pub use packet::{Arp, Fragment, Icmp, Inner, Ip, Network, Packet, Ports, Tcp, Transport};
 pub use quoted::quoted_key;
 pub use transport::tcp::{SackBlocks, TcpOption, TcpOptions};

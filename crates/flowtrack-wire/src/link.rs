@@ -26,6 +26,7 @@ const ARPHRD_ETHER: u16 = 1;
 
 impl<'a> Decoder<'a, '_> {
     /// Reads what stands before the first ethertype of a frame that is not Ethernet.
+    #[inline(never)]
     pub(crate) fn first_header(&mut self, link: LinkType, data: &'a [u8]) -> Next<'a> {
         match link {
             LinkType::ETHERNET => Next::Ethernet(data),
@@ -66,7 +67,6 @@ impl<'a> Decoder<'a, '_> {
     /// Reads what an ethertype other than IP says.
     pub(crate) fn ethertype(&mut self, kind: u16, data: &'a [u8]) -> Next<'a> {
         match kind {
-            ethertype::IPV4 | ethertype::IPV6 => Next::Ip(data),
             ethertype::VLAN | ethertype::QINQ | ethertype::QINQ_OLD => self.vlan(data),
             ethertype::ARP => self.arp(data),
             ethertype::TRANSPARENT_ETHERNET => Next::Ethernet(data),

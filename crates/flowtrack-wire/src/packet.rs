@@ -1,8 +1,7 @@
 //! One decoded packet: what the rest of the packet path needs from all its headers.
 
-use crate::anomaly::DecodeAnomaly;
+use crate::anomaly::Anomalies;
 use flowtrack_event::{IpProto, LinkType, MacAddr, TunnelKind, Vlans};
-use smallvec::SmallVec;
 use std::net::IpAddr;
 
 /// A frame, or a packet found inside one, with its headers read.
@@ -30,14 +29,14 @@ pub struct Packet<'a> {
     /// Whether a header is so wrong that the packet belongs to no flow; `anomalies` says why.
     pub malformed: bool,
     /// What is wrong, each thing once.
-    pub anomalies: SmallVec<[DecodeAnomaly; 2]>,
+    pub anomalies: Anomalies,
 }
 
-impl<'a> Packet<'a> {
-    /// A packet of `len` bytes of which nothing is read yet.
-    pub(crate) fn unread(len: usize) -> Self {
+impl Default for Packet<'_> {
+    /// A packet of which nothing is read yet.
+    fn default() -> Self {
         Self {
-            len: u32::try_from(len).unwrap_or(u32::MAX),
+            len: 0,
             link_len: 0,
             macs: None,
             vlans: Vlans::default(),
@@ -47,8 +46,26 @@ impl<'a> Packet<'a> {
             payload_wire_len: 0,
             inner: None,
             malformed: false,
-            anomalies: SmallVec::new(),
+            anomalies: Anomalies::default(),
         }
+    }
+}
+
+impl<'a> Packet<'a> {
+    /// Forgets what was read, for a packet of `len` bytes.
+    #[inline]
+    pub(crate) fn reset(&mut self, len: usize) {
+        self.len = u32::try_from(len).unwrap_or(u32::MAX);
+        self.link_len = 0;
+        self.macs = None;
+        self.vlans = Vlans::default();
+        self.network = Network::None(None);
+        self.transport = Transport::None;
+        self.payload = &[];
+        self.payload_wire_len = 0;
+        self.inner = None;
+        self.malformed = false;
+        self.anomalies.clear();
     }
 
     /// The IP header, where there is one.

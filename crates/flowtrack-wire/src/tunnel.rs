@@ -22,6 +22,7 @@ pub(crate) const fn may_be_tunnel(ports: Ports) -> bool {
 
 impl<'a> Decoder<'a, '_> {
     /// A tunnel in UDP, known by its port and only where the payload agrees.
+    #[inline(never)]
     pub(crate) fn udp_tunnel(&mut self, ports: Ports, payload: &'a [u8]) {
         match ports.dst {
             VXLAN | VXLAN_LINUX | VXLAN_GPE => self.vxlan(payload),

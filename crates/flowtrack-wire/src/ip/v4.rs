@@ -4,7 +4,7 @@ use crate::{
     anomaly::DecodeAnomaly,
     bytes::{at_most, behind},
     decode::Decoder,
-    ip::{IPV4_HEADER, Version},
+    ip::{IPV4_HEADER, IpPayload, Version},
     packet::{Fragment, Ip, Network},
 };
 use flowtrack_event::IpProto;
@@ -18,22 +18,25 @@ const OFFSET: u16 = 0x1fff;
 const MAX_AUTHENTICATION: usize = 4;
 
 impl<'a> Decoder<'a, '_> {
-    /// An IPv4 header and all that follows.
+    /// An IPv4 header; says what to go on with.
     #[inline]
-    pub(crate) fn ipv4(&mut self, data: &'a [u8]) {
+    pub(crate) fn ipv4(&mut self, data: &'a [u8]) -> Option<IpPayload<'a>> {
         self.stats.ipv4 += 1;
         self.network_begins(data);
         let Some(fixed) = data.first_chunk::<IPV4_HEADER>() else {
-            return self.short(DecodeAnomaly::Ipv4PktTooSmall);
+            self.short(DecodeAnomaly::Ipv4PktTooSmall);
+            return None;
         };
         let [version_len, tos, l0, l1, i0, i1, f0, f1, ttl, proto, _, _, addresses @ ..] = *fixed;
         let [s0, s1, s2, s3, d0, d1, d2, d3] = addresses;
         if version_len >> 4 != 4 {
-            return self.fail(DecodeAnomaly::Ipv4WrongIpVersion);
+            self.fail(DecodeAnomaly::Ipv4WrongIpVersion);
+            return None;
         }
         let header_len = usize::from(version_len & 0x0f) * 4;
         if header_len < IPV4_HEADER {
-            return self.fail(DecodeAnomaly::Ipv4HlenTooSmall);
+            self.fail(DecodeAnomaly::Ipv4HlenTooSmall);
+            return None;
         }
         let total_len = match usize::from(u16::from_be_bytes([l0, l1])) {
             // Segmentation offload: the card fills the length in, behind the capture.
@@ -41,7 +44,8 @@ impl<'a> Decoder<'a, '_> {
             told => told,
         };
         if total_len < header_len {
-            return self.fail(DecodeAnomaly::Ipv4IplenSmallerThanHlen);
+            self.fail(DecodeAnomaly::Ipv4IplenSmallerThanHlen);
+            return None;
         }
         let fits = self.fits(total_len, data);
         let captured = at_most(data, total_len);
@@ -83,15 +87,19 @@ impl<'a> Decoder<'a, '_> {
         self.packet.payload = payload;
         if !fits {
             self.packet.payload_wire_len = payload.len() as u32;
-            return self.fail(DecodeAnomaly::Ipv4TruncPkt);
+            self.fail(DecodeAnomaly::Ipv4TruncPkt);
+            return None;
         }
         self.packet.payload_wire_len = (payload.len() + self.cut) as u32;
-        if fragment.is_none() && readable {
-            self.ip_payload(Version::V4, proto, payload);
-        }
+        (fragment.is_none() && readable).then_some(IpPayload {
+            version: Version::V4,
+            proto,
+            data: payload,
+        })
     }
 
     /// Steps over authentication headers (RFC 4302); says what follows and whether all were read.
+    #[inline(never)]
     fn authentication_headers(&mut self, mut payload: &'a [u8]) -> (IpProto, &'a [u8], bool) {
         for _ in 0..MAX_AUTHENTICATION {
             let Some((next, rest)) = self.authentication(payload) else {
@@ -119,6 +127,7 @@ impl<'a> Decoder<'a, '_> {
     }
 
     /// Checks the options behind the fixed header.
+    #[inline(never)]
     fn ipv4_options(&mut self, mut options: &[u8]) {
         const END: u8 = 0;
         const NO_OPERATION: u8 = 1;

@@ -4,7 +4,7 @@ use crate::{
     anomaly::DecodeAnomaly,
     bytes::{at_most, be16, be32, behind},
     decode::Decoder,
-    ip::{IPV6_HEADER, Version},
+    ip::{IPV6_HEADER, IpPayload, Version},
     packet::{Fragment, Ip, Network},
 };
 use flowtrack_event::IpProto;
@@ -66,17 +66,19 @@ struct Extensions<'a> {
 }
 
 impl<'a> Decoder<'a, '_> {
-    /// An IPv6 header, its extensions and all that follows.
+    /// An IPv6 header and its extensions; says what to go on with.
     #[inline]
-    pub(crate) fn ipv6(&mut self, data: &'a [u8]) {
+    pub(crate) fn ipv6(&mut self, data: &'a [u8]) -> Option<IpPayload<'a>> {
         self.stats.ipv6 += 1;
         self.network_begins(data);
         let Some((fixed, rest)) = data.split_first_chunk::<IPV6_HEADER>() else {
-            return self.short(DecodeAnomaly::Ipv6PktTooSmall);
+            self.short(DecodeAnomaly::Ipv6PktTooSmall);
+            return None;
         };
         let [b0, b1, _, _, l0, l1, next, ttl, addresses @ ..] = *fixed;
         if b0 >> 4 != 6 {
-            return self.fail(DecodeAnomaly::Ipv6WrongIpVersion);
+            self.fail(DecodeAnomaly::Ipv6WrongIpVersion);
+            return None;
         }
         let next = IpProto(next);
         let payload_len = match usize::from(u16::from_be_bytes([l0, l1])) {
@@ -109,12 +111,15 @@ impl<'a> Decoder<'a, '_> {
         self.packet.payload = found.payload;
         if !fits {
             self.packet.payload_wire_len = found.payload.len() as u32;
-            return self.fail(DecodeAnomaly::Ipv6TruncPkt);
+            self.fail(DecodeAnomaly::Ipv6TruncPkt);
+            return None;
         }
         self.packet.payload_wire_len = (found.payload.len() + self.cut) as u32;
-        if found.fragment.is_none() && found.complete {
-            self.ip_payload(Version::V6, found.proto, found.payload);
-        }
+        (found.fragment.is_none() && found.complete).then_some(IpPayload {
+            version: Version::V6,
+            proto: found.proto,
+            data: found.payload,
+        })
     }
 
     /// The payload length where the header says 0: a jumbo payload, or segmentation offload.
@@ -132,6 +137,7 @@ impl<'a> Decoder<'a, '_> {
 
     /// Walks over extension headers up to the transport header, or to the first fragment header
     /// of a packet that is not whole.
+    #[inline(never)]
     fn extensions(&mut self, first: IpProto, data: &'a [u8]) -> Extensions<'a> {
         let mut seen = Seen::default();
         let mut found = Extensions { proto: first, payload: data, fragment: None, complete: true };

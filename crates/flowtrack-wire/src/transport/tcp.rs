@@ -171,6 +171,7 @@ impl<'a> Decoder<'a, '_> {
     }
 
     /// Checks the options.
+    #[inline(never)]
     fn tcp_options(&mut self, options: &'a [u8]) {
         let mut seen = 0_u64;
         let mut options = TcpOptions { rest: options };
