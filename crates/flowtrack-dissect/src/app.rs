@@ -124,7 +124,19 @@ impl AppFlow {
         chunk: Chunk<'_>,
         out: &mut Outcome,
     ) {
-        let before = (out.transactions.len(), out.anomalies.len());
+        let before = Before::of(out);
+        self.advance(layer, at, direction, chunk, out);
+        self.account(before, out);
+    }
+
+    fn advance(
+        &mut self,
+        layer: &AppLayer,
+        at: &Moment<'_>,
+        direction: Direction,
+        chunk: Chunk<'_>,
+        out: &mut Outcome,
+    ) {
         let mut chunk = chunk;
         // Each turn either uses up the chunk or changes the protocol, which is capped.
         loop {
@@ -143,12 +155,11 @@ impl AppFlow {
                 }
             }
         }
-        self.account(before, out);
     }
 
     /// One direction ended.
     pub fn finish(&mut self, at: &Moment<'_>, direction: Direction, out: &mut Outcome) {
-        let before = (out.transactions.len(), out.anomalies.len());
+        let before = Before::of(out);
         let ended = self.finished.get_mut(side(direction));
         if ended.is_some_and(|ended| !std::mem::replace(ended, true))
             && let State::Reading(dissector) = &mut self.state
@@ -165,11 +176,15 @@ impl AppFlow {
         self.state = State::Done;
     }
 
-    fn account(&mut self, before: (usize, usize), out: &mut Outcome) {
-        self.transactions += (out.transactions.len() - before.0) as u64;
+    /// Counts what a call brought, and names its protocol.
+    fn account(&mut self, before: Before, out: &mut Outcome) {
+        self.transactions += (out.transactions.len() - before.transactions) as u64;
         let app = self.record.map(|r| r.proto);
-        for raised in out.anomalies.iter_mut().skip(before.1) {
+        for raised in out.anomalies.iter_mut().skip(before.anomalies) {
             raised.app = raised.app.or(app);
+        }
+        for file in out.files.iter_mut().skip(before.files) {
+            file.app = file.app.or(app);
         }
     }
 
@@ -241,9 +256,9 @@ impl AppFlow {
         let earlier = other.map(|held| std::mem::take(&mut held.bytes)).unwrap_or_default();
         if !earlier.is_empty() {
             let chunk = Chunk::Bytes(&earlier);
-            self.feed(layer, at, direction.opposite(), chunk, out);
+            self.advance(layer, at, direction.opposite(), chunk, out);
         }
-        self.feed(layer, at, direction, Chunk::Bytes(seen), out);
+        self.advance(layer, at, direction, Chunk::Bytes(seen), out);
     }
 
     fn become_protocol(
@@ -324,6 +339,24 @@ impl AppFlow {
                     Chunk::Gap(_) => None,
                 }
             }
+        }
+    }
+}
+
+/// What an outcome held before a call.
+#[derive(Clone, Copy)]
+struct Before {
+    transactions: usize,
+    anomalies: usize,
+    files: usize,
+}
+
+impl Before {
+    fn of(out: &Outcome) -> Self {
+        Self {
+            transactions: out.transactions.len(),
+            anomalies: out.anomalies.len(),
+            files: out.files.len(),
         }
     }
 }

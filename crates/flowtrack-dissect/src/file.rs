@@ -90,6 +90,7 @@ impl FileTracker {
             })
         });
         FileDone {
+            app: None,
             tx_id: self.tx_id,
             direction: self.direction,
             magic: infer::get(&self.head).map(|kind| kind.mime_type()),

@@ -90,6 +90,8 @@ pub struct Raised {
 /// A finished file, before its flow is added.
 #[derive(Clone, Debug)]
 pub struct FileDone {
+    /// Which protocol carried it; `None` for the flow's present one, which is filled in.
+    pub app: Option<AppProto>,
     /// Transaction that carried it.
     pub tx_id: u64,
     /// Which way it went.
