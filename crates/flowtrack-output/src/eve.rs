@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Clock;
 
 pub use additions::{ADDITIONS, Addition, additions_markdown};
+pub(crate) use flow::tunnel_name;
+pub(crate) use proto::proto_name;
 pub use writer::{EveCounters, EveWriter};
 
 /// What is written, and how.

@@ -7,10 +7,15 @@
 
 pub mod eve;
 pub mod sink;
+pub mod summary;
+pub mod table;
 
 mod clock;
+mod human;
 #[cfg(test)]
 mod samples;
 
 pub use eve::{EveConfig, EveWriter};
 pub use sink::{EveFile, Health, Sink};
+pub use summary::Summary;
+pub use table::{TableFormat, TableWriter};

@@ -45,15 +45,15 @@ pub fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-pub fn app(name: &'static str) -> Option<AppRecord> {
-    Some(AppRecord {
+pub fn app(name: &'static str) -> AppRecord {
+    AppRecord {
         proto: AppProto(name),
         to_server: None,
         to_client: None,
         original: None,
         expected: None,
         confidence: Confidence::Content,
-    })
+    }
 }
 
 /// A TCP flow that went well, with every number set.
@@ -111,7 +111,7 @@ pub fn tcp_flow() -> FlowRecord {
             handshake_server_us: Some(18_450),
             response_us: Some(21_000),
         },
-        app: app("tls"),
+        app: Some(app("tls")),
         tx_count: 1,
         alerted: false,
     }
@@ -143,7 +143,7 @@ pub fn udp_flow() -> FlowRecord {
         history: b"Dd".iter().copied().collect(),
         tcp: None,
         latency: Latency { response_us: Some(12_000), ..Latency::default() },
-        app: app("dns"),
+        app: Some(app("dns")),
         ..tcp_flow()
     }
 }
@@ -381,9 +381,10 @@ pub fn one_of_each() -> Vec<Event> {
 /// A minute of an office: traffic that swells and ebbs, some hosts, one slow server, some loss.
 pub fn office() -> Vec<Event> {
     let mut events = vec![transaction(&udp_flow(), dns())];
-    let apps = [("tls", 443), ("http", 80), ("ssh", 22), ("smb", 445), ("quic", 4_433)];
+    let mut on_flows = LedgerRow::default();
+    let apps = [("tls", 443), ("http", 80), ("ssh", 22), ("smb", 445), ("smtp", 25)];
     for n in 0_u32..200 {
-        let (name, port) = apps[(n * n % 5) as usize];
+        let (name, port) = apps[(n * n * 3 % 7 % 5) as usize];
         let mut flow = tcp_flow();
         flow.id = FlowId(100 + u64::from(n));
         flow.key.src = ip(&format!("192.168.1.{}", 10 + n * 7 % 23));
@@ -392,7 +393,7 @@ pub fn office() -> Vec<Event> {
         flow.key.src_port = 40_000 + n as u16;
         flow.start = at(i64::from(n % 50), i64::from(n) * 977);
         flow.end = at(i64::from(n % 50 + 9), 0);
-        flow.to_client.bytes = 9_000 + u64::from(n) * u64::from(n) * 400;
+        flow.to_client.bytes = 9_000 + u64::from(n) * u64::from(n) * 25;
         flow.to_client.packets = flow.to_client.bytes / 900;
         flow.latency.handshake_server_us = Some(4_000 + n * n * 9);
         flow.conn_state = match n % 10 {
@@ -401,45 +402,56 @@ pub fn office() -> Vec<Event> {
             2 => ConnState::Rsto,
             _ => ConnState::Sf,
         };
-        flow.app = app(name);
+        flow.app = Some(app(name));
+        on_flows.packets += flow.to_server.packets + flow.to_client.packets;
+        on_flows.bytes += flow.to_server.bytes + flow.to_client.bytes;
         events.push(ended(flow, EndReason::Timeout));
     }
     events.push(ended(udp_flow(), EndReason::Timeout));
     events.push(ended(icmp_flow(), EndReason::Timeout));
     events.extend(anomalies());
-    let mut seen = LedgerRow::default();
+    on_flows.packets += 2;
+    on_flows.bytes += 166;
+    // What is on flows is spread over the minute, most of it in the middle; ARP comes evenly.
+    let arp = LedgerRow { packets: 120, bytes: 7_200 };
+    let weight = |n: i64| (32 - (n - 30).abs()) as u64;
+    let weights: u64 = (0..60).map(weight).sum();
+    let mut left = on_flows;
     for n in 0_i64..60 {
-        let wave = (30 - (n - 30).abs()) as u64;
+        let part = |whole: u64| if n == 59 { u64::MAX } else { whole * weight(n) / weights };
+        let packets = part(on_flows.packets).min(left.packets);
+        let bytes = part(on_flows.bytes).min(left.bytes);
+        left = LedgerRow { packets: left.packets - packets, bytes: left.bytes - bytes };
         let mut second = Second {
             at: at(n, 0),
-            packets: 40 + wave * 35,
-            bytes: 9_000 + wave * wave * 4_300,
-            flows_new: 3 + wave / 5,
-            tcp_data_segments: 30 + wave * 20,
-            tcp_retransmissions: if n % 11 == 3 { wave } else { 0 },
+            packets: packets + 2,
+            bytes: bytes + 120,
+            flows_new: 3,
+            tcp_data_segments: packets * 2 / 3,
+            tcp_retransmissions: if n % 11 == 3 { weight(n) } else { n as u64 % 3 },
             tcp_out_of_order: u64::from(n % 17 == 5),
             tcp_lost: u64::from(n % 23 == 9),
             ..Second::default()
         };
         for i in 0..20 {
-            second.rtt.record(700 + (wave as u32 + 1) * 150 * (i % 7 + 1));
+            second.rtt.record(700 + weight(n) as u32 * 150 * (i % 7 + 1));
             second.response.record(4_000 + i * 900);
         }
-        second.shares = vec![
-            Share { protocol: "arp", packets: 2, bytes: 120 },
-            Share { protocol: "tls", packets: second.packets - 2, bytes: second.bytes - 120 },
-        ];
-        seen.packets += second.packets;
-        seen.bytes += second.bytes;
+        let part = |percent: u64| bytes * percent / 100;
+        let (http, smb, ssh) = (part(15 + n as u64 % 7), part(12), part(3));
+        let share = |protocol, bytes: u64| Share { protocol, packets: bytes / 900, bytes };
+        let rest = bytes - http - smb - ssh;
+        second.shares = vec![share("arp", 120), share("http", http), share("smb", smb)];
+        second.shares.extend([share("ssh", ssh), share("tls", rest)]);
         events.push(Event::Second(Box::new(second)));
     }
+    let seen =
+        LedgerRow { packets: on_flows.packets + arp.packets, bytes: on_flows.bytes + arp.bytes };
     let mut stats = stats();
     stats.decoder.pkts = seen.packets;
     stats.decoder.bytes = seen.bytes;
-    let arp = LedgerRow { packets: 120, bytes: 7_200 };
     stats.ledger.seen = seen;
-    stats.ledger.on_flows =
-        LedgerRow { packets: seen.packets - arp.packets, bytes: seen.bytes - arp.bytes };
+    stats.ledger.on_flows = on_flows;
     stats.ledger.rest.insert("arp", arp);
     events.push(Event::Stats(Box::new(stats)));
     events

@@ -162,7 +162,8 @@ fn write_tcp(object: &mut Object<'_>, tcp: TcpRecord) {
     body.end();
 }
 
-fn tunnel_name(kind: TunnelKind) -> &'static str {
+/// What carried an inner flow.
+pub(crate) fn tunnel_name(kind: TunnelKind) -> &'static str {
     match kind {
         TunnelKind::Gre => "gre",
         TunnelKind::Ip => "ip",

@@ -1,0 +1,388 @@
+//! What a capture was about: totals, talkers, protocols, latency, loss, oddities.
+//!
+//! Fed with the events of a run, read as text for a terminal, as one JSON object, or as the basis
+//! of the HTML report. Memory is bounded: tables of hosts and conversations let their lightest
+//! rows go, and say so; every total is counted apart from them and stays exact.
+
+mod text;
+mod timeline;
+mod top;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use ahash::AHashMap;
+use flowtrack_event::{
+    AnomalyLayer, ConnState, Event, FlowEvent, FlowId, FlowKey, FlowPhase, FlowRecord, Histogram,
+    IpProto, Second, Stats, Timestamp, TransactionEvent,
+};
+use serde::{Serialize, Serializer};
+
+use crate::eve::tunnel_name;
+use timeline::Timeline;
+use top::{TopTable, Weight};
+
+pub(crate) use timeline::Grid;
+pub use view::*;
+
+/// Takes in the events of a run and tells what they amount to.
+///
+/// Flows count when they end, so the engine's `finish` has to be among the events.
+#[derive(Debug)]
+pub struct Summary {
+    span: Option<(Timestamp, Timestamp)>,
+    timeline: Timeline,
+    stats: Option<Box<Stats>>,
+    flows: FlowTotals,
+    hosts: TopTable<IpAddr, Host>,
+    conversations: TopTable<ConversationKey, Conversation>,
+    apps: BTreeMap<&'static str, Traffic>,
+    transports: BTreeMap<IpProto, Traffic>,
+    outcomes: BTreeMap<&'static str, u64>,
+    tunnels: BTreeMap<&'static str, Traffic>,
+    loss: LossTotals,
+    latency: Latencies,
+    slowest: Vec<Slow>,
+    anomalies: BTreeMap<&'static str, Oddity>,
+    transactions: BTreeMap<&'static str, u64>,
+    files: Traffic,
+    names: AHashMap<IpAddr, Box<str>>,
+}
+
+/// Hosts kept.
+const HOSTS: usize = 32_768;
+/// Conversations kept.
+const CONVERSATIONS: usize = 32_768;
+/// Host names kept.
+const NAMES: usize = 65_536;
+/// Longest host name kept, in bytes; DNS has no longer ones.
+const NAME_LENGTH: usize = 255;
+/// Slow handshakes kept.
+const SLOWEST: usize = 20;
+
+#[derive(Clone, Copy, Default, Debug)]
+struct FlowTotals {
+    count: u64,
+    packets: u64,
+    bytes: u64,
+}
+
+/// Flows, packets and bytes of one kind.
+#[derive(Clone, Copy, Default, Debug)]
+struct Traffic {
+    flows: u64,
+    packets: u64,
+    bytes: u64,
+}
+
+#[derive(Clone, Copy, Default, Debug)]
+struct Host {
+    flows: u64,
+    packets: u64,
+    sent: u64,
+    received: u64,
+}
+
+/// What TCP lost, over both sides of all flows.
+#[derive(Clone, Copy, Default, Debug)]
+struct LossTotals {
+    retransmissions: u64,
+    out_of_order: u64,
+    lost_segments: u64,
+    lost_bytes: u64,
+    zero_windows: u64,
+}
+
+/// Who talks to which service.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+struct ConversationKey {
+    client: IpAddr,
+    server: IpAddr,
+    proto: IpProto,
+    port: u16,
+}
+
+#[derive(Clone, Copy, Default, Debug)]
+struct Conversation {
+    flows: u64,
+    packets: u64,
+    to_server: u64,
+    to_client: u64,
+    app: Option<&'static str>,
+}
+
+/// Durations with their exact ends, because a histogram knows them only within a bucket.
+#[derive(Clone, Default, Debug)]
+struct Durations {
+    histogram: Histogram,
+    min: Option<u32>,
+    max: u32,
+    sum: u64,
+}
+
+#[derive(Clone, Default, Debug)]
+struct Latencies {
+    handshake: Durations,
+    client: Durations,
+    server: Durations,
+    dns: Durations,
+    icmp: Durations,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slow {
+    micros: u32,
+    id: FlowId,
+    key: FlowKey,
+    start: Timestamp,
+    app: Option<&'static str>,
+}
+
+/// One kind of anomaly.
+#[derive(Clone, Copy, Debug)]
+struct Oddity {
+    layer: AnomalyLayer,
+    count: u64,
+    first_packet: u64,
+}
+
+impl Summary {
+    /// A summary of nothing.
+    pub fn new() -> Self {
+        Self {
+            span: None,
+            timeline: Timeline::new(),
+            stats: None,
+            flows: FlowTotals::default(),
+            hosts: TopTable::new(HOSTS),
+            conversations: TopTable::new(CONVERSATIONS),
+            apps: BTreeMap::new(),
+            transports: BTreeMap::new(),
+            outcomes: BTreeMap::new(),
+            tunnels: BTreeMap::new(),
+            loss: LossTotals::default(),
+            latency: Latencies::default(),
+            slowest: Vec::new(),
+            anomalies: BTreeMap::new(),
+            transactions: BTreeMap::new(),
+            files: Traffic::default(),
+            names: AHashMap::new(),
+        }
+    }
+
+    /// Takes in one event.
+    pub fn ingest(&mut self, event: &Event) {
+        match event {
+            Event::Flow(flow) => self.flow(flow),
+            Event::Transaction(transaction) => self.transaction(transaction),
+            Event::File(file) => {
+                self.files.packets += 1;
+                self.files.bytes += file.size;
+            }
+            Event::Anomaly(anomaly) => {
+                let row = self.anomalies.entry(anomaly.name).or_insert(Oddity {
+                    layer: anomaly.layer,
+                    count: 0,
+                    first_packet: anomaly.packet,
+                });
+                row.count += 1;
+                row.first_packet = row.first_packet.min(anomaly.packet);
+            }
+            Event::Second(second) => self.second(second),
+            // Counters run since the start: the last ones say it all.
+            Event::Stats(stats) => self.stats = Some(stats.clone()),
+        }
+    }
+
+    /// The summary as text for a terminal of `width` columns.
+    pub fn to_text(&self, width: usize, color: bool) -> String {
+        text::render(&self.view(10), width, color)
+    }
+
+    fn flow(&mut self, event: &FlowEvent) {
+        let FlowPhase::End(_) = event.phase else { return };
+        let flow = &event.record;
+        let (up, down) = (&flow.to_server, &flow.to_client);
+        let packets = up.packets + down.packets;
+        let bytes = up.bytes + down.bytes;
+        self.extend_span(flow.start, flow.end);
+        self.flows.count += 1;
+        self.flows.packets += packets;
+        self.flows.bytes += bytes;
+        for (addr, sent, received) in
+            [(flow.key.src, up.bytes, down.bytes), (flow.key.dst, down.bytes, up.bytes)]
+        {
+            let host = self.hosts.row(addr);
+            host.flows += 1;
+            host.packets += packets;
+            host.sent += sent;
+            host.received += received;
+        }
+        self.conversation(flow, packets);
+        let transport = flow.key.proto;
+        let app = flow.app.map(|app| app.proto.name()).filter(|&name| name != "failed");
+        let app = app.or(transport.name()).unwrap_or("other");
+        for row in
+            [self.apps.entry(app).or_default(), self.transports.entry(transport).or_default()]
+        {
+            row.add(packets, bytes);
+        }
+        if let Some(kind) = flow.tunnel {
+            self.tunnels.entry(tunnel_name(kind)).or_default().add(packets, bytes);
+        }
+        if flow.tcp.is_some() {
+            *self.outcomes.entry(flow.conn_state.name()).or_default() += 1;
+        }
+        for side in [up, down] {
+            self.loss.retransmissions += u64::from(side.retransmissions);
+            self.loss.out_of_order += u64::from(side.out_of_order);
+            self.loss.lost_segments += u64::from(side.lost_segments);
+            self.loss.lost_bytes += side.lost_bytes;
+            self.loss.zero_windows += u64::from(side.zero_windows);
+        }
+        self.latency(flow);
+    }
+
+    fn conversation(&mut self, flow: &FlowRecord, packets: u64) {
+        let key = &flow.key;
+        let row = self.conversations.row(ConversationKey {
+            client: key.src,
+            server: key.dst,
+            proto: key.proto,
+            port: if key.has_ports() { key.dst_port } else { 0 },
+        });
+        row.flows += 1;
+        row.packets += packets;
+        row.to_server += flow.to_server.bytes;
+        row.to_client += flow.to_client.bytes;
+        if let Some(app) = flow.app.filter(|app| app.proto.name() != "failed") {
+            row.app = Some(app.proto.name());
+        }
+    }
+
+    fn latency(&mut self, flow: &FlowRecord) {
+        let latency = &flow.latency;
+        if let Some(client) = latency.handshake_client_us {
+            self.latency.client.record(client);
+        }
+        if let Some(server) = latency.handshake_server_us {
+            self.latency.server.record(server);
+        }
+        if let (Some(client), Some(server)) =
+            (latency.handshake_client_us, latency.handshake_server_us)
+        {
+            let micros = client.saturating_add(server);
+            self.latency.handshake.record(micros);
+            self.slow(flow, micros);
+        }
+        if let Some(response) = latency.response_us {
+            if flow.key.is_icmp() {
+                self.latency.icmp.record(response);
+            } else if flow.app.is_some_and(|app| app.proto.name() == "dns") {
+                self.latency.dns.record(response);
+            }
+        }
+    }
+
+    fn slow(&mut self, flow: &FlowRecord, micros: u32) {
+        let full = self.slowest.len() == SLOWEST;
+        if full && self.slowest.last().is_some_and(|last| last.micros >= micros) {
+            return;
+        }
+        if full {
+            self.slowest.pop();
+        }
+        let at = self.slowest.partition_point(|slow| slow.micros >= micros);
+        let app = flow.app.map(|app| app.proto.name());
+        let slow = Slow { micros, id: flow.id, key: flow.key, start: flow.start, app };
+        self.slowest.insert(at, slow);
+    }
+
+    fn transaction(&mut self, event: &TransactionEvent) {
+        *self.transactions.entry(event.transaction.event_type()).or_default() += 1;
+        let names = &mut self.names;
+        event.transaction.names(&mut |addr, name| {
+            // The first name stays: later ones may be those of other sites at the same address.
+            let plausible = !name.is_empty() && name.len() <= NAME_LENGTH;
+            if plausible && names.len() < NAMES {
+                names.entry(addr).or_insert_with(|| name.into());
+            }
+        });
+    }
+
+    fn second(&mut self, second: &Second) {
+        self.timeline.add(second);
+    }
+
+    fn extend_span(&mut self, start: Timestamp, end: Timestamp) {
+        self.span = Some(match self.span {
+            Some((a, b)) => (a.min(start), b.max(end)),
+            None => (start, end),
+        });
+    }
+}
+
+impl Default for Summary {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The one JSON object of `analyze --json`; [`SummaryView`] documents its fields.
+impl Serialize for Summary {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.view(100).serialize(serializer)
+    }
+}
+
+impl Traffic {
+    fn add(&mut self, packets: u64, bytes: u64) {
+        self.flows += 1;
+        self.packets += packets;
+        self.bytes += bytes;
+    }
+}
+
+impl Durations {
+    fn record(&mut self, micros: u32) {
+        self.histogram.record(micros);
+        self.min = Some(self.min.map_or(micros, |min| min.min(micros)));
+        self.max = self.max.max(micros);
+        self.sum += u64::from(micros);
+    }
+}
+
+impl Weight for Host {
+    fn weight(&self) -> u64 {
+        self.sent + self.received
+    }
+}
+
+impl Weight for Conversation {
+    fn weight(&self) -> u64 {
+        self.to_server + self.to_client
+    }
+}
+
+/// What each outcome of a TCP connection means.
+pub(crate) fn outcome_meaning(state: &str) -> &'static str {
+    match state {
+        s if s == ConnState::Sf.name() => "opened and closed normally",
+        s if s == ConnState::S0.name() => "no answer",
+        s if s == ConnState::S1.name() => "opened, still open at the end",
+        s if s == ConnState::S2.name() => "closed by the client only",
+        s if s == ConnState::S3.name() => "closed by the server only",
+        s if s == ConnState::Rej.name() => "refused",
+        s if s == ConnState::Rsto.name() => "reset by the client",
+        s if s == ConnState::Rstr.name() => "reset by the server",
+        s if s == ConnState::Rstos0.name() => "SYN, then reset by the client",
+        s if s == ConnState::Rstrh.name() => "SYN-ACK, then reset by the server; no SYN seen",
+        s if s == ConnState::Sh.name() => "SYN, then FIN; no answer",
+        s if s == ConnState::Shr.name() => "SYN-ACK, then FIN; no SYN seen",
+        _ => "beginning not seen",
+    }
+}
