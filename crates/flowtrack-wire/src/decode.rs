@@ -46,10 +46,9 @@ pub fn decode_inner<'a>(
     let mut packet = Packet::default();
     packet.reset(inner.data.len());
     packet.vlans = outer_vlans;
-    if let Some(vlan) = inner.vlan {
-        packet.vlans.push(vlan);
-    }
+    let raw = stats.raw;
     Decoder::new(&mut packet, stats, inner.data, inner.wire_len).read(inner.link);
+    stats.raw = raw;
     packet
 }
 

@@ -114,7 +114,6 @@ impl<'a> Decoder<'a, '_> {
         self.packet.inner = Some(Inner {
             tunnel,
             link,
-            vlan: None,
             data,
             wire_len: u32::try_from(data.len() + self.cut).unwrap_or(u32::MAX),
         });
@@ -154,9 +153,9 @@ impl<'a> Decoder<'a, '_> {
         *count += 1;
         let nibble = if inner == Version::V4 { 4 } else { 6 };
         if payload.len() < least {
-            self.short_note(too_small);
+            self.unreadable(too_small);
         } else if payload.first().is_some_and(|b| b >> 4 != nibble) {
-            self.note(wrong_version);
+            self.broken(wrong_version);
         } else {
             self.carry(TunnelKind::Ip, link, payload);
         }

@@ -30,17 +30,14 @@ impl<'a> Decoder<'a, '_> {
     pub(crate) fn first_header(&mut self, link: LinkType, data: &'a [u8]) -> Next<'a> {
         match link {
             LinkType::ETHERNET => Next::Ethernet(data),
-            LinkType::RAW | LinkType::RAW_BSD | LinkType::RAW_OPENBSD => {
+            // Files that say IPv4 and hold IPv6 exist, so the packet itself is asked.
+            LinkType::RAW
+            | LinkType::RAW_BSD
+            | LinkType::RAW_OPENBSD
+            | LinkType::IPV4
+            | LinkType::IPV6 => {
                 self.stats.raw += 1;
                 Next::Ip(data)
-            }
-            LinkType::IPV4 => {
-                self.stats.raw += 1;
-                Next::Ethertype(ethertype::IPV4, data)
-            }
-            LinkType::IPV6 => {
-                self.stats.raw += 1;
-                Next::Ethertype(ethertype::IPV6, data)
             }
             LinkType::NULL | LinkType::LOOP => self.loopback(data),
             LinkType::LINUX_SLL => self.sll(data),
@@ -78,6 +75,8 @@ impl<'a> Decoder<'a, '_> {
             ethertype::VNTAG => self.tagged(data, 4, DecodeAnomaly::VntagHeaderTooSmall),
             ethertype::ETAG => self.tagged(data, 6, DecodeAnomaly::EtagHeaderTooSmall),
             ethertype::NSH => self.nsh(data),
+            ethertype::ERSPAN => self.erspan_ii(data),
+            ethertype::ERSPAN_III => self.erspan_iii(data),
             other if other < ethertype::SMALLEST => Next::Llc(data),
             other => {
                 self.stats.unknown_ethertype += 1;

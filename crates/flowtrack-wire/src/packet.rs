@@ -231,8 +231,6 @@ pub struct Inner<'a> {
     /// How `data` begins: [`LinkType::ETHERNET`], [`LinkType::IPV4`], [`LinkType::IPV6`],
     /// [`LinkType::PPP`], or a number of this crate's own for an ethertype without a link type.
     pub link: LinkType,
-    /// VLAN that the tunnel header tells (ERSPAN).
-    pub vlan: Option<u16>,
     /// The inner packet, as captured.
     pub data: &'a [u8],
     /// Its length on the wire; larger than `data` where the capture cut it.

@@ -1,5 +1,6 @@
 //! Tunnels: packets that carry packets.
 
+mod erspan;
 mod gre;
 mod teredo;
 mod vxlan;

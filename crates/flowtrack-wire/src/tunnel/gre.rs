@@ -1,11 +1,10 @@
-//! GRE (RFC 2784, RFC 2890, RFC 1701), its version 1 for PPTP (RFC 2637), and ERSPAN in it.
+//! GRE (RFC 2784, RFC 2890, RFC 1701) and its version 1 for PPTP (RFC 2637).
 
 use crate::{
     anomaly::DecodeAnomaly,
     bytes::{be16, behind, chunk},
     decode::Decoder,
     ethertype,
-    packet::Inner,
 };
 use flowtrack_event::{LinkType, TunnelKind};
 
@@ -27,15 +26,6 @@ const ACKNOWLEDGEMENT: u16 = 0x0080;
 
 /// Source route entries that are followed.
 const MAX_ROUTE_ENTRIES: usize = 32;
-
-/// Lengths of ERSPAN headers II and III, and of the subheader that III may have.
-const ERSPAN_II: usize = 8;
-const ERSPAN_III: usize = 12;
-const ERSPAN_SUBHEADER: usize = 8;
-
-/// Versions in ERSPAN headers II and III.
-const ERSPAN_II_VERSION: u8 = 1;
-const ERSPAN_III_VERSION: u8 = 2;
 
 impl<'a> Decoder<'a, '_> {
     /// A GRE header.
@@ -75,9 +65,14 @@ impl<'a> Decoder<'a, '_> {
         }
         let rest = behind(data, len);
         match protocol {
-            ethertype::ERSPAN if flags & SEQUENCE == 0 => self.erspan_i(rest),
-            ethertype::ERSPAN => self.erspan_ii(rest),
-            ethertype::ERSPAN_III => self.erspan_iii(rest),
+            ethertype::ERSPAN if flags & SEQUENCE == 0 => {
+                // Type I has no header of its own.
+                self.stats.erspan += 1;
+                self.carry(TunnelKind::Erspan, LinkType::ETHERNET, rest);
+            }
+            ethertype::ERSPAN | ethertype::ERSPAN_III => {
+                self.carry(TunnelKind::Erspan, ethertype::to_link(protocol), rest);
+            }
             known if ethertype::is_decoded(known) => {
                 self.carry(TunnelKind::Gre, ethertype::to_link(known), rest);
             }
@@ -116,45 +111,6 @@ impl<'a> Decoder<'a, '_> {
         // Without a sequence number it is a bare acknowledgement.
         if flags & SEQUENCE != 0 {
             self.carry(TunnelKind::Gre, LinkType::PPP, behind(data, len));
-        }
-    }
-
-    /// ERSPAN type I: no header at all.
-    fn erspan_i(&mut self, data: &'a [u8]) {
-        self.stats.erspan += 1;
-        self.carry(TunnelKind::Erspan, LinkType::ETHERNET, data);
-    }
-
-    fn erspan_ii(&mut self, data: &'a [u8]) {
-        let Some(&[b0, b1, ..]) = data.first_chunk::<ERSPAN_II>() else {
-            return self.short_note(DecodeAnomaly::ErspanHeaderTooSmall);
-        };
-        if b0 >> 4 != ERSPAN_II_VERSION {
-            return self.note(DecodeAnomaly::ErspanUnsupportedVersion);
-        }
-        self.erspan_frame([b0, b1], behind(data, ERSPAN_II));
-    }
-
-    fn erspan_iii(&mut self, data: &'a [u8]) {
-        let Some(&[b0, b1, .., last]) = data.first_chunk::<ERSPAN_III>() else {
-            return self.short_note(DecodeAnomaly::ErspanHeaderTooSmall);
-        };
-        if b0 >> 4 != ERSPAN_III_VERSION {
-            return self.note(DecodeAnomaly::ErspanUnsupportedVersion);
-        }
-        let len = if last & 1 == 0 { ERSPAN_III } else { ERSPAN_III + ERSPAN_SUBHEADER };
-        self.erspan_frame([b0, b1], behind(data, len));
-    }
-
-    /// The mirrored frame behind an ERSPAN header that begins with version and VLAN.
-    fn erspan_frame(&mut self, version_vlan: [u8; 2], data: &'a [u8]) {
-        self.stats.erspan += 1;
-        self.carry(TunnelKind::Erspan, LinkType::ETHERNET, data);
-        let vlan = u16::from_be_bytes(version_vlan) & 0x0fff;
-        if vlan != 0
-            && let Some(Inner { vlan: told, .. }) = &mut self.packet.inner
-        {
-            *told = Some(vlan);
         }
     }
 }
