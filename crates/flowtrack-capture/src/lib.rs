@@ -7,15 +7,16 @@ mod live;
 mod memory;
 mod pacing;
 mod source;
-#[allow(unsafe_code, reason = "ring memory, packet sockets and libpcap are beyond what rustc checks")]
+#[allow(
+    unsafe_code,
+    reason = "ring memory, packet sockets and libpcap are beyond what rustc checks"
+)]
 pub mod sys;
 mod writer;
 
 pub use bpf::{Filter, FilterError, Filtered, Instruction, Wrong};
 pub use file::{FileOptions, FileSource};
 pub use live::{ANY, Backend, LiveConfig, open_live};
-#[cfg(target_os = "linux")]
-pub use live::LiveSource;
 pub use memory::{MemorySource, PacketBuffer};
 pub use pacing::{Pace, PaceOptions, Paced, Reopen, Stamps};
 pub use source::{Burst, Interface, PacketSource, SourceError};

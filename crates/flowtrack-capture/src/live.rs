@@ -12,15 +12,20 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{PacketSource, SourceError};
+use flowtrack_event::LinkType;
+
+use crate::{Filter, Filtered, PacketSource, SourceError};
 
 #[cfg(target_os = "linux")]
 mod fanout;
 #[cfg(target_os = "linux")]
+mod filter;
+#[cfg(target_os = "linux")]
 mod linux;
+mod pcap;
 
 #[cfg(target_os = "linux")]
-pub use linux::LiveSource;
+use linux::LiveSource;
 
 /// What to capture, and how.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -71,6 +76,8 @@ pub const ANY: &str = "any";
 /// Opens live capture for up to `workers` workers.
 ///
 /// Answers one source for each worker; only one in all where the system cannot share out flows.
+/// A source sees both directions of a flow, all its fragments, and what flows through the same
+/// tunnel.
 ///
 /// # Errors
 /// [`SourceError::System`] where the system refuses, with what to do about it;
@@ -81,11 +88,29 @@ pub fn open_live(
 ) -> Result<Vec<Box<dyn PacketSource>>, SourceError> {
     #[cfg(target_os = "linux")]
     if config.backend == Backend::Native {
-        let sources = LiveSource::open(config, workers)?;
-        return Ok(sources.into_iter().map(|source| Box::new(source) as _).collect());
+        return open_rings(config, workers);
     }
     let _ = workers;
-    Err(refused("x", io::Error::other("x")))
+    pcap::PcapSource::open(config).map(|source| vec![Box::new(source) as _])
+}
+
+/// Opens packet rings, their filter in the kernel where that can be.
+#[cfg(target_os = "linux")]
+fn open_rings(
+    config: &LiveConfig,
+    workers: usize,
+) -> Result<Vec<Box<dyn PacketSource>>, SourceError> {
+    if let Some(expression) = &config.filter
+        && Filter::compile(expression, LinkType::ETHERNET, config.snaplen)
+            .is_ok_and(|filter| filter.mentions_vlan())
+    {
+        // The kernel takes tags out of the frame before a program sees it.
+        let everything = LiveConfig { filter: None, ..config.clone() };
+        let filtered = |source| Ok(Box::new(Filtered::new(source, expression)?) as _);
+        return LiveSource::open(&everything, workers)?.into_iter().map(filtered).collect();
+    }
+    let sources = LiveSource::open(config, workers)?;
+    Ok(sources.into_iter().map(|source| Box::new(source) as _).collect())
 }
 
 /// Says what to do about an error of opening a capture on `interface`.

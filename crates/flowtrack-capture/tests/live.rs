@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use flowtrack_capture::sys::netdev;
 use flowtrack_capture::sys::sender::FrameSender;
-use flowtrack_capture::{Burst, LiveConfig, LiveSource, PacketSource};
+use flowtrack_capture::{Backend, Burst, LiveConfig, PacketSource, open_live};
 use flowtrack_event::{CaptureStats, LinkType};
 use net::{Net, ethernet, ip, ipv4, ipv6, tagged, udp};
 
@@ -58,7 +58,7 @@ fn a_ring_too_small_counts_what_it_drops() {
     let Some(net) = Net::new() else { return };
     let (sent, seen) = net.inside(|| {
         let config = LiveConfig { ring_mib: 1, ..config("right") };
-        let mut source = LiveSource::open(&config, 1).unwrap().remove(0);
+        let mut source = open_live(&config, 1).unwrap().remove(0);
         // Nobody reads: 4 MiB cannot hold this.
         let sent = flood("left", 1500, 20_000);
         let seen = drain(&mut source, |_| {});
@@ -73,13 +73,14 @@ fn a_ring_too_small_counts_what_it_drops() {
 fn tags_and_lengths_come_from_the_ring() {
     let Some(net) = Net::new() else { return };
     let packet = ipv4(HOST_A, HOST_B, 17, 0, &udp(1, 2, &[7; 64]));
-    let tag = 3 << 13 | 100;
+    // Priority 3, VLAN 100.
+    let tag = 0x6064;
     let one = ethernet(0x8100, &tagged(tag, 0x0800, &packet), 0);
     let two = ethernet(0x88a8, &tagged(5, 0x8100, &tagged(tag, 0x0800, &packet)), 0);
     let none = ethernet(0x0800, &packet, 0);
     net.inside(|| {
         let config = LiveConfig { snaplen: 40, ..config("right") };
-        let mut source = LiveSource::open(&config, 1).unwrap().remove(0);
+        let mut source = open_live(&config, 1).unwrap().remove(0);
         let before = now_nanos();
         send("left", &[&one, &two, &none]);
         let mut seen = Vec::new();
@@ -109,7 +110,7 @@ fn loopback_counts_once() {
     let Some(net) = Net::new() else { return };
     for (name, workers) in [("lo", 1), ("lo", 2), ("any", 1), ("any", 2)] {
         net.inside(|| {
-            let mut sources = LiveSource::open(&config(name), workers).unwrap();
+            let mut sources = open_live(&config(name), workers).unwrap();
             let a = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
             let b = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
             for _ in 0..50 {
@@ -135,15 +136,114 @@ fn any_names_the_interface_of_each_packet() {
     net.ip("tuntap add name tun7 mode tun");
     let frame = ethernet(0x0800, &ipv4(HOST_A, HOST_B, 17, 0, &udp(1, 2, b"hello")), 60);
     net.inside(|| {
-        let mut source = LiveSource::open(&config("any"), 1).unwrap().remove(0);
+        let mut source = open_live(&config("any"), 1).unwrap().remove(0);
         send("left", &[&frame]);
         let mut seen = Vec::new();
         drain(&mut source, |p| seen.push(usize::from(p.iface.0)));
-        let names: Vec<_> =
-            seen.iter().map(|&n| source.interfaces()[n].name.as_str()).collect();
+        let names: Vec<_> = seen.iter().map(|&n| source.interfaces()[n].name.as_str()).collect();
         // It leaves one end and arrives at the other.
         assert_eq!(names, ["left", "right"]);
         assert_eq!(source.interfaces()[0].name, "any");
+    });
+}
+
+#[test]
+fn the_kernel_filters() {
+    let Some(net) = Net::new() else { return };
+    let to = |port| ipv4(HOST_A, HOST_B, 17, 0, &udp(40_000, port, &[0; 30]));
+    let frames = [
+        ethernet(0x0800, &to(53), 60),
+        ethernet(0x0800, &to(123), 60),
+        ethernet(0x8100, &tagged(100, 0x0800, &to(53)), 60),
+        ethernet(0x8100, &tagged(200, 0x0800, &to(123)), 60),
+    ];
+    let frames: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
+    // What the expression wants, and what must be asked outside the kernel, which hides tags.
+    for (expression, wanted, filtered) in [
+        ("udp port 53", vec![(None, 53), (Some(100), 53)], 0),
+        ("vlan 200", vec![(Some(200), 123)], 3),
+        ("port 123 and not vlan", vec![(None, 123)], 3),
+        ("greater 2000", vec![], 0),
+    ] {
+        for (interface, backend) in
+            [("right", Backend::Native), ("any", Backend::Native), ("right", Backend::Libpcap)]
+        {
+            net.inside(|| {
+                let config = LiveConfig {
+                    filter: Some(expression.to_owned()),
+                    backend,
+                    ..config(interface)
+                };
+                let mut source = open_live(&config, 1).unwrap().remove(0);
+                send("left", &frames);
+                let mut seen = Vec::new();
+                let mut right = Vec::new();
+                drain(&mut source, |p| {
+                    let tag_in_frame = p.data[12..14] == [0x81, 0];
+                    let ip = if tag_in_frame { 18 } else { 14 };
+                    let in_frame = || u16::from_be_bytes([p.data[14], p.data[15]]);
+                    let tag = p.vlan_tci.or_else(|| tag_in_frame.then(in_frame));
+                    seen.push((tag, u16::from_be_bytes([p.data[ip + 22], p.data[ip + 23]])));
+                    right.push(p.iface);
+                });
+                let stats = source.stats();
+                let interfaces = source.interfaces();
+                // The capture of all sees every frame on both ends.
+                let mut at_right = right
+                    .iter()
+                    .map(|id| interfaces[usize::from(id.0)].name == "right")
+                    .collect::<Vec<_>>()
+                    .into_iter();
+                seen.retain(|_| at_right.next().unwrap());
+                assert_eq!(seen, wanted, "{expression} on {interface} by {backend:?}");
+                if interface == "right" && backend == Backend::Native {
+                    assert_eq!(stats.filtered, filtered, "{expression}");
+                }
+            });
+        }
+    }
+}
+
+#[test]
+fn libpcap_sees_the_same() {
+    let Some(net) = Net::new() else { return };
+    let frame = ethernet(0x0800, &ipv4(HOST_A, HOST_B, 17, 0, &udp(1, 2, b"hello")), 60);
+    net.inside(|| {
+        let config = LiveConfig { backend: Backend::Libpcap, ..config("right") };
+        let mut sources = open_live(&config, 4).unwrap();
+        assert_eq!(sources.len(), 1, "libpcap does not share out flows");
+        let mut source = sources.remove(0);
+        let before = now_nanos();
+        send("left", &[frame.as_slice(); 500]);
+        let seen = drain(&mut source, |p| {
+            assert_eq!((p.link, p.wire_len, p.data), (LinkType::ETHERNET, 60, frame.as_slice()));
+            assert!((before..now_nanos()).contains(&p.ts.nanos()));
+        });
+        assert_eq!(seen, 500);
+        assert_eq!(source.stats().kernel_packets, 500);
+        net.ip("link set right down");
+        assert_eq!(drain(&mut source, |_| {}), 0);
+        net.ip("link set right up");
+        send("left", &[frame.as_slice(); 5]);
+        assert_eq!(drain(&mut source, |_| {}), 5);
+    });
+}
+
+#[test]
+fn mistakes_are_explained() {
+    let Some(net) = Net::new() else { return };
+    net.inside(|| {
+        net.ip("link set right down");
+        let explain = |config: &LiveConfig| open_live(config, 1).err().unwrap().to_string();
+        let text = explain(&config("rihgt"));
+        assert!(text.contains("there is no interface rihgt"), "{text}");
+        assert!(text.contains("left, any"), "{text}");
+        let text = explain(&config("right"));
+        assert!(text.contains("bring it up: ip link set right up"), "{text}");
+        let text = explain(&LiveConfig { filter: Some("prot 53".into()), ..config("left") });
+        assert!(text.contains("prot"), "{text}");
+        let text = explain(&LiveConfig { interfaces: vec![], ..config("left") });
+        assert!(text.contains("no interface to capture on"), "{text}");
     });
 }
 
@@ -170,7 +270,7 @@ fn an_interface_may_go_away_and_come_back() {
     let frames = conversations();
     let frames: Vec<&[u8]> = frames.iter().map(|(_, frame)| frame.as_slice()).collect();
     net.inside(|| {
-        let mut sources = LiveSource::open(&config("right"), 2).unwrap();
+        let mut sources = open_live(&config("right"), 2).unwrap();
         net.remove_pair();
         for source in &mut sources {
             assert_eq!(drain(source, |_| {}), 0);
@@ -196,7 +296,7 @@ fn workers_share_out_whole_conversations() {
     let frames = conversations();
     net.inside(|| {
         for workers in [2, 3] {
-            let mut sources = LiveSource::open(&config("right"), workers).unwrap();
+            let mut sources = open_live(&config("right"), workers).unwrap();
             let all: Vec<&[u8]> = frames.iter().map(|(_, frame)| frame.as_slice()).collect();
             send("left", &all);
             let mut worker_of = vec![Vec::new(); CONVERSATIONS];
@@ -276,7 +376,10 @@ fn conversations() -> Vec<(usize, Vec<u8>)> {
         }
         if let (IpAddr::V6(a), IpAddr::V6(b)) = (a, b) {
             // A fragment header: next header, reserved, offset and more, identification.
-            packets.push((0x86dd, ipv6(b, a, 44, &[&[17, 0, 0, 49, 0, 0, 0, 1][..], &[0; 40]].concat())));
+            packets.push((
+                0x86dd,
+                ipv6(b, a, 44, &[&[17, 0, 0, 49, 0, 0, 0, 1][..], &[0; 40]].concat()),
+            ));
         }
         for (which, (ethertype, packet)) in packets.into_iter().enumerate() {
             let mut frame = ethernet(ethertype, &packet, 58);
@@ -295,13 +398,13 @@ fn config(interface: &str) -> LiveConfig {
     LiveConfig { interfaces: vec![interface.to_owned()], ..LiveConfig::default() }
 }
 
-fn open_one(interface: &str) -> LiveSource {
-    LiveSource::open(&config(interface), 1).unwrap().remove(0)
+fn open_one(interface: &str) -> Box<dyn PacketSource> {
+    open_live(&config(interface), 1).unwrap().remove(0)
 }
 
 /// Reads until nothing comes for a while; answers how many packets came.
 fn drain(
-    source: &mut LiveSource,
+    source: &mut Box<dyn PacketSource>,
     mut f: impl FnMut(&flowtrack_event::RawPacket<'_>),
 ) -> u64 {
     let mut seen = 0;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use flowtrack_event::{CaptureStats, IfaceId, LinkType, RawPacket};
 use tracing::{debug, info, warn};
 
+use super::filter::Filters;
 use super::{ANY, LiveConfig, fanout, refused};
 use crate::batch::{Batch, Handler};
 use crate::sys::instruction::Instruction;
@@ -20,6 +21,8 @@ use crate::{Burst, Interface, PacketSource, SourceError};
 /// One worker's share of a live capture.
 ///
 /// An interface that goes down, or away, is waited for; it counts in `errors`.
+///
+/// Its filter runs in the kernel, which does not show it VLAN tags; see [`super::open_live`].
 pub struct LiveSource {
     ports: Vec<Port>,
     /// The port last read from.
@@ -75,8 +78,9 @@ impl LiveSource {
         });
         // In the order of the workers, which is the order in which the kernel numbers them; so
         // worker N of every interface gets the same hosts.
+        let mut filters = Filters::new(config.filter.as_deref(), config.snaplen);
         let sources = (0..shared.workers)
-            .map(|worker| Self::open_one(config, worker, &shared))
+            .map(|worker| Self::open_one(config, worker, &mut filters, &shared))
             .collect::<Result<Vec<_>, _>>()?;
         // Only now does the kernel's division stand.
         for port in sources.iter().flat_map(|source| &source.ports) {
@@ -88,6 +92,7 @@ impl LiveSource {
     fn open_one(
         config: &LiveConfig,
         worker: usize,
+        filters: &mut Filters<'_>,
         shared: &Arc<Shared>,
     ) -> Result<Self, SourceError> {
         let ring_mib = config.ring_mib / config.interfaces.len() as u32;
@@ -99,13 +104,17 @@ impl LiveSource {
                 iface: IfaceId(iface as u16),
                 ring_mib: ring_mib.max(MIN_RING_MIB),
                 promiscuous: config.promiscuous && name != ANY,
-                filter: vec![Instruction::ret(config.snaplen.max(1))],
+                filter: Vec::new(),
                 ring: None,
                 bound: Bound { ifindex: 0, hardware_type: 0 },
                 look_at: None,
                 dropped_before: dropped.get(name).copied().unwrap_or(0),
             };
             port.open(shared).map_err(|e| refused(name, e))?;
+            port.filter = match port.bound.ifindex {
+                0 => filters.for_any()?,
+                _ => filters.for_link(link_type(port.bound.hardware_type))?,
+            };
             shared.enlist(name, port.bound.hardware_type);
             ports.push(port);
         }
@@ -198,11 +207,7 @@ impl LiveSource {
 }
 
 impl PacketSource for LiveSource {
-    fn next_burst(
-        &mut self,
-        wait: Duration,
-        f: &mut Handler<'_>,
-    ) -> Result<Burst, SourceError> {
+    fn next_burst(&mut self, wait: Duration, f: &mut Handler<'_>) -> Result<Burst, SourceError> {
         let mut count = self.read(f);
         if count == 0 {
             self.wait(wait);
@@ -362,8 +367,8 @@ impl Names {
             return id;
         }
         let id = self.by_ifindex.get(&frame.ifindex).copied().unwrap_or_else(|| {
-            let name = netdev::name_of(frame.ifindex)
-                .unwrap_or_else(|_| format!("if{}", frame.ifindex));
+            let name =
+                netdev::name_of(frame.ifindex).unwrap_or_else(|_| format!("if{}", frame.ifindex));
             let id = shared.enlist(&name, frame.hardware_type);
             self.list = shared.list();
             if self.by_ifindex.len() >= MAX_INTERFACES {

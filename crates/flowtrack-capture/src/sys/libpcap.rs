@@ -60,8 +60,7 @@ impl LibPcap {
     }
 
     fn load() -> Option<Self> {
-        // SAFETY: libpcap runs nothing when it is loaded.
-        let library = NAMES.iter().find_map(|&name| unsafe { Library::new(name) }.ok())?;
+        let library = open_library()?;
         // SAFETY: the names and types are those of the library's published interface, which has
         // not changed them since version 0.8. The pointers stay good as long as `_library`.
         unsafe {
@@ -136,6 +135,12 @@ impl LibPcap {
         // SAFETY: all three are only read, and `data` has the length that the header says.
         unsafe { (self.offline_filter)(&raw const program, &raw const header, data.as_ptr()) != 0 }
     }
+}
+
+/// The library under any of its names.
+pub(super) fn open_library() -> Option<Library> {
+    // SAFETY: libpcap runs nothing when it is loaded.
+    NAMES.iter().find_map(|&name| unsafe { Library::new(name) }.ok())
 }
 
 const OPTIMIZE: c_int = 1;

@@ -6,6 +6,7 @@
 pub mod fd;
 pub mod instruction;
 pub mod libpcap;
+pub mod libpcap_live;
 #[cfg(target_os = "linux")]
 pub mod netdev;
 #[cfg(target_os = "linux")]

@@ -110,11 +110,11 @@ impl Ring {
                 return None;
             }
             // SAFETY: the header lies in the mapping, and the block is ours.
-            let head = unsafe { self.block_start().add(HEAD_OFFSET).cast::<tpacket_hdr_v1>().read() };
-            self.cursor = Some(Cursor {
-                offset: head.offset_to_first_pkt as usize,
-                left: head.num_pkts,
-            });
+            let head = unsafe {
+                self.block_start().add(HEAD_OFFSET).cast::<tpacket_hdr_v1>().read_unaligned()
+            };
+            self.cursor =
+                Some(Cursor { offset: head.offset_to_first_pkt as usize, left: head.num_pkts });
         }
         Some(Block { ring: self })
     }
@@ -177,7 +177,8 @@ impl<'b> Iterator for Frames<'b> {
         let block_size = self.ring.block_size;
         let cursor = self.ring.cursor.as_mut().filter(|cursor| cursor.left > 0)?;
         // The kernel keeps frames inside the block; a slip of its would be ours, so look.
-        let fits = |from: usize, len: usize| from.checked_add(len).is_some_and(|end| end <= block_size);
+        let fits =
+            |from: usize, len: usize| from.checked_add(len).is_some_and(|end| end <= block_size);
         if !fits(cursor.offset, ADDRESS_OFFSET + size_of::<sockaddr_ll>()) {
             cursor.left = 0;
             return None;
@@ -253,13 +254,13 @@ impl Memory {
     fn map(socket: &PacketSocket, len: usize) -> io::Result<Self> {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: asks for a new mapping at a place of the kernel's choice.
-        let start = unsafe {
-            libc::mmap(null_mut(), len, protection, libc::MAP_SHARED, socket.raw(), 0)
-        };
+        let start =
+            unsafe { libc::mmap(null_mut(), len, protection, libc::MAP_SHARED, socket.raw(), 0) };
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        let start = NonNull::new(start.cast()).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
+        let start =
+            NonNull::new(start.cast()).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
         Ok(Self { start, len })
     }
 }

@@ -142,8 +142,7 @@ impl PacketSocket {
 
     /// What the kernel counted since the last call; needs a version 3 ring.
     pub fn take_counters(&self) -> io::Result<RingCounters> {
-        let stats: libc::tpacket_stats_v3 =
-            self.get(libc::SOL_PACKET, libc::PACKET_STATISTICS)?;
+        let stats: libc::tpacket_stats_v3 = self.get(libc::SOL_PACKET, libc::PACKET_STATISTICS)?;
         Ok(RingCounters {
             packets: stats.tp_packets,
             drops: stats.tp_drops,
