@@ -242,7 +242,7 @@ fn every_example_of_the_reference_is_read() {
 
 #[test]
 fn names_of_fields_are_unique() {
-    let mut names: Vec<_> = FIELDS.iter().flat_map(|f| f.names()).collect();
+    let mut names: Vec<_> = FIELDS.iter().flat_map(FieldInfo::names).collect();
     let all = names.len();
     names.sort_unstable();
     names.dedup();

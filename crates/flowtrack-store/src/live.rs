@@ -1,4 +1,16 @@
 //! What user interfaces read about now: published once a second, read without a lock.
+//!
+//! [`LiveView`] belongs to the thread that handles events; [`LiveReader`] is for everybody else.
+//! Everything in it is bounded. The totals are exact and never sums of rows; rows that a cap made
+//! it forget are counted in [`Evicted`].
+
+mod flows;
+mod seconds;
+mod talkers;
+mod view;
+
+pub(crate) use seconds::largest_shares;
+pub use view::{LiveConfig, LiveReader, LiveView};
 
 use serde::Serialize;
 

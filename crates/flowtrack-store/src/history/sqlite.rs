@@ -1,0 +1,372 @@
+//! The writing side: events become rows, in transactions that end at least once a second.
+
+use super::query::{Page, Query, QueryError};
+use super::retention;
+use super::rollup::RollUps;
+use super::rows::{
+    FlowContext, INSERT_FLOW, add_functions, insert_anomaly, insert_flow, insert_transaction,
+};
+use super::schema::{self, OpenError};
+use super::{History, HistoryConfig, reader};
+use crate::names::Names;
+use ahash::RandomState;
+use flowtrack_event::{EndReason, Event, FlowEvent, FlowId, FlowPhase, Timestamp};
+use hashbrown::HashMap;
+use rusqlite::Connection;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// A history in an SQLite file, owned by one thread.
+///
+/// What is appended is found by queries at once; it is safe after [`SqliteHistory::commit`], which
+/// [`append`](History::append) calls itself when it is time.
+pub struct SqliteHistory {
+    path: PathBuf,
+    config: HistoryConfig,
+    connection: Connection,
+    _lock: File,
+    set_aside: Option<PathBuf>,
+    run: i64,
+    interfaces: Vec<String>,
+    names: Names,
+    /// Living flows that have a row already: its key, and when it was last written.
+    living: HashMap<FlowId, (i64, Timestamp), RandomState>,
+    rollups: RollUps,
+    transactions: PerSecond,
+    anomalies: PerSecond,
+    /// When the open transaction began, and the rows in it.
+    open: Option<Instant>,
+    open_rows: u64,
+    written: Written,
+    /// Latest packet time written, in microseconds.
+    newest_us: i64,
+    tidied: Instant,
+}
+
+/// What became of rows so far.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Written {
+    /// Rows that are safe.
+    pub committed: u64,
+    /// Rows that the disk did not take.
+    pub failed: u64,
+    /// Transactions and anomalies beyond what is kept of a second.
+    pub capped: u64,
+    /// Rows that retention deleted.
+    pub expired: u64,
+}
+
+/// Rows after which a transaction ends early, so that it stays small in memory.
+const TRANSACTION: u64 = 20_000;
+
+/// Living flows that are remembered to have a row; more get theirs when they end.
+const LIVING: usize = 200_000;
+
+/// Names and lines that are remembered until their flow ends.
+const NAMES: (usize, usize) = (50_000, 100_000);
+
+/// Time between two looks for rows that are too old.
+const TIDY_EVERY: Duration = Duration::from_secs(10);
+
+/// Longest time that one look may delete rows; the rest waits for the next batch.
+const TIDY_FOR: Duration = Duration::from_millis(50);
+
+impl SqliteHistory {
+    /// Opens a history for writing, and begins a run in it.
+    pub fn open(path: &Path, config: HistoryConfig) -> Result<Self, OpenError> {
+        let opened = schema::open(path)?;
+        let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
+        let run = begin_run(&opened.connection).map_err(failed)?;
+        Ok(Self {
+            path: path.to_owned(),
+            connection: opened.connection,
+            _lock: opened.lock,
+            set_aside: opened.set_aside,
+            run,
+            interfaces: Vec::new(),
+            names: Names::new(NAMES.0, NAMES.1),
+            living: HashMap::default(),
+            rollups: RollUps::default(),
+            transactions: PerSecond::new(config.transactions_per_second),
+            anomalies: PerSecond::new(config.anomalies_per_second),
+            open: None,
+            open_rows: 0,
+            written: Written::default(),
+            newest_us: i64::MIN,
+            tidied: Instant::now(),
+            config,
+        })
+    }
+
+    /// Names of the interfaces, in the order of [`flowtrack_event::IfaceId`].
+    pub fn set_interfaces(&mut self, names: Vec<String>) {
+        self.interfaces = names;
+    }
+
+    /// The number of this run.
+    pub fn run(&self) -> u64 {
+        self.run as u64
+    }
+
+    /// Where a broken database was moved when this one was opened.
+    pub fn set_aside(&self) -> Option<&Path> {
+        self.set_aside.as_deref()
+    }
+
+    /// What became of rows so far.
+    pub fn written(&self) -> Written {
+        self.written
+    }
+
+    /// Bytes of the database that hold something.
+    pub fn size(&self) -> u64 {
+        retention::used_bytes(&self.connection).unwrap_or_default()
+    }
+
+    /// Makes everything appended safe; says whether there was anything.
+    pub fn commit(&mut self) -> rusqlite::Result<bool> {
+        if self.open.is_none() {
+            return Ok(false);
+        }
+        let done = self.rollups.write(&self.connection).and_then(|()| self.execute("COMMIT"));
+        if let Err(error) = done {
+            self.roll_back();
+            return Err(error);
+        }
+        self.rollups.committed();
+        self.open = None;
+        self.written.committed += std::mem::take(&mut self.open_rows);
+        Ok(true)
+    }
+
+    /// Commits, folds the log into the database, and ends.
+    pub fn close(mut self) -> rusqlite::Result<Written> {
+        self.commit()?;
+        end_living(&self.connection)?;
+        let Self { connection, written, .. } = self;
+        // Closing the last connection folds the log in.
+        connection.close().map_err(|(_, error)| error)?;
+        Ok(written)
+    }
+
+    /// When the open transaction must end.
+    pub(crate) fn commit_due(&self) -> Option<Instant> {
+        self.open.map(|since| since + self.config.commit_every())
+    }
+
+    /// Keeps what of the events is worth keeping.
+    ///
+    /// After an error, everything since the last commit is undone and counted as failed, except
+    /// the seconds of traffic, which wait for a better time.
+    pub(crate) fn write(&mut self, events: &[Event]) -> rusqlite::Result<()> {
+        let written = self.write_rows(events);
+        if written.is_err() {
+            self.roll_back();
+        }
+        written
+    }
+
+    fn write_rows(&mut self, events: &[Event]) -> rusqlite::Result<()> {
+        if self.open.is_none() {
+            self.execute("BEGIN IMMEDIATE")?;
+            self.open = Some(Instant::now());
+        }
+        for event in events {
+            match event {
+                Event::Flow(event) => self.write_flow(event)?,
+                Event::Transaction(event) => {
+                    self.names.learn(event);
+                    if self.config.transactions && self.may_write_transaction(event.ts) {
+                        insert_transaction(&self.connection, self.run, event)?;
+                        self.open_rows += 1;
+                    }
+                }
+                Event::Anomaly(anomaly) => {
+                    if self.anomalies.take(anomaly.ts) {
+                        insert_anomaly(&self.connection, self.run, anomaly)?;
+                        self.open_rows += 1;
+                    } else {
+                        self.written.capped += 1;
+                    }
+                }
+                Event::Second(second) => {
+                    self.newest_us = self.newest_us.max(second.at.micros());
+                    self.rollups.add(&self.connection, second)?;
+                    self.open_rows += 1;
+                }
+                Event::File(_) | Event::Stats(_) => {}
+            }
+            if self.open_rows >= TRANSACTION {
+                self.commit()?;
+                self.execute("BEGIN IMMEDIATE")?;
+                self.open = Some(Instant::now());
+            }
+        }
+        Ok(())
+    }
+
+    fn may_write_transaction(&mut self, ts: Timestamp) -> bool {
+        let may = self.transactions.take(ts);
+        self.written.capped += u64::from(!may);
+        may
+    }
+
+    /// Writes a flow that ended, or one that lives for long and was not written for a while.
+    fn write_flow(&mut self, event: &FlowEvent) -> rusqlite::Result<()> {
+        let record = &event.record;
+        self.newest_us = self.newest_us.max(event.ts.micros());
+        let known = self.living.get(&record.id).copied();
+        let reason = match event.phase {
+            FlowPhase::Start => return Ok(()),
+            FlowPhase::End(reason) => Some(reason),
+            FlowPhase::Update => {
+                let last = known.map_or(record.start, |(_, at)| at);
+                let room = known.is_some() || self.living.len() < LIVING;
+                let pause = Duration::from_secs(self.config.checkpoint_seconds.into());
+                if !room || event.ts.since(last) < pause {
+                    return Ok(());
+                }
+                None
+            }
+        };
+        self.insert(event, known.map(|(key, _)| key), reason)?;
+        if reason.is_some() {
+            self.living.remove(&record.id);
+            self.names.forget_flow(record.id);
+        } else {
+            let key = known.map_or_else(|| self.connection.last_insert_rowid(), |(key, _)| key);
+            self.living.insert(record.id, (key, event.ts));
+        }
+        self.open_rows += 1;
+        Ok(())
+    }
+
+    fn insert(
+        &self,
+        event: &FlowEvent,
+        key: Option<i64>,
+        reason: Option<EndReason>,
+    ) -> rusqlite::Result<()> {
+        let context = FlowContext { run: self.run, interfaces: &self.interfaces };
+        let note = self.names.note(&event.record);
+        let mut statement = self.connection.prepare_cached(INSERT_FLOW)?;
+        insert_flow(&mut statement, key, &event.record, reason, &note, &context)
+    }
+
+    fn roll_back(&mut self) {
+        if !self.connection.is_autocommit() {
+            // The error that led here is the one to tell.
+            let _ = self.execute("ROLLBACK");
+        }
+        self.open = None;
+        self.written.failed += std::mem::take(&mut self.open_rows) + self.rollups.rolled_back();
+        // Rows of living flows may be gone; writing them anew is always right.
+        self.living.clear();
+    }
+
+    /// Deletes what is too old or too much, for a moment and between transactions.
+    pub(crate) fn tidy(&mut self) -> rusqlite::Result<()> {
+        if self.open.is_some() || self.tidied.elapsed() < TIDY_EVERY {
+            return Ok(());
+        }
+        self.tidied = Instant::now();
+        let done = retention::work(&self.connection, &self.config, self.newest_us, TIDY_FOR)?;
+        self.written.expired += done.deleted;
+        if done.more {
+            self.tidied -= TIDY_EVERY;
+        }
+        Ok(())
+    }
+
+    /// Deletes everything that is too old or too much, however long it takes.
+    pub fn tidy_now(&mut self) -> rusqlite::Result<()> {
+        self.commit()?;
+        let for_ever = Duration::from_secs(u32::MAX.into());
+        let done = retention::work(&self.connection, &self.config, self.newest_us, for_ever)?;
+        self.written.expired += done.deleted;
+        Ok(())
+    }
+
+    /// Gives the log's space back to a full disk, where that is possible.
+    pub(crate) fn shrink_log(&self) {
+        let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    }
+
+    /// Makes the next read come from the file.
+    #[cfg(test)]
+    pub(crate) fn forget_pages(&self) {
+        self.connection.execute_batch("PRAGMA shrink_memory").unwrap();
+    }
+
+    /// Moves the broken database aside and begins a new one of the same name.
+    pub(crate) fn begin_anew(&mut self) -> Result<(), OpenError> {
+        let failed = |source| OpenError::Sqlite { path: self.path.clone(), source };
+        // The broken file must be closed before it is moved.
+        self.connection = Connection::open_in_memory().map_err(failed)?;
+        let (connection, aside) = schema::begin_anew(&self.path)?;
+        self.run = begin_run(&connection).map_err(failed)?;
+        self.connection = connection;
+        self.set_aside = Some(aside);
+        Ok(())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn execute(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.execute([]).map(drop)
+    }
+}
+
+impl History for SqliteHistory {
+    fn append(&mut self, events: &[Event]) -> anyhow::Result<()> {
+        self.write(events)?;
+        if self.commit_due().is_some_and(|due| due <= Instant::now()) {
+            self.commit()?;
+            self.tidy()?;
+        }
+        Ok(())
+    }
+
+    fn query(&self, query: &Query) -> Result<Page, QueryError> {
+        reader::flows(&self.connection, query)
+    }
+}
+
+/// Begins a run; flows that an earlier one left living were interrupted.
+fn begin_run(connection: &Connection) -> rusqlite::Result<i64> {
+    add_functions(connection)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    end_living(connection)?;
+    connection.execute("INSERT INTO runs (begun_us) VALUES (?)", [now.as_micros() as i64])?;
+    Ok(connection.last_insert_rowid())
+}
+
+fn end_living(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute("UPDATE flows SET reason = 'interrupted' WHERE reason IS NULL", []).map(drop)
+}
+
+/// So many per second of packet time.
+struct PerSecond {
+    limit: u32,
+    second: i64,
+    taken: u32,
+}
+
+impl PerSecond {
+    const fn new(limit: u32) -> Self {
+        Self { limit, second: i64::MIN, taken: 0 }
+    }
+
+    /// Whether one more may be.
+    fn take(&mut self, at: Timestamp) -> bool {
+        if self.second != at.secs() {
+            (self.second, self.taken) = (at.secs(), 0);
+        }
+        let may = self.taken < self.limit;
+        self.taken += u32::from(may);
+        may
+    }
+}

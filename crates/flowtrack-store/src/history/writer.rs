@@ -1,0 +1,360 @@
+//! The thread that owns the database, and the queue before it.
+
+use super::schema::{self, OpenError};
+use super::{Batch, HistoryConfig, HistoryReader, SqliteHistory, Written};
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded};
+use flowtrack_event::{Event, FlowPhase};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tracing::{error, info, warn};
+
+/// Appends batches to a history without waiting for its disk.
+pub struct HistoryWriter {
+    queue: Option<Sender<Command>>,
+    thread: Option<JoinHandle<()>>,
+    shared: Arc<Shared>,
+    path: PathBuf,
+    block: Duration,
+}
+
+/// What the queue carries.
+enum Command {
+    Append(Arc<Batch>),
+    Interfaces(Vec<String>),
+    /// Commit, then answer.
+    Flush(Sender<()>),
+}
+
+/// What the thread tells everybody else.
+#[derive(Default)]
+struct Shared {
+    status: Mutex<Status>,
+    /// Rows of batches that the queue had no room for.
+    not_queued: AtomicU64,
+    /// The queue was full a moment ago; nobody waits for it again until it has room.
+    congested: AtomicBool,
+    /// Counts up when the database is replaced by a new one.
+    generation: Arc<AtomicU64>,
+    /// The number of the run in the present database.
+    run: AtomicU64,
+}
+
+#[derive(Clone, Default)]
+struct Status {
+    state: StoreState,
+    message: Option<String>,
+    written: Written,
+    refused: u64,
+    bytes: u64,
+    set_aside: Option<PathBuf>,
+}
+
+/// Whether history is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreState {
+    /// Rows are written.
+    #[default]
+    Ok,
+    /// More comes than the disk takes; some is dropped and counted.
+    Congested,
+    /// The disk takes nothing; it is tried again each second.
+    Failing,
+    /// The writer has ended.
+    Stopped,
+}
+
+/// How history is, for a person to see.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize)]
+pub struct StoreHealth {
+    /// Whether rows are written.
+    pub state: StoreState,
+    /// What is wrong, where something is, and what to do.
+    pub message: Option<String>,
+    /// The database.
+    pub path: PathBuf,
+    /// Bytes of it that hold something.
+    pub bytes: u64,
+    /// Rows that are safe.
+    pub rows_written: u64,
+    /// Rows that were lost: the disk did not take them, or the queue was full.
+    pub rows_dropped: u64,
+    /// Transactions and anomalies beyond what is kept of a second.
+    pub rows_capped: u64,
+    /// Rows that retention deleted.
+    pub rows_expired: u64,
+    /// Batches that wait for the disk.
+    pub queued: usize,
+    /// Where a broken database was moved.
+    pub set_aside: Option<PathBuf>,
+}
+
+/// Time between two attempts to write to a disk that fails.
+const RETRY: Duration = Duration::from_secs(1);
+
+impl HistoryWriter {
+    /// Opens a history and starts the thread that writes it.
+    pub fn spawn(path: &Path, config: HistoryConfig) -> Result<Self, OpenError> {
+        let (queue, commands) = bounded(config.queue.max(1));
+        let block = Duration::from_millis(config.block_ms);
+        let history = SqliteHistory::open(path, config)?;
+        let shared = Arc::new(Shared::default());
+        shared.run.store(history.run(), Ordering::Release);
+        let writer =
+            Writer { history, commands, shared: Arc::clone(&shared), retry: None, refused: 0 };
+        writer.report(StoreState::Ok, None);
+        let thread = std::thread::Builder::new()
+            .name("history".into())
+            .spawn(move || writer.work())
+            .map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
+        Ok(Self { queue: Some(queue), thread: Some(thread), shared, path: path.to_owned(), block })
+    }
+
+    /// Hands a batch over; says whether there was room for it.
+    ///
+    /// A full queue delays the caller once, for as long as configured. From then on, until half of
+    /// the queue is free again, what finds no room is dropped at once and counted.
+    pub fn try_append(&self, batch: Arc<Batch>) -> bool {
+        let Some(queue) = &self.queue else { return false };
+        let congested = self.shared.congested.load(Ordering::Relaxed);
+        let patience = if congested { Duration::ZERO } else { self.block };
+        match queue.send_timeout(Command::Append(batch), patience) {
+            Ok(()) => {
+                if congested && queue.len() * 2 <= queue.capacity().unwrap_or(1) {
+                    self.shared.congested.store(false, Ordering::Relaxed);
+                }
+                true
+            }
+            Err(
+                SendTimeoutError::Timeout(Command::Append(batch))
+                | SendTimeoutError::Disconnected(Command::Append(batch)),
+            ) => {
+                self.shared.not_queued.fetch_add(rows(&batch), Ordering::Relaxed);
+                if !self.shared.congested.swap(true, Ordering::Relaxed) {
+                    warn!(history = %self.path.display(), "more comes than history can write");
+                }
+                false
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Names of the interfaces, in the order of [`flowtrack_event::IfaceId`].
+    pub fn set_interfaces(&self, names: Vec<String>) {
+        if let Some(queue) = &self.queue {
+            // Without a thread there is nobody who needs them.
+            let _ = queue.send(Command::Interfaces(names));
+        }
+    }
+
+    /// Waits until everything handed over so far is safe, or lost and counted.
+    pub fn flush(&self) {
+        let (done, wait) = bounded(1);
+        if let Some(queue) = &self.queue
+            && queue.send(Command::Flush(done)).is_ok()
+        {
+            let _ = wait.recv();
+        }
+    }
+
+    /// The number of the run that is written.
+    pub fn run(&self) -> u64 {
+        self.shared.run.load(Ordering::Acquire)
+    }
+
+    /// A reader of the same history, for any thread.
+    pub fn reader(&self) -> HistoryReader {
+        HistoryReader::following(&self.path, Arc::clone(&self.shared.generation))
+    }
+
+    /// How history is.
+    pub fn health(&self) -> StoreHealth {
+        let status = self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let congested = self.shared.congested.load(Ordering::Relaxed);
+        let state = match status.state {
+            StoreState::Ok if congested => StoreState::Congested,
+            state => state,
+        };
+        let message = match state {
+            StoreState::Congested => Some("more comes than the disk can take".to_owned()),
+            _ => status.message,
+        };
+        StoreHealth {
+            state,
+            message,
+            path: self.path.clone(),
+            bytes: status.bytes,
+            rows_written: status.written.committed,
+            rows_dropped: status.written.failed
+                + status.refused
+                + self.shared.not_queued.load(Ordering::Relaxed),
+            rows_capped: status.written.capped,
+            rows_expired: status.written.expired,
+            queued: self.queue.as_ref().map_or(0, Sender::len),
+            set_aside: status.set_aside,
+        }
+    }
+
+    /// Writes what waits, closes the database and says how it went.
+    pub fn close(mut self) -> StoreHealth {
+        self.stop();
+        self.health()
+    }
+
+    fn stop(&mut self) {
+        drop(self.queue.take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            error!(history = %self.path.display(), "the history writer panicked");
+        }
+    }
+}
+
+impl Drop for HistoryWriter {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Rows that a batch would have become.
+fn rows(batch: &Batch) -> u64 {
+    let is_row = |event: &&Event| match event {
+        Event::Flow(flow) => matches!(flow.phase, FlowPhase::End(_)),
+        Event::Transaction(_) | Event::Anomaly(_) | Event::Second(_) => true,
+        Event::File(_) | Event::Stats(_) => false,
+    };
+    batch.iter().filter(is_row).count() as u64
+}
+
+/// The thread's side.
+struct Writer {
+    history: SqliteHistory,
+    commands: Receiver<Command>,
+    shared: Arc<Shared>,
+    /// When a failing disk is tried again.
+    retry: Option<Instant>,
+    /// Rows that were not even tried.
+    refused: u64,
+}
+
+impl Writer {
+    fn work(mut self) {
+        loop {
+            let now = Instant::now();
+            let due = self.history.commit_due().unwrap_or(now + RETRY);
+            match self.commands.recv_timeout(due.saturating_duration_since(now)) {
+                Ok(Command::Append(batch)) => {
+                    self.append(&batch);
+                    if self.history.commit_due().is_some_and(|due| due <= Instant::now()) {
+                        self.commit();
+                    }
+                }
+                Ok(Command::Interfaces(names)) => self.history.set_interfaces(names),
+                Ok(Command::Flush(done)) => {
+                    self.commit();
+                    // Whoever asked may have gone.
+                    let _ = done.send(());
+                }
+                Err(RecvTimeoutError::Timeout) => self.commit(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        self.commit();
+        self.report(StoreState::Stopped, None);
+        if let Err(error) = self.history.close() {
+            error!(%error, "history cannot be closed; it is complete up to its last commit");
+        }
+    }
+
+    fn append(&mut self, batch: &Batch) {
+        if self.is_waiting() {
+            self.refused += rows(batch);
+        } else if let Err(error) = self.history.write(batch) {
+            self.failed(&error);
+        }
+    }
+
+    fn commit(&mut self) {
+        if self.is_waiting() {
+            return;
+        }
+        match self.history.commit() {
+            Ok(true) => {
+                if self.retry.take().is_some() {
+                    info!(history = %self.history.path().display(), "history is written again");
+                }
+                self.report(StoreState::Ok, None);
+            }
+            // Nothing written proves nothing about a disk that failed before.
+            Ok(false) => {}
+            Err(error) => return self.failed(&error),
+        }
+        match self.history.tidy() {
+            Err(error) if schema::is_broken(&error) => self.failed(&error),
+            Err(error) => warn!(%error, "old rows of history cannot be deleted"),
+            Ok(()) => {}
+        }
+    }
+
+    /// Whether the disk failed a moment ago.
+    fn is_waiting(&self) -> bool {
+        self.retry.is_some_and(|at| Instant::now() < at)
+    }
+
+    /// Says once what is wrong, and goes on: with a new database if this one is broken, else with
+    /// another attempt in a while.
+    fn failed(&mut self, error: &rusqlite::Error) {
+        let first = self.retry.is_none();
+        if schema::is_broken(error) {
+            error!(history = %self.history.path().display(), %error, "history is broken");
+            match self.history.begin_anew() {
+                Ok(()) => {
+                    self.shared.run.store(self.history.run(), Ordering::Release);
+                    self.shared.generation.fetch_add(1, Ordering::Release);
+                    return self.report(StoreState::Ok, None);
+                }
+                Err(error) if first => error!(%error, "no new history can be begun"),
+                Err(_) => {}
+            }
+        } else if first {
+            error!(
+                history = %self.history.path().display(),
+                %error,
+                "history cannot be written; capture goes on, rows are dropped and counted"
+            );
+        }
+        self.history.shrink_log();
+        self.retry = Some(Instant::now() + RETRY);
+        self.report(StoreState::Failing, Some(advice(error)));
+    }
+
+    fn report(&self, state: StoreState, message: Option<String>) {
+        let status = Status {
+            state,
+            message,
+            written: self.history.written(),
+            refused: self.refused,
+            bytes: self.history.size(),
+            set_aside: self.history.set_aside().map(Path::to_owned),
+        };
+        *self.shared.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
+    }
+}
+
+/// What is wrong and what to do, for a person.
+fn advice(error: &rusqlite::Error) -> String {
+    match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DiskFull) => {
+            "the disk is full: free some space, or lower store.max_bytes".to_owned()
+        }
+        _ => format!("history cannot be written: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;
