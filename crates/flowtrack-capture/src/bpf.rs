@@ -59,7 +59,7 @@ pub struct Wrong {
 
 impl Filter {
     /// Longer expressions are refused: libpcap takes more than linear time and stack for them.
-    pub const MAX_EXPRESSION: usize = 16 * 1024;
+    pub const MAX_EXPRESSION: usize = 8 * 1024;
 
     /// Translates `expression` for frames of `link` of which at most `snaplen` bytes are captured.
     ///

@@ -76,8 +76,8 @@ impl FileSource {
     /// Opens the file at `path`, or standard input where that is `-`.
     ///
     /// # Errors
-    /// Where the file cannot be opened, and where a regular file is no capture. What a pipe
-    /// carries is looked at with the first burst.
+    /// Where the file cannot be opened, or is no capture. What a pipe carries is looked at with the
+    /// first burst.
     pub fn open(path: impl AsRef<Path>, options: FileOptions) -> Result<Self, SourceError> {
         let path = path.as_ref();
         let (name, raw) = match path.to_str() {
@@ -96,7 +96,7 @@ impl FileSource {
             damage: None,
             over: false,
         };
-        if source.window.is_regular() {
+        if !source.window.is_pipe() {
             source.recognise(Duration::ZERO)?;
         }
         Ok(source)

@@ -26,7 +26,7 @@ pub struct PaceOptions {
 
 impl Default for PaceOptions {
     fn default() -> Self {
-        Self { pace: Pace::default(), stamps: Stamps::Capture, max_gap: Duration::from_secs(60) }
+        Self { pace: Pace::default(), stamps: Stamps::Capture, max_gap: Duration::from_mins(1) }
     }
 }
 

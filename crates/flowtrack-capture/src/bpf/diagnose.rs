@@ -122,30 +122,44 @@ fn named(expression: &str, tokens: &[(usize, usize)], message: &str) -> Option<(
 
 /// What may have been meant by a word that is none.
 fn hint(word: &str) -> Option<String> {
-    if word.is_empty() || WORDS.contains(&word) {
+    // A word this long is a slip of no keyword, and comparing costs its length.
+    if word.is_empty() || word.len() > 20 || WORDS.contains(&word) {
         return None;
     }
     let lower = word.to_lowercase();
     let distance = |known: &&&str| edits(known, &lower);
     let closest = WORDS.iter().min_by_key(distance)?;
-    let allowed = if word.len() <= 4 { 1 } else { 2 };
+    let allowed = if word.chars().count() <= 4 { 1 } else { 2 };
     (edits(closest, &lower) <= allowed).then(|| format!("did you mean \"{closest}\"?"))
 }
 
-/// How many letters must be put in, left out or changed to make one of the other.
+/// How many letters must be put in, left out, changed or swapped with their neighbour to make one
+/// of the other.
 fn edits(one: &str, other: &str) -> usize {
+    let one: Vec<char> = one.chars().collect();
     let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, &b) in other.iter().enumerate() {
-            let changed = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(row[j + 1] + 1);
+    let mut cost = vec![vec![0; other.len() + 1]; one.len() + 1];
+    for i in 0..=one.len() {
+        for j in 0..=other.len() {
+            cost[i][j] = match (i, j) {
+                (0, n) | (n, 0) => n,
+                _ => {
+                    let changed = cost[i - 1][j - 1] + usize::from(one[i - 1] != other[j - 1]);
+                    let swapped = if i > 1
+                        && j > 1
+                        && one[i - 1] == other[j - 2]
+                        && one[i - 2] == other[j - 1]
+                    {
+                        cost[i - 2][j - 2] + 1
+                    } else {
+                        usize::MAX
+                    };
+                    changed.min(swapped).min(cost[i - 1][j] + 1).min(cost[i][j - 1] + 1)
+                }
+            };
         }
     }
-    row[other.len()]
+    cost[one.len()][other.len()]
 }
 
 /// Where the words and signs of an expression begin and end, in bytes.

@@ -15,7 +15,7 @@ pub struct Filtered<S> {
     /// For each link type seen so far; none for one that the expression cannot be about, whose
     /// packets are not wanted.
     filters: Vec<(LinkType, Option<Filter>)>,
-    filtered: u64,
+    unwanted: u64,
     failure: Option<FilterError>,
     over: bool,
 }
@@ -37,7 +37,7 @@ impl<S: PacketSource> Filtered<S> {
             Err(error) => return Err(error),
         }
         let expression = expression.to_owned();
-        Ok(Self { source, expression, filters, filtered: 0, failure: None, over: false })
+        Ok(Self { source, expression, filters, unwanted: 0, failure: None, over: false })
     }
 
     /// The source below.
@@ -51,7 +51,7 @@ impl<S: PacketSource> PacketSource for Filtered<S> {
         if self.over {
             return Ok(Burst::End);
         }
-        let Self { source, expression, filters, filtered, failure, .. } = self;
+        let Self { source, expression, filters, unwanted, failure, .. } = self;
         let mut wanted = 0;
         let burst = source.next_burst(wait, &mut |packets, verdicts| {
             for (packets, verdicts) in
@@ -74,10 +74,10 @@ impl<S: PacketSource> PacketSource for Filtered<S> {
                     },
                     f,
                 );
-                *filtered += packets.len() as u64;
+                *unwanted += packets.len() as u64;
             }
         });
-        *filtered -= wanted as u64;
+        *unwanted -= wanted as u64;
         if let Some(failure) = failure.take() {
             self.over = true;
             return Err(failure.into());
@@ -94,7 +94,7 @@ impl<S: PacketSource> PacketSource for Filtered<S> {
 
     fn stats(&mut self) -> CaptureStats {
         let mut stats = self.source.stats();
-        stats.filtered += self.filtered;
+        stats.filtered += self.unwanted;
         stats
     }
 

@@ -1,4 +1,4 @@
-//! The machine that classic BPF programs run on (McCanne and Jacobson 1993).
+//! The machine that classic BPF programs run on (USENIX Winter 1993).
 
 use super::Instruction;
 use flowtrack_event::{LinkType, RawPacket};

@@ -1,6 +1,6 @@
 //! The classic pcap format (draft-ietf-opsawg-pcap): a header, then packets one after the other.
 
-use super::step::{Broken, Records, Step, number};
+use super::step::{Broken, Records, Step, number, short};
 use crate::Interface;
 use flowtrack_event::{IfaceId, LinkType, RawPacket, Timestamp};
 
@@ -43,12 +43,8 @@ impl Pcap {
         let Some(variant) = Variant::of(field(0)) else {
             return Err(Broken::new(0, "not a pcap file"));
         };
-        let version = number(field(4), variant.big_endian);
-        // Two halves of 16 bits; which comes first depends on the order of bytes.
-        let (major, minor) = match variant.big_endian {
-            true => (version >> 16, version & 0xFFFF),
-            false => (version & 0xFFFF, version >> 16),
-        };
+        let half = |at: usize| short([header[at], header[at + 1]], variant.big_endian);
+        let (major, minor) = (half(4), half(6));
         let lengths = match (major, minor) {
             (2, 0..=2) | (543, 0) => Lengths::WireFirst,
             (2, 3) => Lengths::SmallerIsCaptured,

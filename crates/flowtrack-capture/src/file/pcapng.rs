@@ -1,6 +1,6 @@
 //! The pcapng format (draft-ietf-opsawg-pcapng): blocks of many kinds in sections.
 
-use super::step::{Broken, Records, Step, number};
+use super::step::{Broken, Records, Step, number, short};
 use crate::Interface;
 use flowtrack_event::{IfaceId, LinkType, RawPacket, Timestamp};
 
@@ -68,7 +68,7 @@ impl Pcapng {
                 4,
                 format!("block of {len} bytes, more than the {} that are read", super::MAX_BLOCK),
             )),
-            _ if len % 4 != 0 => {
+            _ if !len.is_multiple_of(4) => {
                 Err(Broken::new(4, format!("block of {len} bytes, not a multiple of 4")))
             }
             _ => Ok(len as usize),
@@ -132,10 +132,7 @@ impl Pcapng {
             return Err(Broken::new(4, "packet block too short"));
         };
         // The older block has a counter of drops behind an interface number of 16 bits.
-        let iface = match obsolete {
-            true => u32::from(self.u16(head, 0)),
-            false => self.u32(head, 0),
-        };
+        let iface = if obsolete { u32::from(self.u16(head, 0)) } else { self.u32(head, 0) };
         let ticks = u64::from(self.u32(head, 4)) << 32 | u64::from(self.u32(head, 8));
         let (captured, wire) = (self.u32(head, 12), self.u32(head, 16));
         let Some(clock) = self.clocks.get(iface as usize) else {
@@ -191,8 +188,7 @@ impl Pcapng {
     }
 
     fn u16(&self, bytes: &[u8], at: usize) -> u16 {
-        let n = u16::from_le_bytes([bytes[at], bytes[at + 1]]);
-        if self.big_endian { n.swap_bytes() } else { n }
+        short([bytes[at], bytes[at + 1]], self.big_endian)
     }
 }
 
@@ -268,11 +264,8 @@ impl Resolution {
         match value {
             0x80.. => Self::Binary(value & 0x7F),
             0..=9 => Self::Nanos(10_u64.pow(9 - u32::from(value))),
-            _ => {
-                // Beyond 10^19 parts every tick of 64 bits lasts less than a nanosecond.
-                let parts = 10_u64.checked_pow(u32::from(value) - 9);
-                Self::PerNano(parts.unwrap_or(u64::MAX))
-            }
+            // Beyond 10^19 parts, 64 bits of ticks last less than a nanosecond.
+            _ => 10_u64.checked_pow(u32::from(value) - 9).map_or(Self::Nanos(0), Self::PerNano),
         }
     }
 }
@@ -287,17 +280,14 @@ impl<'a> Iterator for Options<'a> {
     type Item = (u16, &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (head, rest) = self.bytes.split_first_chunk::<4>()?;
-        let both = number(*head, self.big_endian);
-        let (code, len) = match self.big_endian {
-            true => (both >> 16, both & 0xFFFF),
-            false => (both & 0xFFFF, both >> 16),
-        };
+        let (&[c0, c1, l0, l1], rest) = self.bytes.split_first_chunk()?;
+        let code = short([c0, c1], self.big_endian);
+        let len = usize::from(short([l0, l1], self.big_endian));
         if code == 0 {
             return None;
         }
-        let value = rest.get(..len as usize)?;
-        self.bytes = rest.get((len as usize).next_multiple_of(4)..).unwrap_or_default();
-        Some((code as u16, value))
+        let value = rest.get(..len)?;
+        self.bytes = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
+        Some((code, value))
     }
 }

@@ -11,6 +11,8 @@ pub struct Raw {
     file: File,
     /// Bytes in all; none of what is no regular file.
     size: Option<u64>,
+    /// Whether reading may have to wait for somebody else.
+    is_pipe: bool,
     read: u64,
     wait: Duration,
 }
@@ -35,12 +37,13 @@ impl Raw {
         if size.is_some() {
             fd::advise_sequential(&file);
         }
-        Ok(Self { file, size, read: 0, wait: Duration::ZERO })
+        let is_pipe = !meta.is_file() && !meta.is_dir();
+        Ok(Self { file, size, is_pipe, read: 0, wait: Duration::ZERO })
     }
 
-    /// Whether reading never has to wait for somebody else.
-    pub fn is_regular(&self) -> bool {
-        self.size.is_some()
+    /// Whether reading may have to wait for somebody else.
+    pub fn is_pipe(&self) -> bool {
+        self.is_pipe
     }
 
     /// How long a read may wait for a pipe before it fails with [`io::ErrorKind::WouldBlock`].
@@ -56,7 +59,7 @@ impl Raw {
 
 impl Read for Raw {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if !self.is_regular() && !fd::wait_readable(&self.file, self.wait)? {
+        if self.is_pipe && !fd::wait_readable(&self.file, self.wait)? {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         loop {

@@ -43,3 +43,10 @@ pub fn number(bytes: [u8; 4], big_endian: bool) -> u32 {
     let n = u32::from_le_bytes(bytes);
     if big_endian { n.swap_bytes() } else { n }
 }
+
+/// A number of 16 bits in the file's order of bytes.
+#[inline]
+pub fn short(bytes: [u8; 2], big_endian: bool) -> u16 {
+    let n = u16::from_le_bytes(bytes);
+    if big_endian { n.swap_bytes() } else { n }
+}

@@ -110,9 +110,15 @@ impl Window {
         }
     }
 
-    /// Whether reading never has to wait for somebody else.
-    pub fn is_regular(&self) -> bool {
-        self.input.as_ref().is_some_and(|input| input.raw().is_regular())
+    /// Whether reading may have to wait for somebody else.
+    pub fn is_pipe(&self) -> bool {
+        self.input.as_ref().is_some_and(|input| input.raw().is_pipe())
+    }
+
+    /// Bytes of memory held.
+    #[cfg(test)]
+    pub fn capacity(&self) -> usize {
+        self.buffer.capacity()
     }
 
     /// Stored bytes read and, where known, all there are.
