@@ -83,6 +83,14 @@ impl<W: Write> PcapngWriter<W> {
         }
     }
 
+    /// Writes what must stand in the file before `packet`, so that [`PacketWriter::position`] tells
+    /// where the packet itself will.
+    pub(crate) fn introduce(&mut self, packet: &RawPacket<'_>) -> Result<(), WriteError> {
+        self.begin()?;
+        self.number(packet.iface, packet.link)?;
+        Ok(())
+    }
+
     fn begin(&mut self) -> io::Result<()> {
         if self.began {
             return Ok(());
