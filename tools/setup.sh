@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Installs what FlowTrack needs from Debian and is not there yet; says nothing when all is there.
+#
+# Usage: tools/setup.sh [run|test|bench|demo]...     run: to build and run (the default)
+#        SETUP_DRY_RUN=1                             only say what is missing
+#
+# Rust and Node are not installed here: take them from rustup.rs and nodejs.org or your distribution.
+# Exit status: 0 all there, or only something that FlowTrack can do without is missing; 3 it cannot go on.
+set -euo pipefail
+
+# purpose  must|can   package          how to see that it is there     what it is for
+WISHES='
+run   must gcc              command:cc                    the C parts of SQLite, zstd and mimalloc
+run   must libc6-dev        file:/usr/include/stdio.h     the C parts of SQLite, zstd and mimalloc
+run   must ca-certificates  file:/etc/ssl/certs/ca-certificates.crt  fetching crates and packages
+run   can  libpcap0.8       library:libpcap.so.0.8        capture filters (-f)
+test  can  chromium         command:chromium              the browser test of the dashboard
+test  can  iproute2         command:ip                    the tests of live capture
+test  can  tcpdump          command:tcpdump               comparing filters and files with tcpdump
+test  can  tshark           command:tshark                comparing exports with tshark
+bench must tcpdump          command:tcpdump               comparing speed
+bench must libndpi-bin      command:ndpiReader            comparing speed
+bench must python3          command:python3               building the benchmark capture
+'
+
+main() {
+  local purposes=" ${*:-run} " wrong
+  wrong=$(tr ' ' '\n' <<<"$purposes" | grep -vxE 'run|test|bench|' || true)
+  [ -z "$wrong" ] || fail "no such purpose: $wrong (there are: run, test, bench)"
+  need_tool cargo "1.95" "rustup.rs"
+  need_tool node "20.19" "nodejs.org"
+  need_tool npm "10" "nodejs.org"
+
+  local missing=() must_miss="" purpose need package sign reason
+  while read -r purpose need package sign reason; do
+    [[ -n $purpose && $purposes == *" $purpose "* ]] || continue
+    is_there "$sign" && continue
+    missing+=("$package")
+    echo "setup: $package is missing: $reason"
+    [ "$need" = must ] && must_miss+=" $package"
+  done <<<"$WISHES"
+  [ ${#missing[@]} -gt 0 ] || return 0
+
+  local install="apt-get install --yes --no-install-recommends ${missing[*]}"
+  [ -z "${SETUP_DRY_RUN:-}" ] || { echo "setup: would run: $install"; return 0; }
+  if ! command -v apt-get >/dev/null; then
+    echo "setup: this is not Debian; install what is missing your system's way"
+  elif [ "$(id -u)" != 0 ]; then
+    echo "setup: not root; run: sudo apt-get update && sudo $install"
+  else
+    install_packages "${missing[@]}" && must_miss=""
+  fi
+  [ -z "$must_miss" ] || fail "cannot go on without:$must_miss"
+}
+
+install_packages() {
+  local log
+  log=$(mktemp)
+  echo "setup: installing $*"
+  if (apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@") \
+    >"$log" 2>&1 </dev/null; then
+    rm -f "$log"
+    return 0
+  fi
+  tail -n 15 "$log" >&2
+  echo "setup: apt-get failed; the whole log is $log" >&2
+  return 1
+}
+
+is_there() {
+  case $1 in
+    command:*) command -v "${1#command:}" >/dev/null ;;
+    file:*) [ -e "${1#file:}" ] ;;
+    library:*) ldconfig_cache | grep -q "${1#library:} " ;;
+  esac
+}
+
+ldconfig_cache() { PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null || true; }
+
+# need_tool NAME VERSION WHERE: there, and at least that version.
+need_tool() {
+  command -v "$1" >/dev/null || fail "$1 not found; FlowTrack is built with $1 $2 or later, from $3"
+  local found
+  found=$("$1" --version | grep -oE '[0-9]+(\.[0-9]+)+' | head -n 1)
+  [ "$(printf '%s\n' "$2" "$found" | sort -V | head -n 1)" = "$2" ] ||
+    fail "$1 is version $found; FlowTrack is built with $2 or later, from $3"
+}
+
+fail() {
+  echo "setup: $*" >&2
+  exit 3
+}
+
+main "$@"

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Runs every Rust test, documentation examples included, and lists at the end what was skipped and why.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+log=${CARGO_TARGET_DIR:-target}/test-rust.log
+mkdir -p "$(dirname "$log")"
+
+if command -v cargo-nextest >/dev/null; then
+  run=(cargo nextest run --workspace --locked --no-tests=pass --status-level slow --success-output immediate)
+else
+  run=(cargo test --workspace --locked --lib --bins --tests -- --show-output)
+fi
+"${run[@]}" 2>&1 | tee "$log"
+cargo test --workspace --locked --doc --quiet 2>&1 | tee -a "$log"
+
+if grep -q 'skipped: ' "$log"; then
+  echo "skipped tests:"
+  grep -oE 'skipped: .*' "$log" | sort | uniq -c | sed -E 's/^ +([0-9]+) skipped: /  \1 x /'
+fi
