@@ -1,5 +1,7 @@
 //! Packets and captured bytes of every capture of the corpus, as another program counted them.
 
+#![allow(clippy::disallowed_macros, reason = "a test that is skipped says why")]
+
 use flowtrack_capture::{Burst, FileOptions, FileSource, PacketSource, SourceError};
 use serde_json::Value;
 use std::path::{Path, PathBuf};

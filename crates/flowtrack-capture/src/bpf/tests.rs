@@ -2,6 +2,8 @@
 //!
 //! Skipped, with a printed reason, where libpcap is not installed.
 
+#![allow(clippy::disallowed_macros, reason = "a test that is skipped says why")]
+
 use super::machine::Program;
 use super::{Filter, FilterError, Filtered, Instruction};
 use crate::memory::{MemorySource, PacketBuffer};
