@@ -164,3 +164,78 @@ fn ends_inside_line(path: &Path) -> bool {
     };
     path.is_file() && last_byte().is_ok_and(|byte| byte != b'\n')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+
+    fn lines(path: &Path) -> usize {
+        let text = std::fs::read_to_string(path).unwrap();
+        text.lines().filter(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()).count()
+    }
+
+    #[test]
+    fn a_moved_log_is_written_anew_after_reopening() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, moved) = (dir.path().join("eve.json"), dir.path().join("eve.json.1"));
+        let mut sink = EveFile::open(&path, OpenMode::Append, EveConfig::default()).unwrap();
+        sink.write(&samples::one_of_each());
+        std::fs::rename(&path, &moved).unwrap();
+        sink.write(&[samples::file()]);
+        sink.reopen();
+        sink.write(&[samples::file()]);
+        drop(sink);
+        assert_eq!((lines(&moved), lines(&path)), (samples::one_of_each().len() + 1, 1));
+    }
+
+    #[test]
+    fn goes_on_in_the_old_file_where_reopening_fails() {
+        let dir = tempfile::tempdir().unwrap();
+        let inner = dir.path().join("logs");
+        std::fs::create_dir(&inner).unwrap();
+        let path = inner.join("eve.json");
+        let mut sink = EveFile::open(&path, OpenMode::Append, EveConfig::default()).unwrap();
+        let moved = dir.path().join("moved");
+        std::fs::rename(&inner, &moved).unwrap();
+        sink.reopen();
+        sink.write(&[samples::file()]);
+        sink.flush();
+        assert_eq!(lines(&moved.join("eve.json")), 1);
+    }
+
+    #[test]
+    fn a_line_cut_by_a_kill_is_ended_before_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("eve.json");
+        std::fs::write(&path, "{\"timestamp\":").unwrap();
+        let mut sink = EveFile::open(&path, OpenMode::Append, EveConfig::default()).unwrap();
+        sink.write(&[samples::file()]);
+        drop(sink);
+        assert_eq!(lines(&path), 1);
+        drop(EveFile::open(&path, OpenMode::Replace, EveConfig::default()).unwrap());
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn a_full_device_is_said_and_counted() {
+        let full = Path::new("/dev/full");
+        if !full.exists() {
+            return;
+        }
+        let mut sink = EveFile::open(full, OpenMode::Append, EveConfig::default()).unwrap();
+        sink.write(&samples::one_of_each());
+        sink.flush();
+        let health = sink.health();
+        assert_eq!((health.delivered, health.lost), (0, samples::one_of_each().len() as u64));
+        assert!(health.error.unwrap().to_lowercase().contains("space"));
+    }
+
+    #[test]
+    fn a_path_that_cannot_be_opened_is_named() {
+        let error =
+            EveFile::open(Path::new("/nowhere/eve.json"), OpenMode::Append, EveConfig::default())
+                .unwrap_err();
+        assert!(error.to_string().starts_with("cannot open /nowhere/eve.json: "), "{error}");
+    }
+}
