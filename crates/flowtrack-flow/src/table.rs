@@ -102,6 +102,8 @@ impl Classes {
 const SEQUENCE_BITS: u32 = 37;
 const SEQUENCE: u64 = (1 << SEQUENCE_BITS) - 1;
 
+const NANOS: i64 = 1_000_000_000;
+
 /// Established flows that are looked at to find one idle enough to be evicted.
 const EVICTION_TRIES: u32 = 8;
 
@@ -362,9 +364,9 @@ impl<A: Default> FlowTable<A> {
         ended: Ended<'_, A>,
     ) -> bool {
         let Some(hot) = self.flows.hot(flow) else { return true };
+        let idle = at.ts.nanos().saturating_sub(hot.end.nanos());
         // Most packets follow within the second.
-        let is_late = at.ts.nanos().saturating_sub(hot.end.nanos()) > 1_000_000_000
-            && self.due(hot) <= at.ts.secs();
+        let is_late = idle >= NANOS && idle / NANOS >= i64::from(self.idle_time(hot));
         let reason = if is_late {
             EndReason::Timeout
         } else if let Transport::Tcp(tcp) = &packet.transport
@@ -382,10 +384,14 @@ impl<A: Default> FlowTable<A> {
         true
     }
 
-    /// The second at which a flow is over if no packet comes.
+    /// The second at whose beginning a flow is over for sure, if no packet comes.
     fn due(&self, hot: &Hot) -> i64 {
-        let idle = self.timeouts().of(hot.key.proto(), hot.state);
-        hot.end.secs().saturating_add(i64::from(idle) + 1)
+        hot.end.secs().saturating_add(i64::from(self.idle_time(hot)) + 1)
+    }
+
+    /// Seconds that a flow may be idle.
+    fn idle_time(&self, hot: &Hot) -> u32 {
+        self.timeouts().of(hot.key.proto(), hot.state)
     }
 
     fn timeouts(&self) -> &Timeouts {

@@ -6,9 +6,6 @@
 mod coverage;
 mod state;
 
-#[cfg(test)]
-mod tests;
-
 use crate::flow::{Cold, Detail, Hot, Side};
 use crate::key::End;
 use crate::zeek::{self, is_milestone, seen};
@@ -200,7 +197,8 @@ pub(crate) fn update<A>(hot: &mut Hot, cold: &mut Cold<A>, seg: &Seg<'_>) -> Tcp
             peer.bits |= bits::KNOWN;
         } else if !flags.rst() && is_plausible_ack(peer, tcp.ack) {
             acked = Some(tcp.ack);
-            if peer.has(bits::SYN) && distance(tcp.ack, peer.isn) > 0 {
+            let in_sent = distance(tcp.ack, peer.isn) > 0 && distance(tcp.ack, peer.next) <= 0;
+            if peer.has(bits::SYN) && in_sent {
                 peer.bits |= bits::SYN_ACKED;
             }
             acks_fin = peer.has(bits::FIN) && distance(tcp.ack, peer.next) >= 0;
@@ -210,7 +208,7 @@ pub(crate) fn update<A>(hot: &mut Hot, cold: &mut Cold<A>, seg: &Seg<'_>) -> Tcp
         }
     }
 
-    let believed_rst = flags.rst() && is_believable_rst(me, peer, before, tcp);
+    let believed_rst = flags.rst() && is_believable_rst(me, peer, from_client, before, tcp);
     let (segment, new_bytes) = place(me, cold, seg, flags, (end, fresh), is_orig);
 
     if (flags.any_control() || me.zeek.now == zeek::Endpoint::Inactive)
@@ -235,7 +233,8 @@ pub(crate) fn update<A>(hot: &mut Hot, cold: &mut Cold<A>, seg: &Seg<'_>) -> Tcp
             ack: flags.ack(),
             fin: flags.fin(),
             rst: believed_rst,
-            handshake_done: me.bits & peer.bits & handshake == handshake,
+            handshake_done: me.bits & peer.bits & handshake == handshake
+                || seg.midstream && acked.is_some() && peer.bits & handshake == handshake,
             acks_fin,
             midstream: seg.midstream,
         },
@@ -534,15 +533,24 @@ fn is_plausible_ack(peer: &Side, ack: u32) -> bool {
     beyond <= 1 << 30 && !(ack == 0 && beyond > TOO_FAR)
 }
 
-/// Whether the receiver would believe a RST: it lies in the window, or, before the handshake,
-/// acknowledges the SYN.
-fn is_believable_rst(me: &Side, peer: &Side, state: TcpState, tcp: &Tcp<'_>) -> bool {
-    if !me.has(bits::KNOWN) || me.zeek.now == zeek::Endpoint::Inactive || state == TcpState::SynSent
-    {
-        return tcp.flags & Tcp::ACK == 0 || tcp.ack == peer.next || state != TcpState::SynSent;
+/// Whether the receiver would believe a RST: it stands exactly at the next byte (RFC 5961 section
+/// 3.2), or refuses the SYN that it acknowledges.
+fn is_believable_rst(
+    me: &Side,
+    peer: &Side,
+    from_client: bool,
+    state: TcpState,
+    tcp: &Tcp<'_>,
+) -> bool {
+    if state == TcpState::SynSent {
+        return !from_client && (tcp.flags & Tcp::ACK == 0 || tcp.ack == peer.next);
     }
-    let window = 0xffff_u32 << peer.window_scale;
-    distance(tcp.seq, me.next).unsigned_abs() <= window
+    let from_next = distance(tcp.seq, me.next);
+    me.zeek.now == zeek::Endpoint::Inactive
+        || from_next == 0
+        || tcp.seq == me.contiguous
+        // As if the FIN had not been sent.
+        || from_next == -1 && me.has(bits::FIN)
 }
 
 /// Larger shifts of the window mean this one (RFC 7323 section 2.3).

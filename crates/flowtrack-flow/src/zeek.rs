@@ -10,7 +10,7 @@ use flowtrack_event::{ConnState, IpProto};
 use smallvec::SmallVec;
 
 /// Letters kept of a history; real ones are shorter, and repeats must not grow without bound.
-const LETTERS: usize = 19;
+const LETTERS: usize = 16;
 
 /// The letters so far.
 #[derive(Clone, Copy, Default, Debug)]
@@ -244,8 +244,8 @@ const TCP_SERVERS: &[u16] = &[
 
 /// UDP ports that Zeek's own protocol scripts claim, sorted.
 const UDP_SERVERS: &[u16] = &[
-    53, 67, 68, 88, 111, 123, 137, 161, 162, 389, 443, 514, 1812, 2049, 2123, 2152, 3389, 3544,
-    4011, 4789, 5060, 5072, 5353, 5355, 6081, 20000,
+    53, 67, 88, 111, 123, 137, 161, 162, 389, 443, 514, 1812, 2049, 2123, 2152, 3389, 3544, 4011,
+    4789, 5060, 5072, 5353, 5355, 6081, 20000,
 ];
 
 #[cfg(test)]
