@@ -1,6 +1,10 @@
 //! A million idle TCP flows with all their metrics fit into 600 MB.
 
-#![allow(clippy::disallowed_methods, reason = "the test asks the system what the process occupies")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    reason = "the test asks the system what the process occupies, and says so"
+)]
 
 mod support;
 
