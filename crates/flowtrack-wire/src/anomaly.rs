@@ -119,8 +119,10 @@ anomalies! {
     IprawInvalidIpVersion => "ipraw.invalid_ip_version",
     /// Fragment that is not used because its packet is given up.
     Ipv4FragIgnored => "ipv4.frag_ignored",
-    /// Fragments that overlap with different bytes.
+    /// Fragments that overlap.
     Ipv4FragOverlap => "ipv4.frag_overlap",
+    /// Fragments that overlap with different bytes.
+    Ipv4FragOverlapDiffers => "ipv4.frag_overlap_differs",
     /// Fragments that make more than 65,535 bytes.
     Ipv4FragPktTooLarge => "ipv4.frag_pkt_too_large",
     /// IPv4 header length below 20.
@@ -173,8 +175,10 @@ anomalies! {
     Ipv6FragIgnored => "ipv6.frag_ignored",
     /// Fragment, not the last, whose length is no multiple of 8.
     Ipv6FragInvalidLength => "ipv6.frag_invalid_length",
-    /// Fragments that overlap with different bytes.
+    /// Fragments that overlap.
     Ipv6FragOverlap => "ipv6.frag_overlap",
+    /// Fragments that overlap with different bytes.
+    Ipv6FragOverlapDiffers => "ipv6.frag_overlap_differs",
     /// Fragments that make more than 65,535 bytes.
     Ipv6FragPktTooLarge => "ipv6.frag_pkt_too_large",
     /// Hop-by-hop options with nothing but padding.
@@ -308,7 +312,7 @@ pub struct Anomalies {
 
 impl Anomalies {
     /// Adds one more, unless it is known already or there is no room.
-    pub(crate) fn push(&mut self, anomaly: DecodeAnomaly) {
+    pub fn push(&mut self, anomaly: DecodeAnomaly) {
         if self.contains(&anomaly) {
             return;
         }
@@ -318,8 +322,9 @@ impl Anomalies {
         }
     }
 
+    /// Forgets them all.
     #[inline]
-    pub(crate) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.len = 0;
     }
 }

@@ -87,6 +87,11 @@ fn is_source_routed(ip: &Ip<'_>) -> bool {
     false
 }
 
+/// The checksum to write over `data` whose checksum field is zero.
+pub(crate) fn internet_checksum(data: &[u8]) -> u16 {
+    !(fold(sum(data)) as u16)
+}
+
 /// Sum of the 16-bit words (RFC 1071), an odd last byte padded with zero.
 fn sum(data: &[u8]) -> u64 {
     let words = data.chunks_exact(2);

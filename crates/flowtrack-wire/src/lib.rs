@@ -28,6 +28,7 @@ mod packet;
 mod quoted;
 mod transport;
 mod tunnel;
+mod whole;
 
 pub use anomaly::{Anomalies, DecodeAnomaly};
 pub use checksum::{checksum_ok, ipv4_checksum_ok, transport_checksum_ok};
@@ -35,3 +36,4 @@ pub use decode::{decode, decode_inner, decode_into, decode_reassembled};
 pub use packet::{Arp, Fragment, Icmp, Inner, Ip, Network, Packet, Ports, Tcp, Transport};
 pub use quoted::quoted_key;
 pub use transport::tcp::{SackBlocks, TcpOption, TcpOptions};
+pub use whole::whole_header;

@@ -29,8 +29,11 @@ fn corpus() -> Option<PathBuf> {
     None
 }
 
-/// The frames of a classic capture file: link type, captured bytes, length on the wire.
-fn frames(file: &[u8]) -> Option<(LinkType, Vec<(&[u8], u32)>)> {
+/// Captured bytes of a frame, and its length on the wire.
+type Frame<'a> = (&'a [u8], u32);
+
+/// The link type and the frames of a classic capture file.
+fn frames(file: &[u8]) -> Option<(LinkType, Vec<Frame<'_>>)> {
     let magic: [u8; 4] = file.get(..4)?.try_into().ok()?;
     let word: fn([u8; 4]) -> u32 = match magic {
         [0xd4, 0xc3, 0xb2, 0xa1] | [0x4d, 0x3c, 0xb2, 0xa1] => u32::from_le_bytes,
@@ -146,5 +149,5 @@ fn corpus_is_decoded_as_tshark_decodes_it() {
     }
     eprintln!("{equal} of {compared} counts agree");
     assert!(compared > 1000, "only {compared} counts were compared");
-    assert!(equal * 100 >= compared * 90, "{equal} of {compared} agree");
+    assert!(equal * 100 >= compared * 97, "{equal} of {compared} agree");
 }
