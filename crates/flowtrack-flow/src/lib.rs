@@ -16,6 +16,7 @@
 )]
 
 mod config;
+mod defrag;
 mod flow;
 mod index;
 mod key;
@@ -29,6 +30,7 @@ mod wheel;
 mod zeek;
 
 pub use config::{Config, IdleTimes, Timeouts};
+pub use defrag::{Defrag, DefragConfig, FragmentPolicy, HostPolicy, Prefix, Reassembled};
 pub use flow::Flow;
 pub use key::{PacketKey, Seed};
 pub use rates::Rates;
