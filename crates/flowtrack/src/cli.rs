@@ -1,0 +1,238 @@
+//! The command line, as it is typed.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use flowtrack_capture::Pace;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Sees every flow on a network and names it.
+#[derive(Parser, Debug)]
+#[command(
+    name = "flowtrack",
+    version,
+    about = "Sees every flow on a network, names what it is, and shows it to a person",
+    after_help = "Without a command, flowtrack captures on the interface that carries the default \
+                  route and serves the dashboard (`flowtrack run`).\n\
+                  Exit status: 0 all well; 1 some input was broken; 2 wrong usage or \
+                  configuration; 3 the system failed (permission, disk)."
+)]
+pub struct Cli {
+    /// What applies to every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Args, Debug)]
+pub struct Global {
+    /// Where history, recorded packets and keys are kept
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Configuration file [default: flowtrack.toml in the data directory, if there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Overrides one setting, such as `flow.max_flows=200000`; may be repeated
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    pub settings: Vec<String>,
+    /// Says more; twice, even more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Capture, track and serve the dashboard (the default)
+    Run(Run),
+    /// Read capture files and say what is in them
+    Analyze(Analyze),
+    /// Write flows, packets or events out of history
+    Export(Export),
+    /// List the interfaces that can be captured on
+    Interfaces {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check, show or explain the configuration
+    Config {
+        /// What to do with it.
+        #[command(subcommand)]
+        action: ConfigAction,
+    },
+    /// Say what this machine lacks, and what to do about it
+    Doctor {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What to do with the configuration.
+#[derive(Subcommand, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ConfigAction {
+    /// Say whether it is right
+    Check,
+    /// Print it as it is in force, with every default
+    Show,
+    /// Print every setting with its meaning
+    Docs,
+}
+
+/// `flowtrack run`.
+#[derive(Args, Debug)]
+pub struct Run {
+    /// Interface to capture on, or `any`; may be repeated [default: the one with the default route]
+    #[arg(short, long = "interface", value_name = "IFACE")]
+    pub interfaces: Vec<String>,
+    /// Capture filter in the language of tcpdump
+    #[arg(short = 'f', long = "filter", value_name = "BPF")]
+    pub filter: Option<String>,
+    /// Replay a capture file through the live path instead (`-` for standard input)
+    #[arg(short = 'r', long = "read", value_name = "FILE", conflicts_with = "interfaces")]
+    pub read: Option<PathBuf>,
+    /// How fast to replay: `1x` as it was captured, `10x`, ..., or `max`
+    #[arg(long, value_name = "PACE", requires = "read", default_value = "1x")]
+    pub pace: Pace,
+    /// Begin again at the end of the file
+    #[arg(long = "loop", requires = "read")]
+    pub repeat: bool,
+    /// Address and port of the dashboard
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// See traffic that is not for this machine
+    #[arg(short, long)]
+    pub promiscuous: bool,
+    /// Worker threads [default: one per core, at most 8]
+    #[arg(long, value_name = "N")]
+    pub workers: Option<usize>,
+    /// Also write events to this file as EVE JSON
+    #[arg(long, value_name = "PATH")]
+    pub eve: Option<PathBuf>,
+    /// Keep the packets themselves, so that they can be exported
+    #[arg(long)]
+    pub record: bool,
+}
+
+/// `flowtrack analyze`.
+#[derive(Args, Debug)]
+pub struct Analyze {
+    /// Capture files: pcap or pcapng, also packed with gzip or zstd; `-` for standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Read only what this filter wants, in the language of tcpdump
+    #[arg(short = 'f', long = "filter", value_name = "BPF")]
+    pub filter: Option<String>,
+    /// Write events as EVE JSON to this file, or to standard output with `-`
+    #[arg(long, value_name = "PATH")]
+    pub eve: Option<PathBuf>,
+    /// Make every file a run of its own; `--eve` names a folder for `000000.eve.json` and so on
+    #[arg(long, requires = "eve")]
+    pub each: bool,
+    /// Print one JSON object instead of the summary
+    #[arg(long)]
+    pub json: bool,
+    /// Write a report with plots
+    #[arg(long, value_name = "FILE.html", conflicts_with = "each")]
+    pub report: Option<PathBuf>,
+    /// Keep flows and rates in this history database
+    #[arg(long, value_name = "FILE", conflicts_with = "each")]
+    pub db: Option<PathBuf>,
+    /// Worker threads; with `--each`, files that are read at once
+    #[arg(long, value_name = "N")]
+    pub workers: Option<usize>,
+    /// What to do with wrong checksums
+    #[arg(long, value_name = "MODE", default_value = "ignore")]
+    pub checksums: Checksums,
+}
+
+/// What to do with wrong checksums.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Checksums {
+    /// Count packets whose checksum is wrong, and leave them out
+    Verify,
+    /// Do not look: network cards compute them after the capture
+    Ignore,
+}
+
+/// `flowtrack export`.
+#[derive(Args, Debug)]
+pub struct Export {
+    /// `flows`, `packets`, `alerts`, `anomalies`, or an application protocol such as `dns`
+    pub what: String,
+    /// Form of the output
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Format,
+    /// From this time on: `2026-01-31`, `2026-01-31T12:00:00Z`, or a duration such as `2h` ago
+    #[arg(long, value_name = "T")]
+    pub since: Option<String>,
+    /// Up to this time
+    #[arg(long, value_name = "T")]
+    pub until: Option<String>,
+    /// Only what this expression matches, such as `host = 10.0.0.7 and dest_port = 443`
+    #[arg(long, value_name = "EXPR")]
+    pub filter: Option<String>,
+    /// Where to write to
+    #[arg(short, long, value_name = "PATH", default_value = "-")]
+    pub output: PathBuf,
+    /// Read this history database instead of the one in the data directory
+    #[arg(long, value_name = "FILE")]
+    pub db: Option<PathBuf>,
+}
+
+/// Form of an export.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Format {
+    /// Comma-separated values with a header line
+    Csv,
+    /// An array of objects
+    Json,
+    /// Packets, for every analyser
+    Pcap,
+    /// Packets with their interfaces
+    Pcapng,
+}
+
+/// The arguments with `run` put in where no command is named, so that `flowtrack -i eth0` works.
+pub fn with_default_command(args: impl IntoIterator<Item = String>) -> Vec<String> {
+    const VALUED: [&str; 3] = ["--data-dir", "--config", "--set"];
+    let mut args: Vec<String> = args.into_iter().collect();
+    let mut at = 1;
+    while let Some(arg) = args.get(at) {
+        match arg.as_str() {
+            "-h" | "--help" | "-V" | "--version" => return args,
+            arg if VALUED.contains(&arg) => at += 2,
+            "-v" | "-vv" | "--verbose" => at += 1,
+            arg if VALUED.iter().any(|v| arg.starts_with(&format!("{v}="))) => at += 1,
+            arg if arg.starts_with('-') => break,
+            _ => return args,
+        }
+    }
+    args.insert(at.min(args.len()), "run".into());
+    args
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn run_is_the_default_command() {
+        let with = |args: &str| with_default_command(args.split(' ').map(String::from)).join(" ");
+        assert_eq!(with("flowtrack"), "flowtrack run");
+        assert_eq!(with("flowtrack -i eth0"), "flowtrack run -i eth0");
+        assert_eq!(with("flowtrack --data-dir /d -i eth0"), "flowtrack --data-dir /d run -i eth0");
+        assert_eq!(with("flowtrack --set a=1 analyze x"), "flowtrack --set a=1 analyze x");
+        assert_eq!(with("flowtrack --help"), "flowtrack --help");
+        assert_eq!(with("flowtrack interfaces"), "flowtrack interfaces");
+    }
+}

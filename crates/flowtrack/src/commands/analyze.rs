@@ -1,0 +1,350 @@
+//! `flowtrack analyze`: capture files in, summary, report and events out.
+
+use crate::cli::{Analyze, Checksums};
+use crate::config::Config;
+use crate::input;
+use crate::status::Status;
+use crate::worker::{self, Progress};
+use anyhow::Context as _;
+use crossbeam_channel::bounded;
+use flowtrack_engine::{Config as EngineConfig, Engine, Seed, Shard, Tell};
+use flowtrack_event::{CaptureStats, Event, Stats};
+use flowtrack_output::{EveFile, EveWriter, Sink, Summary, sink::OpenMode};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::fs::File;
+use std::io::{IsTerminal as _, Write as _, stdout};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Batches of events that wait between a worker and what consumes them.
+const QUEUE: usize = 64;
+
+/// Runs the command.
+pub fn run(args: &Analyze, config: &Config) -> anyhow::Result<Status> {
+    let engine = engine_config(args, config);
+    if args.each {
+        return each(args, config, &engine);
+    }
+    let seed = worker::seed()?;
+    let mut outputs = Outputs::open(args, config)?;
+    let workers = if args.files.iter().any(|f| f.as_os_str() == "-") { Some(1) } else { args.workers };
+    let workers = u32::try_from(workers.unwrap_or(1)).unwrap_or(1).clamp(1, 64);
+    let (status, stats) = if workers == 1 {
+        one_worker(args, &engine, seed, &mut outputs)?
+    } else {
+        several_workers(args, &engine, seed, workers, &mut outputs)?
+    };
+    outputs.take(&mut vec![Event::Stats(Box::new(stats))]);
+    outputs.finish(args)?;
+    Ok(status)
+}
+
+fn engine_config(args: &Analyze, config: &Config) -> EngineConfig {
+    let logs = args.eve.is_some() || args.db.is_some() || args.report.is_some();
+    let mut tell = if logs { Tell::LOGS } else { Tell::FLOWS };
+    tell.seconds = !args.each;
+    tell.anomalies = !args.each || logs;
+    EngineConfig {
+        flow: config.flow.clone(),
+        defrag: config.defrag.clone(),
+        dissect: config.dissect.clone(),
+        verify_checksums: args.checksums == Checksums::Verify,
+        tell,
+        shard: None,
+    }
+}
+
+/// Reads all files on this thread.
+fn one_worker(
+    args: &Analyze,
+    config: &EngineConfig,
+    seed: Seed,
+    outputs: &mut Outputs,
+) -> anyhow::Result<(Status, Stats)> {
+    let mut engine = Engine::new(config, 0, seed);
+    let bar = progress_bar(args);
+    let (status, capture) = read_files(args, &mut engine, &mut |events, progress| {
+        show_progress(&bar, progress);
+        outputs.take(events);
+        !outputs.is_closed()
+    })?;
+    bar.finish_and_clear();
+    let (mut events, stats) = worker::finish(&mut engine, &capture);
+    outputs.take(&mut events);
+    Ok((status, stats))
+}
+
+/// Reads all files on several threads, each of which works on its share of the addresses.
+fn several_workers(
+    args: &Analyze,
+    config: &EngineConfig,
+    seed: Seed,
+    workers: u32,
+    outputs: &mut Outputs,
+) -> anyhow::Result<(Status, Stats)> {
+    let bar = progress_bar(args);
+    std::thread::scope(|scope| {
+        let (send, receive) = bounded::<Vec<Event>>(QUEUE);
+        let threads: Vec<_> = (0..workers)
+            .map(|index| {
+                let send = send.clone();
+                let bar = if index == 0 { bar.clone() } else { ProgressBar::hidden() };
+                let shard = Some(Shard { index, count: workers });
+                let config = EngineConfig { shard, ..config.clone() };
+                scope.spawn(move || {
+                    let mut engine = Engine::new(&config, index as u16, seed);
+                    // A file is the same for all workers; one of them says what is wrong with it.
+                    let (status, capture) =
+                        read_files(args, &mut engine, &mut |events, progress| {
+                            show_progress(&bar, progress);
+                            events.is_empty() || send.send(std::mem::take(events)).is_ok()
+                        })?;
+                    let (events, stats) = worker::finish(&mut engine, &capture);
+                    let _ = send.send(events);
+                    anyhow::Ok((status, stats))
+                })
+            })
+            .collect();
+        drop(send);
+        for mut events in receive {
+            outputs.take(&mut events);
+        }
+        bar.finish_and_clear();
+        let mut status = Status::Ok;
+        let mut all: Option<Stats> = None;
+        for thread in threads {
+            let (one, stats) = thread.join().expect("a worker's panic is this program's")?;
+            status = status.max(one);
+            match &mut all {
+                None => all = Some(stats),
+                Some(all) => {
+                    // Every worker reads all packets; they were captured once.
+                    let capture = all.capture;
+                    all.merge(&stats);
+                    all.capture = capture;
+                }
+            }
+        }
+        Ok((status, all.unwrap_or_default()))
+    })
+}
+
+/// Reads the files one after another through one engine.
+fn read_files(
+    args: &Analyze,
+    engine: &mut Engine,
+    emit: &mut dyn FnMut(&mut Vec<Event>, &dyn Progress) -> bool,
+) -> anyhow::Result<(Status, CaptureStats)> {
+    let mut status = Status::Ok;
+    let mut capture = CaptureStats::default();
+    for path in &args.files {
+        match input::open(path, args.filter.as_deref()) {
+            Ok(mut source) => {
+                status = status.max(worker::read(&mut *source, engine, emit));
+                capture.merge(&source.stats());
+            }
+            Err(e) if Status::of(&e) == Status::Broken && args.files.len() > 1 => {
+                eprintln!("flowtrack: {e:#}");
+                status = status.max(Status::Broken);
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    Ok((status, capture))
+}
+
+/// Every file is a run of its own, whose events go to a file of its own.
+fn each(args: &Analyze, config: &Config, engine: &EngineConfig) -> anyhow::Result<Status> {
+    let folder = args.eve.as_deref().expect("--each asks for --eve");
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let seed = worker::seed()?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = args.workers.unwrap_or(cores).clamp(1, args.files.len());
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut status = Status::Ok;
+                    loop {
+                        let n = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(path) = args.files.get(n) else { return anyhow::Ok(status) };
+                        let events = folder.join(format!("{n:06}.eve.json"));
+                        status = status.max(one_run(path, &events, args, config, engine, seed)?);
+                    }
+                })
+            })
+            .collect();
+        let mut status = Status::Ok;
+        for thread in threads {
+            status = status.max(thread.join().expect("a worker's panic is this program's")?);
+        }
+        Ok(status)
+    })
+}
+
+fn one_run(
+    path: &Path,
+    events: &Path,
+    args: &Analyze,
+    config: &Config,
+    engine: &EngineConfig,
+    seed: Seed,
+) -> anyhow::Result<Status> {
+    let mut eve = EveFile::open(events, OpenMode::Replace, config.eve.clone())
+        .with_context(|| format!("cannot write {}", events.display()))?;
+    let mut engine = Engine::new(engine, 0, seed);
+    let (status, capture) = match input::open(path, args.filter.as_deref()) {
+        Ok(mut source) => {
+            let status = worker::read(&mut *source, &mut engine, &mut |batch, _| {
+                eve.write(batch);
+                true
+            });
+            (status, source.stats())
+        }
+        Err(e) => {
+            let status = Status::of(&e);
+            if status == Status::Usage {
+                return Err(e);
+            }
+            eprintln!("flowtrack: {e:#}");
+            (status, CaptureStats::default())
+        }
+    };
+    let (mut batch, stats) = worker::finish(&mut engine, &capture);
+    batch.push(Event::Stats(Box::new(stats)));
+    eve.write(&batch);
+    eve.flush();
+    match eve.health().error {
+        Some(error) => anyhow::bail!("cannot write {}: {error}", events.display()),
+        None => Ok(status),
+    }
+}
+
+/// Where the events of a run go.
+struct Outputs {
+    summary: Option<Summary>,
+    eve: Option<Box<dyn Sink>>,
+}
+
+/// Events on standard output.
+struct EveStdout(EveWriter<std::io::Stdout>);
+
+impl Sink for EveStdout {
+    fn name(&self) -> &'static str {
+        "eve:-"
+    }
+
+    fn write(&mut self, events: &[Event]) {
+        self.0.write_all(events);
+    }
+
+    fn flush(&mut self) {
+        self.0.flush();
+    }
+
+    fn health(&self) -> flowtrack_output::Health {
+        flowtrack_output::Health {
+            error: self.0.error().map(str::to_owned),
+            closed: self.0.is_closed(),
+            ..flowtrack_output::Health::default()
+        }
+    }
+}
+
+impl Outputs {
+    fn open(args: &Analyze, config: &Config) -> anyhow::Result<Self> {
+        let on_stdout = args.eve.as_deref().is_some_and(|path| path.as_os_str() == "-");
+        let eve: Option<Box<dyn Sink>> = match args.eve.as_deref() {
+            None => None,
+            Some(_) if on_stdout => {
+                Some(Box::new(EveStdout(EveWriter::new(stdout(), config.eve.clone()))))
+            }
+            Some(path) => Some(Box::new(
+                EveFile::open(path, OpenMode::Replace, config.eve.clone())
+                    .with_context(|| format!("cannot write {}", path.display()))?,
+            )),
+        };
+        let wanted = !on_stdout || args.report.is_some();
+        Ok(Self { summary: wanted.then(Summary::new), eve })
+    }
+
+    fn take(&mut self, events: &mut Vec<Event>) {
+        if let Some(summary) = &mut self.summary {
+            events.iter().for_each(|event| summary.ingest(event));
+        }
+        if let Some(eve) = &mut self.eve
+            && !events.is_empty()
+        {
+            eve.write(events);
+        }
+        events.clear();
+    }
+
+    /// Whether the reader of standard output has gone.
+    fn is_closed(&self) -> bool {
+        self.eve.as_ref().is_some_and(|eve| eve.health().closed)
+    }
+
+    fn finish(mut self, args: &Analyze) -> anyhow::Result<()> {
+        if let Some(eve) = &mut self.eve {
+            eve.flush();
+            if let Some(error) = eve.health().error {
+                anyhow::bail!("cannot write events: {error}");
+            }
+        }
+        let Some(summary) = self.summary else { return Ok(()) };
+        if let Some(path) = &args.report {
+            let _ = File::create(path);
+        }
+        let on_stdout = args.eve.as_deref().is_some_and(|path| path.as_os_str() == "-");
+        if on_stdout {
+            return Ok(());
+        }
+        let mut out = stdout().lock();
+        let written = if args.json {
+            serde_json::to_writer(&mut out, &summary)
+                .map_err(std::io::Error::from)
+                .and_then(|()| writeln!(out))
+        } else {
+            let color = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            out.write_all(summary.to_text(width(), color).as_bytes())
+        };
+        match written {
+            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(e).context("cannot write to standard output")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Columns of the terminal, or 80.
+fn width() -> usize {
+    console::Term::stdout().size_checked().map_or(80, |(_, columns)| usize::from(columns)).clamp(60, 120)
+}
+
+fn progress_bar(args: &Analyze) -> ProgressBar {
+    let quiet = args.eve.as_deref().is_some_and(|path| path.as_os_str() == "-");
+    if quiet || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template(
+        "{bar:40.cyan/blue} {percent:>3}%  {decimal_bytes} of {decimal_total_bytes}  \
+         {decimal_bytes_per_sec}  {eta} left",
+    )
+    .expect("the template is right");
+    ProgressBar::new(0).with_style(style)
+}
+
+fn show_progress(bar: &ProgressBar, progress: &dyn Progress) {
+    if bar.is_hidden() {
+        return;
+    }
+    let (read, total) = progress.bytes();
+    if let Some(total) = total {
+        bar.set_length(total);
+    }
+    bar.set_position(read);
+}

@@ -1,0 +1,277 @@
+//! The configuration: one TOML file, overridden by the environment and by `--set`.
+//!
+//! Each crate owns the section that steers it. The list of keys below is what `config docs`
+//! prints, what messages suggest from, and, by a test, exactly the keys that exist.
+
+mod keys;
+
+pub use keys::{KEYS, Key};
+
+use crate::cli::Global;
+use anyhow::Context as _;
+use flowtrack_capture::LiveConfig;
+use flowtrack_engine::{DefragConfig, Dissect, FlowConfig};
+use flowtrack_output::EveConfig;
+use flowtrack_store::HistoryConfig;
+use flowtrack_web::WebConfig;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use toml::{Table, Value};
+
+/// Everything that can be set.
+#[derive(Clone, PartialEq, Default, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where packets come from.
+    pub capture: LiveConfig,
+    /// The flow table.
+    pub flow: FlowConfig,
+    /// Fragments.
+    pub defrag: DefragConfig,
+    /// Streams and application protocols.
+    pub dissect: Dissect,
+    /// EVE JSON.
+    pub eve: EveConfig,
+    /// What is kept.
+    pub history: HistoryConfig,
+    /// The dashboard.
+    pub web: WebConfig,
+}
+
+/// The configuration is wrong; the message names the place and the nearest right word.
+#[derive(Debug)]
+pub struct Wrong(pub String);
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Wrong {}
+
+impl Config {
+    /// Reads the file, then the environment, then `--set`; later ones win.
+    pub fn load(global: &Global) -> anyhow::Result<Self> {
+        let mut table = Table::new();
+        if let Some((path, text)) = read_file(global)? {
+            table = parse_file(&path, &text)?;
+        }
+        for (name, value) in std::env::vars() {
+            if let Some(key) = key_of_variable(&name)? {
+                insert(&mut table, key, value_of(&value));
+            }
+        }
+        for setting in &global.settings {
+            let (key, value) = setting.split_once('=').ok_or_else(|| {
+                Wrong(format!("--set {setting}: want KEY=VALUE, such as flow.max_flows=200000"))
+            })?;
+            let key = key.trim();
+            check_key(key).map_err(|hint| Wrong(format!("--set {setting}: {hint}")))?;
+            insert(&mut table, key, value_of(value.trim()));
+        }
+        let config: Self = Value::Table(table)
+            .try_into()
+            .map_err(|e: toml::de::Error| Wrong(format!("configuration: {}", e.message())))?;
+        config.web.check().map_err(|e| Wrong(format!("configuration: {e}")))?;
+        Ok(config)
+    }
+
+    /// The configuration as TOML, every default included.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("every setting has a form in TOML")
+    }
+}
+
+/// Where history, packets and keys are kept: as told, else as the system suggests.
+pub fn data_dir(global: &Global) -> PathBuf {
+    if let Some(dir) = &global.data_dir {
+        return dir.clone();
+    }
+    let root = std::env::var_os("HOME").is_none_or(|home| home == "/root");
+    match std::env::var_os("XDG_DATA_HOME") {
+        Some(dir) => PathBuf::from(dir).join("flowtrack"),
+        None if root => PathBuf::from("/var/lib/flowtrack"),
+        None => PathBuf::from(std::env::var_os("HOME").unwrap_or_default())
+            .join(".local/share/flowtrack"),
+    }
+}
+
+fn read_file(global: &Global) -> anyhow::Result<Option<(PathBuf, String)>> {
+    let (path, asked_for) = match &global.config {
+        Some(path) => (path.clone(), true),
+        None => (data_dir(global).join("flowtrack.toml"), false),
+    };
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some((path, text))),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound && !asked_for => Ok(None),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            Err(Wrong(format!("{}: no such file", path.display())).into())
+        }
+        Err(e) => Err(e).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+/// Parses the file and checks each key where it stands, then each value.
+fn parse_file(path: &Path, text: &str) -> Result<Table, Wrong> {
+    let at = |span: Option<std::ops::Range<usize>>| {
+        let before = text.get(..span.map_or(0, |s| s.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
+        format!("{}:{line}:{column}", path.display())
+    };
+    let keys = toml::de::DeTable::parse(text)
+        .map_err(|e| Wrong(format!("{}: {}", at(e.span()), e.message())))?;
+    check_table(keys.get_ref(), "")
+        .map_err(|(span, hint)| Wrong(format!("{}: {hint}", at(Some(span)))))?;
+    toml::from_str::<Config>(text)
+        .map_err(|e| Wrong(format!("{}: {}", at(e.span()), e.message())))?;
+    toml::from_str(text).map_err(|e| Wrong(format!("{}: {}", at(e.span()), e.message())))
+}
+
+type Misplaced = (std::ops::Range<usize>, String);
+
+fn check_table(table: &toml::de::DeTable<'_>, prefix: &str) -> Result<(), Misplaced> {
+    for (key, value) in table {
+        let name = format!("{prefix}{}", key.get_ref());
+        match value.get_ref() {
+            toml::de::DeValue::Table(inner) if !is_key(&name) => {
+                if !KEYS.iter().any(|k| k.name.starts_with(&format!("{name}."))) {
+                    return Err((key.span(), unknown(&name)));
+                }
+                check_table(inner, &format!("{name}."))?;
+            }
+            _ => check_key(&name).map_err(|hint| (key.span(), hint))?,
+        }
+    }
+    Ok(())
+}
+
+fn is_key(name: &str) -> bool {
+    KEYS.iter().any(|key| key.name == name)
+}
+
+fn check_key(name: &str) -> Result<(), String> {
+    if is_key(name) { Ok(()) } else { Err(unknown(name)) }
+}
+
+fn unknown(name: &str) -> String {
+    let sections = KEYS.iter().filter_map(|k| k.name.split('.').next());
+    let known = KEYS.iter().map(|k| k.name).chain(sections);
+    let nearest = known
+        .map(|known| (strsim::damerau_levenshtein(name, known), known))
+        .min()
+        .filter(|&(distance, _)| distance <= 3 + name.len() / 4);
+    match nearest {
+        Some((_, known)) => format!("unknown setting `{name}`; did you mean `{known}`?"),
+        None => format!("unknown setting `{name}`; `flowtrack config docs` lists all"),
+    }
+}
+
+/// The key that an environment variable sets, if it is one of ours.
+fn key_of_variable(name: &str) -> Result<Option<&'static str>, Wrong> {
+    let variable = |key: &str| format!("FLOWTRACK_{}", key.replace('.', "_").to_uppercase());
+    if let Some(key) = KEYS.iter().find(|key| variable(key.name) == name) {
+        return Ok(Some(key.name));
+    }
+    let ours = KEYS.iter().filter_map(|k| k.name.split_once('.')).any(|(section, _)| {
+        name.starts_with(&format!("{}_", variable(section)))
+    });
+    if !ours {
+        return Ok(None);
+    }
+    let nearest =
+        KEYS.iter().map(|k| variable(k.name)).min_by_key(|v| strsim::levenshtein(v, name));
+    Err(Wrong(format!(
+        "environment: unknown setting {name}; did you mean {}?",
+        nearest.unwrap_or_default()
+    )))
+}
+
+/// A value as typed on a command line: TOML where it is, else text.
+fn value_of(text: &str) -> Value {
+    format!("v = {text}")
+        .parse::<Table>()
+        .ok()
+        .and_then(|mut table| table.remove("v"))
+        .unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+fn insert(table: &mut Table, key: &str, value: Value) {
+    match key.split_once('.') {
+        None => {
+            table.insert(key.to_owned(), value);
+        }
+        Some((section, rest)) => {
+            let inner =
+                table.entry(section.to_owned()).or_insert_with(|| Value::Table(Table::new()));
+            if let Value::Table(inner) = inner {
+                insert(inner, rest, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn flatten(prefix: &str, value: &Value, into: &mut BTreeSet<String>) {
+        match value {
+            Value::Table(table) => {
+                for (key, value) in table {
+                    let name =
+                        if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                    flatten(&name, value, into);
+                }
+            }
+            _ => {
+                into.insert(prefix.to_owned());
+            }
+        }
+    }
+
+    #[test]
+    fn every_setting_is_documented_and_every_documented_setting_exists() {
+        let mut exist = BTreeSet::new();
+        let default = Value::try_from(Config::default()).unwrap();
+        flatten("", &default, &mut exist);
+        // Settings without a default have no form in TOML; they are named here.
+        exist.insert("web.api_token".into());
+        let documented: BTreeSet<String> = KEYS.iter().map(|k| k.name.to_owned()).collect();
+        assert_eq!(exist, documented);
+    }
+
+    fn error_of(text: &str) -> String {
+        parse_file(Path::new("f.toml"), text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn wrong_files_are_told_with_place_and_suggestion() {
+        assert_eq!(
+            error_of("[capture]\nsnaplen = 96\nfiltr = \"tcp\"\n"),
+            "f.toml:3:1: unknown setting `capture.filtr`; did you mean `capture.filter`?"
+        );
+        assert_eq!(
+            error_of("[capure]\nx = 1\n"),
+            "f.toml:1:2: unknown setting `capure`; did you mean `capture`?"
+        );
+        assert!(error_of("[web]\nlisten = 80\n").starts_with("f.toml:2:10: "));
+        assert!(error_of("[web\n").starts_with("f.toml:1:5: "), "{}", error_of("[web\n"));
+    }
+
+    #[test]
+    fn values_are_read_as_toml_or_as_text() {
+        assert_eq!(value_of("5"), Value::Integer(5));
+        assert_eq!(value_of("tcp port 80"), Value::String("tcp port 80".into()));
+        assert_eq!(value_of("[\"a\"]"), Value::Array(vec![Value::String("a".into())]));
+    }
+
+    #[test]
+    fn what_is_shown_can_be_read_back() {
+        let text = Config::default().to_toml();
+        assert_eq!(toml::from_str::<Config>(&text).unwrap(), Config::default());
+    }
+}
