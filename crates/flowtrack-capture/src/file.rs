@@ -7,9 +7,9 @@
 //! buffer that stays in the second-level cache makes reading about as cheap as mapping.
 
 mod pcap;
-mod pcapng;
+pub(crate) mod pcapng;
 mod raw;
-mod step;
+pub(crate) mod step;
 #[cfg(test)]
 mod tests;
 mod unpack;

@@ -6,6 +6,7 @@ mod file;
 mod live;
 mod memory;
 mod pacing;
+mod recorder;
 mod source;
 #[allow(
     unsafe_code,
@@ -14,10 +15,11 @@ mod source;
 pub mod sys;
 mod writer;
 
-pub use bpf::{Filter, FilterError, Filtered, Instruction, Wrong};
+pub use bpf::{Filter, FilterError, Filtered, Instruction, WrongExpression};
 pub use file::{FileOptions, FileSource};
 pub use live::{ANY, Backend, LiveConfig, open_live};
 pub use memory::{MemorySource, PacketBuffer};
 pub use pacing::{Pace, PaceOptions, Paced, Reopen, Stamps};
+pub use recorder::{Query, Recorder, RecorderConfig, RecorderHandle, RecorderStats, Selection};
 pub use source::{Burst, Interface, PacketSource, SourceError};
 pub use writer::{Comments, PacketWriter, PcapWriter, PcapngWriter, Precision, WriteError};
