@@ -171,9 +171,14 @@ fn version(connection: &Connection) -> rusqlite::Result<i64> {
 fn migrate(connection: &Connection, from: usize) -> rusqlite::Result<()> {
     for (step, sql) in MIGRATIONS.iter().enumerate().skip(from) {
         let version = step + 1;
-        connection.execute_batch(&format!(
+        let done = connection.execute_batch(&format!(
             "BEGIN IMMEDIATE; {sql}; PRAGMA user_version = {version}; COMMIT;"
-        ))?;
+        ));
+        if let Err(error) = done {
+            // The error that led here is the one to tell.
+            let _ = connection.execute_batch("ROLLBACK");
+            return Err(error);
+        }
         if from > 0 {
             info!(version, "history brought to a newer format");
         }

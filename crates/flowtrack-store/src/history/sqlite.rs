@@ -47,7 +47,7 @@ pub struct SqliteHistory {
 /// What became of rows so far.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Written {
-    /// Rows that are safe.
+    /// Rows that are safe; a long-lived flow counts each time it is written.
     pub committed: u64,
     /// Rows that the disk did not take.
     pub failed: u64,
@@ -193,7 +193,6 @@ impl SqliteHistory {
                 Event::Second(second) => {
                     self.newest_us = self.newest_us.max(second.at.micros());
                     self.rollups.add(&self.connection, second)?;
-                    self.open_rows += 1;
                 }
                 Event::File(_) | Event::Stats(_) => {}
             }
@@ -204,6 +203,17 @@ impl SqliteHistory {
             }
         }
         Ok(())
+    }
+
+    /// Keeps only the seconds of traffic, for a time when nothing can be written.
+    pub(crate) fn remember_seconds(&mut self, events: &[Event]) {
+        for event in events {
+            if let Event::Second(second) = event {
+                // A database that cannot even be read has lost this second.
+                self.written.failed +=
+                    u64::from(self.rollups.add(&self.connection, second).is_err());
+            }
+        }
     }
 
     fn may_write_transaction(&mut self, ts: Timestamp) -> bool {

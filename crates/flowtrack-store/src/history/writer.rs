@@ -35,6 +35,8 @@ struct Shared {
     status: Mutex<Status>,
     /// Rows of batches that the queue had no room for.
     not_queued: AtomicU64,
+    /// Rows that were not even tried while the disk failed.
+    refused: AtomicU64,
     /// The queue was full a moment ago; nobody waits for it again until it has room.
     congested: AtomicBool,
     /// Counts up when the database is replaced by a new one.
@@ -48,7 +50,6 @@ struct Status {
     state: StoreState,
     message: Option<String>,
     written: Written,
-    refused: u64,
     bytes: u64,
     set_aside: Option<PathBuf>,
 }
@@ -104,8 +105,7 @@ impl HistoryWriter {
         let history = SqliteHistory::open(path, config)?;
         let shared = Arc::new(Shared::default());
         shared.run.store(history.run(), Ordering::Release);
-        let writer =
-            Writer { history, commands, shared: Arc::clone(&shared), retry: None, refused: 0 };
+        let writer = Writer { history, commands, shared: Arc::clone(&shared), retry: None };
         writer.report(StoreState::Ok, None);
         let thread = std::thread::Builder::new()
             .name("history".into())
@@ -133,7 +133,9 @@ impl HistoryWriter {
                 SendTimeoutError::Timeout(Command::Append(batch))
                 | SendTimeoutError::Disconnected(Command::Append(batch)),
             ) => {
-                self.shared.not_queued.fetch_add(rows(&batch), Ordering::Relaxed);
+                let seconds = batch.iter().filter(|event| matches!(event, Event::Second(_)));
+                let lost = rows(&batch) + seconds.count() as u64;
+                self.shared.not_queued.fetch_add(lost, Ordering::Relaxed);
                 if !self.shared.congested.swap(true, Ordering::Relaxed) {
                     warn!(history = %self.path.display(), "more comes than history can write");
                 }
@@ -190,7 +192,7 @@ impl HistoryWriter {
             bytes: status.bytes,
             rows_written: status.written.committed,
             rows_dropped: status.written.failed
-                + status.refused
+                + self.shared.refused.load(Ordering::Relaxed)
                 + self.shared.not_queued.load(Ordering::Relaxed),
             rows_capped: status.written.capped,
             rows_expired: status.written.expired,
@@ -221,12 +223,12 @@ impl Drop for HistoryWriter {
     }
 }
 
-/// Rows that a batch would have become.
+/// Rows that a batch would have become, besides the seconds, which are kept in memory.
 fn rows(batch: &Batch) -> u64 {
     let is_row = |event: &&Event| match event {
         Event::Flow(flow) => matches!(flow.phase, FlowPhase::End(_)),
-        Event::Transaction(_) | Event::Anomaly(_) | Event::Second(_) => true,
-        Event::File(_) | Event::Stats(_) => false,
+        Event::Transaction(_) | Event::Anomaly(_) => true,
+        Event::Second(_) | Event::File(_) | Event::Stats(_) => false,
     };
     batch.iter().filter(is_row).count() as u64
 }
@@ -238,8 +240,6 @@ struct Writer {
     shared: Arc<Shared>,
     /// When a failing disk is tried again.
     retry: Option<Instant>,
-    /// Rows that were not even tried.
-    refused: u64,
 }
 
 impl Writer {
@@ -273,7 +273,8 @@ impl Writer {
 
     fn append(&mut self, batch: &Batch) {
         if self.is_waiting() {
-            self.refused += rows(batch);
+            self.shared.refused.fetch_add(rows(batch), Ordering::Relaxed);
+            self.history.remember_seconds(batch);
         } else if let Err(error) = self.history.write(batch) {
             self.failed(&error);
         }
@@ -338,7 +339,6 @@ impl Writer {
             state,
             message,
             written: self.history.written(),
-            refused: self.refused,
             bytes: self.history.size(),
             set_aside: self.history.set_aside().map(Path::to_owned),
         };

@@ -17,7 +17,6 @@ fn writer(path: &Path) -> Writer {
         commands: bounded(1).1,
         shared: Arc::default(),
         retry: None,
-        refused: 0,
     }
 }
 
