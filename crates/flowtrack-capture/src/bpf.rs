@@ -16,6 +16,7 @@ use crate::SourceError;
 use crate::sys::libpcap::{self, LibPcap};
 use flowtrack_event::{LinkType, RawPacket};
 use machine::Program;
+use std::fmt;
 
 /// A compiled filter expression for one link type.
 #[derive(Clone, Debug)]
@@ -34,8 +35,8 @@ pub enum FilterError {
     )]
     NoLibpcap,
     /// It cannot be understood, or not for this link type.
-    #[error("{}", .0.text())]
-    Wrong(Box<Wrong>),
+    #[error("{0}")]
+    Wrong(Box<WrongExpression>),
     /// It is longer than any that a person writes.
     #[error("expression of {0} bytes, {max} is the most", max = Filter::MAX_EXPRESSION)]
     TooLong(usize),
@@ -43,7 +44,7 @@ pub enum FilterError {
 
 /// What is wrong with an expression, and where.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Wrong {
+pub struct WrongExpression {
     /// The whole expression.
     pub expression: String,
     /// What libpcap says, without the place.
@@ -75,7 +76,7 @@ impl Filter {
         let wrong = |wrong| FilterError::Wrong(Box::new(wrong));
         let Some(text) = libpcap::expression(expression) else {
             let at = expression.find('\0').unwrap_or_default();
-            return Err(wrong(Wrong {
+            return Err(wrong(WrongExpression {
                 expression: expression.to_owned(),
                 message: "zero byte".to_owned(),
                 span: Some((at, at + 1)),
@@ -94,7 +95,7 @@ impl Filter {
             }))
         })?;
         let program = Program::new(instructions).ok_or_else(|| {
-            wrong(Wrong {
+            wrong(WrongExpression {
                 expression: expression.to_owned(),
                 message: "libpcap made a program that cannot run".to_owned(),
                 span: None,
@@ -127,34 +128,33 @@ impl Filter {
     }
 }
 
-impl Wrong {
+impl WrongExpression {
     /// The column of the offending part, in characters from 1.
     pub fn column(&self) -> Option<usize> {
         let (start, _) = self.span?;
         Some(self.expression[..start].chars().count() + 1)
     }
+}
 
-    /// The message with its place, and a caret under it.
-    fn text(&self) -> String {
+/// The message with its place, and carets under the expression.
+impl fmt::Display for WrongExpression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(((start, end), column)) = self.span.zip(self.column()) else {
-            return format!("{} in \"{}\"", self.message, self.expression);
+            return write!(f, "{} in \"{}\"", self.message, self.expression);
         };
-        let near = match &self.expression[start..end] {
-            "" => "end of expression".to_owned(),
-            near => format!("near \"{near}\""),
-        };
-        let hint = self.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        write!(f, "{} at column {column}", self.message)?;
+        match &self.expression[start..end] {
+            "" => write!(f, ", where something is missing")?,
+            near => write!(f, " near \"{near}\"")?,
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "; {hint}")?;
+        }
+        // Blanks of all kinds as one column each, so that the carets stand right.
+        let blank = |c: char| if c.is_whitespace() || c.is_control() { ' ' } else { c };
+        let line: String = self.expression.chars().map(blank).collect();
         let carets = self.expression[start..end].chars().count().max(1);
-        // Blanks of all kinds as one column each, so that the caret stands right.
-        let line: String =
-            self.expression.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
-        format!(
-            "{} at column {column}, {near}{hint}\n  {line}\n  {:blank$}{:^>carets$}",
-            self.message,
-            "",
-            "",
-            blank = column - 1,
-        )
+        write!(f, "\n  {line}\n  {:indent$}{:^>carets$}", "", "", indent = column - 1)
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 pub enum Burst {
     /// So many packets were handed to the callback.
     Packets(usize),
-    /// Nothing came within the time allowed; only live sources say this.
+    /// Nothing came within the time allowed; only live sources, pipes and paced ones say this.
     Idle,
     /// There will be no more.
     End,
@@ -48,6 +48,28 @@ pub trait PacketSource: Send {
     /// Bytes of input read and, where known, all there are; for a progress bar.
     fn progress(&self) -> (u64, Option<u64>) {
         (0, None)
+    }
+}
+
+impl<S: PacketSource + ?Sized> PacketSource for Box<S> {
+    fn next_burst(
+        &mut self,
+        wait: Duration,
+        f: &mut dyn FnMut(&[RawPacket<'_>], &mut [Verdict]),
+    ) -> Result<Burst, SourceError> {
+        (**self).next_burst(wait, f)
+    }
+
+    fn interfaces(&self) -> &[Interface] {
+        (**self).interfaces()
+    }
+
+    fn stats(&mut self) -> CaptureStats {
+        (**self).stats()
+    }
+
+    fn progress(&self) -> (u64, Option<u64>) {
+        (**self).progress()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where an expression is wrong, which libpcap does not say.
 
-use super::Wrong;
+use super::WrongExpression;
 
 /// What libpcap stumbles over as soon as it reads it, with words of its own. So it shows how far
 /// the words before are right.
@@ -55,7 +55,7 @@ pub fn diagnose(
     expression: &str,
     message: &str,
     mut answer: impl FnMut(&str) -> Option<String>,
-) -> Wrong {
+) -> WrongExpression {
     let syntax = message.contains("syntax error");
     let tokens = tokens(expression);
     let span = if syntax {
@@ -66,7 +66,7 @@ pub fn diagnose(
         named(expression, &tokens, message)
     };
     let hint = span.and_then(|(start, end)| hint(&expression[start..end]));
-    Wrong {
+    WrongExpression {
         expression: expression.to_owned(),
         message: if syntax { "syntax error".to_owned() } else { message.to_owned() },
         span,

@@ -281,48 +281,83 @@ fn wrong_expressions_answer_with_the_place() {
     };
     check(
         "tcp prt 80",
-        "syntax error at column 5, near \"prt\"; did you mean \"port\"?\n  tcp prt 80\n      ^^^",
+        "syntax error at column 5 near \"prt\"; did you mean \"port\"?\n  tcp prt 80\n      ^^^",
     );
     check(
         "udp and hots 10.0.0.1",
-        "syntax error at column 9, near \"hots\"; did you mean \"host\"?\n  udp and hots 10.0.0.1\n          ^^^^",
+        "syntax error at column 9 near \"hots\"; did you mean \"host\"?\n  udp and hots 10.0.0.1\n          ^^^^",
     );
     check(
         "tcp and and udp",
-        "syntax error at column 9, near \"and\"\n  tcp and and udp\n          ^^^",
+        "syntax error at column 9 near \"and\"\n  tcp and and udp\n          ^^^",
     );
-    check("tcp port", "syntax error at column 9, end of expression\n  tcp port\n          ^");
+    check(
+        "tcp port",
+        "syntax error at column 9, where something is missing\n  tcp port\n          ^",
+    );
     check(
         "(tcp or udp",
-        "syntax error at column 12, end of expression\n  (tcp or udp\n             ^",
+        "syntax error at column 12, where something is missing\n  (tcp or udp\n             ^",
     );
-    check("tcp) or udp", "syntax error at column 4, near \")\"\n  tcp) or udp\n     ^");
-    check(
-        "tcp[13 = 2",
-        "syntax error at column 8, near \"=\"\n  tcp[13 = 2\n         ^",
-    );
-    check("tcp\t@ 3", "syntax error at column 5, near \"@\"\n  tcp @ 3\n      ^");
+    check("tcp) or udp", "syntax error at column 4 near \")\"\n  tcp) or udp\n     ^");
+    check("tcp[13 = 2", "syntax error at column 8 near \"=\"\n  tcp[13 = 2\n         ^");
+    check("tcp\t@ 3", "syntax error at column 5 near \"@\"\n  tcp @ 3\n      ^");
     check(
         "ip und süß",
-        "syntax error at column 4, near \"und\"; did you mean \"and\"?\n  ip und süß\n     ^^^",
+        "syntax error at column 4 near \"und\"; did you mean \"and\"?\n  ip und süß\n     ^^^",
     );
-    check("süß", "syntax error at column 1, near \"süß\"\n  süß\n  ^^^");
+    check("süß", "syntax error at column 1 near \"süß\"\n  süß\n  ^^^");
     check(
         "port 80 or port htpp",
-        "unknown port 'htpp' at column 17, near \"htpp\"\n  port 80 or port htpp\n                  ^^^^",
+        "unknown port 'htpp' at column 17 near \"htpp\"\n  port 80 or port htpp\n                  ^^^^",
     );
     check(
         "tcp port 99999",
-        "illegal port number 99999 > 65535 at column 10, near \"99999\"\n  tcp port 99999\n           ^^^^^",
+        "illegal port number 99999 > 65535 at column 10 near \"99999\"\n  tcp port 99999\n           ^^^^^",
     );
     check(
         "ip and net 10.0.0.1/8",
-        "non-network bits set in \"10.0.0.1/8\" at column 12, near \"10.0.0.1/8\"\n  ip and net 10.0.0.1/8\n             ^^^^^^^^^^",
+        "non-network bits set in \"10.0.0.1/8\" at column 12 near \"10.0.0.1/8\"\n  ip and net 10.0.0.1/8\n             ^^^^^^^^^^",
     );
     check("tcp and udp", "expression rejects all packets in \"tcp and udp\"");
-    check("tcp\0", "zero byte at column 4, near \"\0\"\n  tcp\0\n     ^");
+    check("tcp\0", "zero byte at column 4 near \"\0\"\n  tcp \n     ^");
     let error = Filter::compile(&"x".repeat(20_000), LinkType::ETHERNET, 65_535).unwrap_err();
     assert_eq!(error, FilterError::TooLong(20_000));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever somebody types, the answer names a place inside it.
+    #[test]
+    fn any_expression(
+        // No word that a name server would be asked for.
+        parts in prop::collection::vec(
+            prop::sample::select(vec![
+                "tcp", "udp", "port", "80", "and", "or", "not", "(", ")", "[", "]", "=", "!=", "&",
+                "<<", "ip", "ip6", "net", "10.0.0.0/8", "::1", "vlan", "len", "0x", "\"", "'", "\\",
+                "ü", "世界", "\t", "\n", "@", "%", "less", "greater", "1:2", "prt", "portrange", "1-2",
+                "ether", "mpls", "-", ":", "/", "99999999999", "ff:ff:ff:ff:ff:ff",
+            ]),
+            0..12,
+        ),
+        space in prop::sample::select(vec![" ", "", "\u{a0}"]),
+    ) {
+        let expression = parts.join(space);
+        match Filter::compile(&expression, LinkType::ETHERNET, 65_535) {
+            Ok(filter) => prop_assert!(!filter.program().is_empty()),
+            Err(FilterError::Wrong(wrong)) => {
+                let text = wrong.to_string();
+                prop_assert!(!wrong.message.is_empty());
+                if let Some((start, end)) = wrong.span {
+                    prop_assert!(expression.get(start..end).is_some());
+                    prop_assert!(text.ends_with('^'), "{}", text);
+                }
+            }
+            Err(FilterError::NoLibpcap) => {}
+            Err(error) => prop_assert!(false, "{}", error),
+        }
+    }
 }
 
 #[test]
