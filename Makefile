@@ -38,8 +38,9 @@ web/dist/index.html: web/node_modules/.package-lock.json $(WEB_SOURCES)
 	@npm --prefix web run build --silent
 	@touch $@
 
+# Not `npm ci`: it insists on the optional packages of every other platform, which not every registry has.
 web/node_modules/.package-lock.json: web/package-lock.json
-	@npm --prefix web ci --no-audit --no-fund --loglevel=error
+	@npm --prefix web install --no-save --no-audit --no-fund --loglevel=error
 	@touch $@
 
 ## ---- check -----------------------------------------------------------------------------------

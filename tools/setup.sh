@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what FlowTrack needs from Debian and is not there yet; says nothing when all is there.
 #
-# Usage: tools/setup.sh [run|test|bench|demo]...     run: to build and run (the default)
+# Usage: tools/setup.sh [run|test|bench]...     run: to build and run (the default)
 #        SETUP_DRY_RUN=1                             only say what is missing
 #
 # Rust and Node are not installed here: take them from rustup.rs and nodejs.org or your distribution.
