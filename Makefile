@@ -35,7 +35,7 @@ build: setup web ## the release binary, dashboard inside
 web: web/dist/index.html ## the dashboard, only when its sources changed
 
 web/dist/index.html: web/node_modules/.package-lock.json $(WEB_SOURCES)
-	@npm --prefix web run build --silent
+	@npm --prefix web run build --silent -- --logLevel warn
 	@touch $@
 
 # Not `npm ci`: it insists on the optional packages of every other platform, which not every registry has.
