@@ -33,7 +33,7 @@ use linux::LiveSource;
 pub struct LiveConfig {
     /// Names of the interfaces, or only [`ANY`].
     pub interfaces: Vec<String>,
-    /// Ask the interfaces for frames that are not addressed to this host.
+    /// Ask the interfaces for frames that are not addressed to this host; not with [`ANY`].
     pub promiscuous: bool,
     /// Bytes kept of each packet.
     pub snaplen: u32,

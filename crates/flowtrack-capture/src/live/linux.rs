@@ -31,6 +31,7 @@ pub struct LiveSource {
     names: Names,
     shared: Arc<Shared>,
     worker: usize,
+    bursts: u32,
     number: u64,
     stats: CaptureStats,
 }
@@ -126,54 +127,53 @@ impl LiveSource {
             names,
             shared: Arc::clone(shared),
             worker,
+            bursts: 0,
             number: 0,
             stats: CaptureStats::default(),
         })
     }
 
-    /// Hands over frames of the first port in turn that has some.
-    fn read(&mut self, f: &mut Handler<'_>) -> usize {
+    /// Hands over frames of the first port in turn that has some; none where no port has. Of the
+    /// frames read, there may be none that is handed over.
+    fn read(&mut self, f: &mut Handler<'_>) -> Option<usize> {
         for _ in 0..self.ports.len() {
             self.turn = (self.turn + 1) % self.ports.len();
             let port = &mut self.ports[self.turn];
             let Some(ring) = &mut port.ring else { continue };
-            while let Some(mut block) = ring.block() {
-                port.look_at = None;
-                let mut batch = Batch::new();
-                for frame in block.frames().take(Batch::CAPACITY) {
-                    self.stats.kernel_packets += 1;
-                    if frame.outgoing && frame.hardware_type == libc::ARPHRD_LOOPBACK {
-                        // Loopback shows every packet twice: as it leaves and as it arrives.
-                        self.stats.duplicates += 1;
-                        continue;
-                    }
-                    let Some((link, skip)) = framing(&frame) else {
-                        self.stats.own_drops += 1;
-                        continue;
-                    };
-                    let iface = match port.bound.ifindex {
-                        0 => self.names.of(&frame, &self.shared),
-                        _ => port.iface,
-                    };
-                    self.number += 1;
-                    batch.push(RawPacket {
-                        ts: frame.ts,
-                        iface,
-                        link,
-                        number: self.number,
-                        wire_len: frame.wire_len.saturating_sub(skip as u32),
-                        vlan_tci: frame.vlan_tci,
-                        data: frame.data.get(skip..).unwrap_or_default(),
-                    });
+            let Some(mut block) = ring.block() else { continue };
+            port.look_at = None;
+            let mut batch = Batch::new();
+            for frame in block.frames().take(Batch::CAPACITY) {
+                self.stats.kernel_packets += 1;
+                if frame.outgoing && frame.hardware_type == libc::ARPHRD_LOOPBACK {
+                    // Loopback shows every packet twice: as it leaves and as it arrives.
+                    self.stats.duplicates += 1;
+                    continue;
                 }
-                let count = batch.len();
-                if count > 0 {
-                    batch.deliver(f);
-                    return count;
-                }
+                let Some((link, skip)) = framing(&frame) else {
+                    self.stats.own_drops += 1;
+                    continue;
+                };
+                let iface = match port.bound.ifindex {
+                    0 => self.names.of(&frame, &self.shared),
+                    _ => port.iface,
+                };
+                self.number += 1;
+                batch.push(RawPacket {
+                    ts: frame.ts,
+                    iface,
+                    link,
+                    number: self.number,
+                    wire_len: frame.wire_len.saturating_sub(skip as u32),
+                    vlan_tci: frame.vlan_tci,
+                    data: frame.data.get(skip..).unwrap_or_default(),
+                });
             }
+            let count = batch.len();
+            batch.deliver(f);
+            return Some(count);
         }
-        0
+        None
     }
 
     fn wait(&mut self, wait: Duration) {
@@ -208,12 +208,16 @@ impl LiveSource {
 
 impl PacketSource for LiveSource {
     fn next_burst(&mut self, wait: Duration, f: &mut Handler<'_>) -> Result<Burst, SourceError> {
-        let mut count = self.read(f);
-        if count == 0 {
-            self.wait(wait);
-            count = self.read(f);
+        self.bursts = self.bursts.wrapping_add(1);
+        if self.bursts.is_multiple_of(LOOK_AROUND) {
+            // One interface may be gone while others never let us wait.
+            self.wait(Duration::ZERO);
         }
-        Ok(if count == 0 { Burst::Idle } else { Burst::Packets(count) })
+        let count = self.read(f).or_else(|| {
+            self.wait(wait);
+            self.read(f)
+        });
+        Ok(count.map_or(Burst::Idle, Burst::Packets))
     }
 
     fn interfaces(&self) -> &[Interface] {
@@ -475,6 +479,9 @@ const BLOCK_TIMEOUT: Duration = Duration::from_millis(10);
 
 /// Blocks that a ring has at least.
 const MIN_RING_MIB: u32 = 4;
+
+/// Bursts after which every interface is asked for errors though there is always something to read.
+const LOOK_AROUND: u32 = 4096;
 
 /// How often to look whether an interface is back.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
