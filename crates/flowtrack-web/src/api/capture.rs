@@ -129,6 +129,7 @@ impl From<Result<(), FilterProblem>> for FilterCheck {
 
 /// A capture filter.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct CheckParams {
     /// The filter, in the language of tcpdump.
     filter: String,
@@ -192,7 +193,8 @@ pub(super) async fn set_capture(
 
 /// Checks a capture filter without using it
 #[utoipa::path(
-    get, path = "/capture/check", tag = "capture", params(CheckParams),
+    get, path = "/capture/check", operation_id = "check_capture_filter", tag = "capture",
+    params(CheckParams),
     responses((status = OK, body = FilterCheck))
 )]
 pub(super) async fn check(

@@ -65,6 +65,7 @@ impl ExportKind {
 
 /// What is to be written.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct ExportParams {
     /// Filter expression; empty for all.
     #[serde(default)]

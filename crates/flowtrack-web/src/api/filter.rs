@@ -30,6 +30,7 @@ fn read(text: &str) -> Result<Filter, FilterProblem> {
 
 /// A filter to be checked.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct CheckParams {
     /// The filter.
     filter: String,
@@ -37,6 +38,7 @@ pub(crate) struct CheckParams {
 
 /// A filter while it is typed.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct CompleteParams {
     /// What has been typed.
     text: String,
@@ -65,7 +67,7 @@ pub(crate) struct Suggestion {
 
 /// Checks a filter expression
 #[utoipa::path(
-    get, path = "/filter/check", tag = "filter", params(CheckParams),
+    get, path = "/filter/check", operation_id = "check_filter", tag = "filter", params(CheckParams),
     responses((status = OK, body = FilterCheck))
 )]
 pub(super) async fn check(
@@ -77,7 +79,7 @@ pub(super) async fn check(
 
 /// Suggests what could stand at the cursor of a filter expression
 #[utoipa::path(
-    get, path = "/filter/complete", tag = "filter", params(CompleteParams),
+    get, path = "/filter/complete", operation_id = "complete_filter", tag = "filter", params(CompleteParams),
     responses((status = OK, body = Completions))
 )]
 pub(super) async fn complete(

@@ -248,6 +248,7 @@ pub(crate) enum Source {
 
 /// Which flows are wanted.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct FlowParams {
     /// Where to look.
     #[param(inline)]

@@ -60,6 +60,7 @@ pub(crate) struct LiveFlows {
 
 /// Which flows are wanted with the live state.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct LiveParams {
     /// Flows at most, up to 1000; none where not given.
     #[serde(default)]

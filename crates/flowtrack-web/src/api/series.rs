@@ -24,6 +24,7 @@ pub struct SeriesQuery {
 
 /// Which span is wanted.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct SeriesParams {
     /// Beginning, seconds since the epoch.
     since: i64,

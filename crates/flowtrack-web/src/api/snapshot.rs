@@ -196,6 +196,7 @@ impl From<&live::Evicted> for Evicted {
 
 /// How much of the snapshot is wanted.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct SnapshotParams {
     /// Flows at most; 100 where not given, 5000 at most.
     flows: Option<usize>,
@@ -229,6 +230,7 @@ pub(super) async fn snapshot(
 
 /// Which hosts are wanted.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct HostParams {
     /// Only hosts whose address or name contains this, whatever the case.
     #[serde(default)]

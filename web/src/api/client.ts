@@ -1,0 +1,31 @@
+/** The typed client of the API; the types are generated from the server's description of it. */
+import createClient from 'openapi-fetch';
+import type { components, operations, paths } from './schema';
+
+export const api = createClient<paths>({ baseUrl: '' });
+
+type Schemas = components['schemas'];
+export type CaptureStatus = Schemas['CaptureStatus'];
+export type CaptureRequest = Schemas['CaptureRequest'];
+export type Flow = Schemas['Flow'];
+export type FlowPage = Schemas['FlowPage'];
+export type FlowParams = NonNullable<operations['flows']['parameters']['query']>;
+export type FlowSort = NonNullable<FlowParams['sort']>;
+export type Order = NonNullable<FlowParams['order']>;
+export type FilterProblem = Schemas['FilterProblem'];
+export type Health = Schemas['Health'];
+export type HealthState = Schemas['HealthState'];
+export type Host = Schemas['Host'];
+export type Interface = Schemas['Interface'];
+export type LiveFlows = Schemas['LiveFlows'];
+export type LiveState = Schemas['LiveState'];
+export type Protocol = Schemas['Protocol'];
+export type RatePoint = Schemas['RatePoint'];
+export type Suggestion = Schemas['Suggestion'];
+export type Totals = Schemas['Totals'];
+
+/** What to tell a person about a request that failed. */
+export function messageOf(error: unknown): string {
+  if (error && typeof error === 'object' && 'message' in error) return String(error.message);
+  return 'FlowTrack did not answer; is it still running?';
+}
