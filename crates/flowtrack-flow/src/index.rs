@@ -60,6 +60,12 @@ impl Index {
         self.buckets.len() * size_of::<Bucket>()
     }
 
+    /// Reads the bucket of a hash, to load it.
+    #[inline]
+    pub(crate) fn touch(&self, hash: u32) -> u32 {
+        self.buckets.get(hash as usize & self.mask).map_or(0, |bucket| bucket.passed)
+    }
+
     /// The first flow that has this hash, without looking further; only good to load memory early.
     #[inline]
     pub(crate) fn guess(&self, hash: u32) -> Option<u32> {

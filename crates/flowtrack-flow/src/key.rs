@@ -52,7 +52,7 @@ impl End {
 
 /// Addresses, ports, protocol and place, with the ends in an order that does not depend on the
 /// direction of the packet.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, Eq, Debug, Default)]
 pub(crate) struct Key {
     /// Both addresses; an IPv4 pair fills only the first word.
     addrs: [u64; 4],
@@ -62,12 +62,19 @@ pub(crate) struct Key {
     vlans: u64,
 }
 
-/// An end of a conversation before it is put in order.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Endpoint<Addr> {
-    addr: Addr,
-    port: u16,
+impl PartialEq for Key {
+    /// Without a branch per word, and without calling `memcmp` for six of them.
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        let [a, b, c, d] = self.addrs;
+        let [e, f, g, h] = other.addrs;
+        let differ = (a ^ e) | (b ^ f) | (c ^ g) | (d ^ h);
+        differ | (self.meta ^ other.meta) | (self.vlans ^ other.vlans) == 0
+    }
 }
+
+/// An end of a conversation before it is put in order: address and port.
+type Endpoint<Addr> = (Addr, u16);
 
 impl Key {
     pub(crate) const fn proto(&self) -> IpProto {
@@ -129,7 +136,7 @@ impl Keys {
             Transport::Udp(ports) | Transport::Sctp(ports) => (ports.src, ports.dst, true),
             Transport::Icmp(icmp) => {
                 if ip.src.is_ipv4() && is_icmp4_error(icmp.kind) {
-                    return Some(self.of_quoted(ip, &icmp, packet.vlans, at));
+                    return Some(self.of_error(ip, &icmp, packet.vlans, at));
                 }
                 let (src, dst) = icmp_ports(ip.src.is_ipv4(), icmp.kind, icmp.code);
                 (src, dst, true)
@@ -142,20 +149,13 @@ impl Keys {
             Transport::Other => (0, 0, true),
             Transport::None => return None,
         };
-        let (key, sender) =
-            self.join((ip.src, src_port), (ip.dst, dst_port), proto, ordered, packet.vlans, at)?;
-        Some(self.finish(key, sender, Purpose::Belong))
+        self.join((ip.src, src_port), (ip.dst, dst_port), proto, ordered, packet.vlans, at)
     }
 
-    /// The key of the flow whose packet an ICMP error quotes; the sender is the one of the quoted
+    /// The key of the flow whose packet an ICMP error quotes; the sender is that of the quoted
     /// packet.
-    pub(crate) fn of_quote(
-        &self,
-        quoted: &[u8],
-        vlans: Vlans,
-        at: &At,
-        purpose: Purpose,
-    ) -> Option<PacketKey> {
+    #[cold]
+    pub(crate) fn of_quote(&self, quoted: &[u8], vlans: Vlans, at: &At) -> Option<PacketKey> {
         let FlowKey { src, dst, src_port, dst_port, proto } = quoted_key(quoted)?;
         let [kind, code] = src_port.to_be_bytes();
         let (src_port, dst_port) = match proto {
@@ -163,20 +163,21 @@ impl Keys {
             IpProto::ICMPV6 => icmp_ports(false, kind, code),
             _ => (src_port, dst_port),
         };
-        let (key, sender) = self.join((src, src_port), (dst, dst_port), proto, true, vlans, at)?;
-        Some(self.finish(key, sender, purpose))
+        let key = self.join((src, src_port), (dst, dst_port), proto, true, vlans, at)?;
+        Some(PacketKey { purpose: Purpose::Note, ..key })
     }
 
-    fn of_quoted(&self, ip: &Ip<'_>, icmp: &Icmp<'_>, vlans: Vlans, at: &At) -> PacketKey {
-        let purpose = if icmp.kind == ICMP4_UNREACHABLE { Purpose::Quote } else { Purpose::Note };
-        let quoted = icmp.quoted.and_then(|quoted| self.of_quote(quoted, vlans, at, purpose));
-        let Some(mut key) = quoted else {
+    /// The key of an ICMPv4 error.
+    #[cold]
+    fn of_error(&self, ip: &Ip<'_>, icmp: &Icmp<'_>, vlans: Vlans, at: &At) -> PacketKey {
+        let Some(mut key) = icmp.quoted.and_then(|quoted| self.of_quote(quoted, vlans, at)) else {
             // A key that no packet has.
-            let nowhere = Key { meta: u64::MAX, ..Key::default() };
-            return self.finish(nowhere, End::Low, Purpose::Note);
+            let key = Key { meta: u64::MAX, ..Key::default() };
+            return PacketKey { hash: 0, key, sender: End::Low, purpose: Purpose::Note };
         };
-        if purpose == Purpose::Quote && !matches!(key.key.proto(), IpProto::TCP | IpProto::UDP) {
-            key.purpose = Purpose::Note;
+        if icmp.kind == ICMP4_UNREACHABLE && matches!(key.key.proto(), IpProto::TCP | IpProto::UDP)
+        {
+            key.purpose = Purpose::Quote;
         }
         // A message of the flow's own end goes that end's way; one of a router goes back to the
         // sender of the packet it quotes.
@@ -186,56 +187,46 @@ impl Keys {
         key
     }
 
+    #[inline]
     fn join(
         &self,
-        (src, src_port): (IpAddr, u16),
-        (dst, dst_port): (IpAddr, u16),
+        (src, src_port): Endpoint<IpAddr>,
+        (dst, dst_port): Endpoint<IpAddr>,
         proto: IpProto,
         ordered: bool,
         vlans: Vlans,
         at: &At,
-    ) -> Option<(Key, End)> {
-        let mut key = Key::default();
-        let (sender, low, high) = match (src, dst) {
+    ) -> Option<PacketKey> {
+        // Seven bits of depth: tunnels are followed far less deep.
+        let mut meta = u64::from(at.depth & 0x7f) << 41 | u64::from(proto.0) << 32;
+        if self.use_interface {
+            meta |= u64::from(at.iface.0) << 48;
+        }
+        let (sender, addrs, ports) = match (src, dst) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => {
-                let src = Endpoint { addr: u32::from(src), port: src_port };
-                let dst = Endpoint { addr: u32::from(dst), port: dst_port };
+                let (src, dst) = ((u32::from(src), src_port), (u32::from(dst), dst_port));
                 let (sender, low, high) = in_order(src, dst, ordered);
-                key.addrs[0] = u64::from(low.addr) << 32 | u64::from(high.addr);
-                (sender, low.port, high.port)
+                let addrs = [u64::from(low.0) << 32 | u64::from(high.0), 0, 0, 0];
+                (sender, addrs, (low.1, high.1))
             }
             (IpAddr::V6(src), IpAddr::V6(dst)) => {
-                let src = Endpoint { addr: u128::from(src), port: src_port };
-                let dst = Endpoint { addr: u128::from(dst), port: dst_port };
+                let (src, dst) = ((u128::from(src), src_port), (u128::from(dst), dst_port));
                 let (sender, low, high) = in_order(src, dst, ordered);
-                key.addrs = [
-                    (low.addr >> 64) as u64,
-                    low.addr as u64,
-                    (high.addr >> 64) as u64,
-                    high.addr as u64,
-                ];
-                key.meta = 1 << 40;
-                (sender, low.port, high.port)
+                let words = |addr: u128| ((addr >> 64) as u64, addr as u64);
+                let ((a, b), (c, d)) = (words(low.0), words(high.0));
+                meta |= 1 << 40;
+                (sender, [a, b, c, d], (low.1, high.1))
             }
             _ => return None,
         };
-        // Seven bits of depth: tunnels are followed far less deep.
-        let depth = u64::from(at.depth & 0x7f);
-        key.meta |= depth << 41 | u64::from(proto.0) << 32 | u64::from(high) << 16 | u64::from(low);
-        if self.use_interface {
-            key.meta |= u64::from(at.iface.0) << 48;
-        }
-        if self.use_vlan {
-            key.vlans = pack_vlans(vlans);
-        }
-        Some((key, sender))
-    }
-
-    fn finish(&self, key: Key, sender: End, purpose: Purpose) -> PacketKey {
-        PacketKey { hash: self.hash(&key), key, sender, purpose }
+        meta |= u64::from(ports.1) << 16 | u64::from(ports.0);
+        let vlans = if self.use_vlan { pack_vlans(vlans) } else { 0 };
+        let key = Key { addrs, meta, vlans };
+        Some(PacketKey { hash: self.hash(&key), key, sender, purpose: Purpose::Belong })
     }
 
     /// The hash that the index wants.
+    #[inline]
     pub(crate) fn hash(&self, key: &Key) -> u32 {
         let mut hasher = self.hasher.build_hasher();
         let [a, b, c, d] = key.addrs;

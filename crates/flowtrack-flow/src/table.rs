@@ -104,6 +104,9 @@ const SEQUENCE: u64 = (1 << SEQUENCE_BITS) - 1;
 
 const NANOS: i64 = 1_000_000_000;
 
+/// So many flows stay in the caches of a processor by themselves.
+const NEAR_FLOWS: usize = 16_384;
+
 /// Established flows that are looked at to find one idle enough to be evicted.
 const EVICTION_TRIES: u32 = 8;
 
@@ -131,14 +134,25 @@ impl<A: Default> FlowTable<A> {
         self.keys.of(packet, at)
     }
 
-    /// Loads the memory that [`FlowTable::update`] will need. To be called for all keys of a burst
-    /// before the first update, so that the loads overlap; the result is worthless, but has to be
-    /// used for the loads to happen (`std::hint::black_box`).
+    /// Loads the memory that [`FlowTable::update`] will need for the packets of a burst, so that
+    /// the loads overlap: a million flows lie far from the processor, and one load after the other
+    /// costs five times as much.
+    ///
+    /// The result is worthless, but has to be used for the loads to happen
+    /// (`std::hint::black_box`).
     #[inline]
-    pub fn prefetch(&self, key: &PacketKey) -> u64 {
-        let Some(flow) = self.index.guess(key.hash) else { return 0 };
-        let Some(hot) = self.flows.hot(flow) else { return 0 };
-        u64::from(hot.bits) ^ hot.low.packets ^ hot.high.packets
+    pub fn prefetch<'k>(&self, keys: impl Iterator<Item = &'k PacketKey> + Clone) -> u64 {
+        if self.flows.len() < NEAR_FLOWS {
+            return 0;
+        }
+        // Buckets first, so that the flows that they name are not waited for one by one.
+        let buckets = keys.clone().map(|key| u64::from(self.index.touch(key.hash)));
+        let buckets = buckets.fold(0, u64::wrapping_add);
+        let flows = keys.map(|key| {
+            let hot = self.index.guess(key.hash).and_then(|flow| self.flows.hot(flow));
+            hot.map_or(0, |hot| u64::from(hot.bits) ^ hot.low.packets ^ hot.high.packets)
+        });
+        flows.fold(buckets, u64::wrapping_add)
     }
 
     /// Takes a packet in: finds or begins its flow and tells what became of it. Flows that end by
@@ -176,16 +190,7 @@ impl<A: Default> FlowTable<A> {
             hot.bits |= bits::CHANGED;
             self.changed.push(flow);
         }
-        let mut seen = Seen {
-            index: FlowIndex(flow),
-            direction,
-            is_new,
-            reversed,
-            state: hot.state,
-            tcp: None,
-            response_us: None,
-            is_icmp_error: false,
-        };
+        let (mut facts, mut response_us) = (None, None);
         match &packet.transport {
             Transport::Tcp(_) | Transport::Udp(_) if at.bad_checksum => {
                 if hot.key.proto() == IpProto::TCP {
@@ -201,12 +206,11 @@ impl<A: Default> FlowTable<A> {
                     now: micros(at.ts),
                     midstream: self.config.midstream,
                 };
-                let facts = tcp::update(hot, cold, &seg);
+                let facts = facts.insert(tcp::update(hot, cold, &seg));
                 if facts.payload > 0 && !hot.has(bits::ANSWERED) {
                     answer(hot, cold, direction, at.ts);
                 }
-                count_tcp(&mut self.tcp_stats, Flags(tcp.flags), &facts);
-                seen.tcp = Some(facts);
+                count_tcp(&mut self.tcp_stats, Flags(tcp.flags), facts);
             }
             transport => {
                 let side = hot.side_mut(key.sender);
@@ -214,7 +218,7 @@ impl<A: Default> FlowTable<A> {
                 if side.letters & seen::DATA == 0 {
                     speak(hot, cold, key.sender);
                 }
-                seen.response_us = match transport {
+                response_us = match transport {
                     Transport::Udp(_) if !hot.has(bits::ANSWERED) => {
                         answer(hot, cold, direction, at.ts)
                     }
@@ -223,12 +227,21 @@ impl<A: Default> FlowTable<A> {
                 };
             }
         }
-        seen.state = hot.state;
+        let state = hot.state;
         let class = class_of(hot);
         if class != hot.class {
             self.reclass(flow, class, at.ts.secs());
         }
-        Ok(seen)
+        Ok(Seen {
+            index: FlowIndex(flow),
+            direction,
+            is_new,
+            reversed,
+            state,
+            tcp: facts,
+            response_us,
+            is_icmp_error: false,
+        })
     }
 
     /// The flow at a place, as long as it is there.
@@ -549,7 +562,7 @@ impl<A: Default> FlowTable<A> {
 
     /// Notes an ICMPv6 error on the flow that it quotes; it is a flow of its own as well.
     fn note_icmp6_error(&mut self, quoted: &[u8], packet: &Packet<'_>, at: &At) {
-        if let Some(key) = self.keys.of_quote(quoted, packet.vlans, at, Purpose::Note)
+        if let Some(key) = self.keys.of_quote(quoted, packet.vlans, at)
             && let Some(flow) = self.find(&key)
             && let Some((_, cold)) = self.flows.get_mut(flow)
         {

@@ -170,7 +170,8 @@ pub(crate) fn update<A>(hot: &mut Hot, cold: &mut Cold<A>, seg: &Seg<'_>) -> Tcp
     let seg_len = data + u32::from(flags.syn()) + u32::from(flags.fin());
     let end = tcp.seq.wrapping_add(seg_len);
 
-    let fresh = start_numbering(me, cold.side_mut(seg.sender), flags, tcp.seq, end);
+    let fresh = (me.zeek.now == zeek::Endpoint::Inactive || flags.syn())
+        && start_numbering(me, cold.side_mut(seg.sender), flags, tcp.seq, end);
     if wants_letter(me, flags, seg.len) {
         write_letter(me, cold, seg, flags, is_orig);
     }
@@ -224,25 +225,33 @@ pub(crate) fn update<A>(hot: &mut Hot, cold: &mut Cold<A>, seg: &Seg<'_>) -> Tcp
         lost = give_up(me, peer, cold, seg, ack, !is_orig);
     }
 
-    let handshake = bits::SYN | bits::SYN_ACKED;
-    hot.tcp = state::next(
-        before,
-        state::Event {
-            from_client,
-            syn: flags.syn(),
-            ack: flags.ack(),
-            fin: flags.fin(),
-            rst: believed_rst,
-            handshake_done: me.bits & peer.bits & handshake == handshake
-                || seg.midstream && acked.is_some() && peer.bits & handshake == handshake,
-            acks_fin,
-            midstream: seg.midstream,
-        },
-    );
+    // Nearly all segments leave the state as it is.
+    let settled = match before {
+        TcpState::None => !seg.midstream,
+        TcpState::Established | TcpState::Closed => true,
+        _ => false,
+    };
+    if flags.any_control() || !settled {
+        let handshake = bits::SYN | bits::SYN_ACKED;
+        hot.tcp = state::next(
+            before,
+            state::Event {
+                from_client,
+                syn: flags.syn(),
+                ack: flags.ack(),
+                fin: flags.fin(),
+                rst: believed_rst,
+                handshake_done: me.bits & peer.bits & handshake == handshake
+                    || seg.midstream && acked.is_some() && peer.bits & handshake == handshake,
+                acks_fin,
+                midstream: seg.midstream,
+            },
+        );
+        hot.state = flow_state(hot.tcp);
+    }
     if flags.fin() {
         me.bits |= bits::FIN;
     }
-    hot.state = flow_state(hot.tcp);
     TcpFacts {
         segment,
         payload: data,
