@@ -70,6 +70,14 @@ pub(crate) fn duration(length: Duration) -> String {
     }
 }
 
+/// A round stretch of time: `1 s`, `2 min`, `3 h`, `7 d`.
+pub(crate) fn interval(secs: u32) -> String {
+    let units = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
+    let whole = units.into_iter().find(|(unit, _)| secs >= *unit && secs.is_multiple_of(*unit));
+    let (unit, name) = whole.unwrap_or((1, "s"));
+    format!("{} {name}", secs / unit)
+}
+
 /// `2026-01-01 09:00:00`, in UTC.
 pub(crate) fn date_time(ts: Timestamp) -> String {
     format!("{} {}", date(ts), time_of_day(ts))
@@ -157,6 +165,10 @@ mod tests {
         assert_eq!(
             lengths.map(|s| duration(Duration::from_secs_f64(s))),
             ["250 ms", "59.0 s", "5 min 12 s", "3 h 5 min", "2 d 4 h"]
+        );
+        assert_eq!(
+            [1, 90, 120, 10_800, 86_400].map(interval),
+            ["1 s", "90 s", "2 min", "3 h", "1 d"]
         );
         let at = |secs: i64| Timestamp::from_secs(1_767_258_000 + secs);
         assert_eq!(span(at(0), at(59)), "2026-01-01 09:00:00 – 09:00:59");

@@ -73,7 +73,7 @@ impl Report {
         Page {
             info: &self.info,
             sources: self.sources(),
-            view,
+            empty: view.span.is_none() && view.totals.packets == 0,
             generated: human::date_time(self.info.generated),
             span: view.span.map(|span| {
                 let length = human::duration(span.end.since(span.start));
@@ -108,7 +108,8 @@ struct Page<'a> {
     info: &'a ReportInfo,
     /// Those that the heading does not already tell all about.
     sources: Vec<&'a ReportSource>,
-    view: &'a SummaryView,
+    /// Whether there was no packet at all.
+    empty: bool,
     generated: String,
     span: Option<String>,
     tiles: Vec<Tile>,
@@ -282,8 +283,8 @@ fn charts(view: &SummaryView, palette: &Palette) -> Vec<Chart> {
         return Vec::new();
     };
     let detail = match grid.step {
-        1 => "each second".to_owned(),
-        step => format!("each {}", human::duration(std::time::Duration::from_secs(step.into()))),
+        1 => "per second".to_owned(),
+        step => format!("in steps of {}", human::interval(step)),
     };
     let axis = TimeAxis { start: grid.start, step: grid.step, columns: grid.columns.len() };
     [throughput_chart(grid, axis, palette), latency_chart(grid, axis), loss_chart(grid, axis)]
@@ -342,7 +343,7 @@ fn latency_chart(grid: &Grid, axis: TimeAxis) -> Option<Chart> {
     (top > 0.0).then(|| Chart {
         title: "Round-trip time",
         detail: String::new(),
-        svg: svg::lines("Round-trip time over time", axis, &series, Unit::micros(top)),
+        svg: svg::duration_lines("Round-trip time over time", axis, &series),
         legend: legend(&series),
     })
 }

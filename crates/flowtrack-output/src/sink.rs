@@ -22,6 +22,9 @@ pub trait Sink: Send {
     /// Delivers what was kept.
     fn flush(&mut self) {}
 
+    /// Opens its file anew, because somebody moved the old one.
+    fn reopen(&mut self) {}
+
     /// How it goes.
     fn health(&self) -> Health {
         Health::default()
@@ -98,6 +101,10 @@ impl Sink for EveFile {
 
     fn flush(&mut self) {
         self.writer.flush();
+    }
+
+    fn reopen(&mut self) {
+        Self::reopen(self);
     }
 
     fn health(&self) -> Health {

@@ -26,7 +26,7 @@ use crate::eve::tunnel_name;
 use timeline::Timeline;
 use top::{TopTable, Weight};
 
-pub(crate) use timeline::Grid;
+pub(crate) use timeline::{Grid, ROUND_SECONDS};
 pub use view::*;
 
 /// Takes in the events of a run and tells what they amount to.
@@ -213,14 +213,12 @@ impl Summary {
         self.flows.count += 1;
         self.flows.packets += packets;
         self.flows.bytes += bytes;
-        for (addr, sent, received) in
-            [(flow.key.src, up.bytes, down.bytes), (flow.key.dst, down.bytes, up.bytes)]
-        {
-            let host = self.hosts.row(addr);
-            host.flows += 1;
-            host.packets += packets;
-            host.sent += sent;
-            host.received += received;
+        self.hosts.row(flow.key.src).add(packets, up.bytes, down.bytes);
+        if flow.key.src == flow.key.dst {
+            // Who talks to himself sends and receives everything, on one flow.
+            self.hosts.row(flow.key.src).add_bytes(down.bytes, up.bytes);
+        } else {
+            self.hosts.row(flow.key.dst).add(packets, down.bytes, up.bytes);
         }
         self.conversation(flow, packets);
         let transport = flow.key.proto;
@@ -344,6 +342,19 @@ impl Traffic {
         self.flows += 1;
         self.packets += packets;
         self.bytes += bytes;
+    }
+}
+
+impl Host {
+    fn add(&mut self, packets: u64, sent: u64, received: u64) {
+        self.flows += 1;
+        self.packets += packets;
+        self.add_bytes(sent, received);
+    }
+
+    fn add_bytes(&mut self, sent: u64, received: u64) {
+        self.sent += sent;
+        self.received += received;
     }
 }
 

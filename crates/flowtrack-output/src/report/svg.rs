@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use flowtrack_event::Timestamp;
 
 use crate::human;
+use crate::summary::ROUND_SECONDS;
 
 /// The horizontal axis: columns of equal length from a time on.
 #[derive(Clone, Copy, Debug)]
@@ -48,12 +49,6 @@ impl Unit {
         Self { name, scale, show: human::bit_rate }
     }
 
-    /// Microseconds, in the unit that fits the largest.
-    pub fn micros(top: f64) -> Self {
-        let (name, scale) = fitting(&[("µs", 1.0), ("ms", 1e3), ("s", 1e6)], top);
-        Self { name, scale, show: |us| human::micros(us as u32) }
-    }
-
     /// Parts of a whole, in percent.
     pub fn percent() -> Self {
         Self { name: "%", scale: 0.01, show: human::percent }
@@ -70,7 +65,7 @@ pub(super) fn stacked_areas(label: &str, axis: TimeAxis, series: &[Series], unit
     let sums: Vec<f64> = (0..axis.columns)
         .map(|i| series.iter().filter_map(|s| s.values.get(i).copied().flatten()).sum())
         .collect();
-    let plot = Plot::new(axis, sums.iter().copied().fold(0.0, f64::max), unit);
+    let plot = Plot::linear(axis, sums.iter().copied().fold(0.0, f64::max), unit);
     let mut svg = plot.begin(label);
     let mut floor = vec![0.0; axis.columns];
     for series in series {
@@ -98,10 +93,11 @@ pub(super) fn stacked_areas(label: &str, axis: TimeAxis, series: &[Series], unit
     svg
 }
 
-/// Lines, broken where nothing was measured; a lone value is a dot.
-pub(super) fn lines(label: &str, axis: TimeAxis, series: &[Series], unit: Unit) -> String {
-    let values = series.iter().flat_map(|s| &s.values).copied().flatten();
-    let plot = Plot::new(axis, values.fold(0.0, f64::max), unit);
+/// Lines of durations in microseconds on a logarithmic scale, broken where nothing was measured;
+/// a lone value is a dot.
+pub(super) fn duration_lines(label: &str, axis: TimeAxis, series: &[Series]) -> String {
+    let values = || series.iter().flat_map(|s| &s.values).copied().flatten();
+    let plot = Plot::decades(axis, values().fold(f64::MAX, f64::min), values().fold(0.0, f64::max));
     let mut svg = plot.begin(label);
     for series in series {
         let class = escape(&series.class);
@@ -137,7 +133,8 @@ pub(super) fn lines(label: &str, axis: TimeAxis, series: &[Series], unit: Unit) 
         let mut text = String::new();
         for series in series {
             if let Some(value) = series.values.get(i).copied().flatten() {
-                writeln!(text, "{} {}", series.name, (unit.show)(value)).expect(STRING);
+                let time = human::micros(value as u32);
+                writeln!(text, "{} {time}", series.name).expect(STRING);
             }
         }
         text
@@ -149,7 +146,7 @@ pub(super) fn lines(label: &str, axis: TimeAxis, series: &[Series], unit: Unit) 
 /// Columns stacked upon one another.
 pub(super) fn columns(label: &str, axis: TimeAxis, series: &[Series], unit: Unit) -> String {
     let sum = |i: usize| series.iter().filter_map(|s| s.values[i]).sum::<f64>();
-    let plot = Plot::new(axis, (0..axis.columns).map(sum).fold(0.0, f64::max), unit);
+    let plot = Plot::linear(axis, (0..axis.columns).map(sum).fold(0.0, f64::max), unit);
     let mut svg = plot.begin(label);
     let width = (plot.column() * 0.8).min(24.0);
     for i in 0..axis.columns {
@@ -267,17 +264,42 @@ pub(super) fn escape(text: &str) -> String {
 /// The frame of a chart over time.
 struct Plot {
     axis: TimeAxis,
-    /// Value at the upper edge.
-    top: f64,
-    ticks: Vec<f64>,
-    unit: Unit,
+    scale: Scale,
+    /// Of the vertical axis; empty where its ticks tell.
+    unit: &'static str,
+    ticks: Vec<(f64, String)>,
+}
+
+/// From a value to a height.
+enum Scale {
+    /// From 0 to this.
+    Linear(f64),
+    /// From one power of ten to another.
+    Decades(f64, f64),
 }
 
 impl Plot {
-    fn new(axis: TimeAxis, top: f64, unit: Unit) -> Self {
+    fn linear(axis: TimeAxis, top: f64, unit: Unit) -> Self {
         let (ticks, top) = value_ticks(top / unit.scale);
-        let scaled = |value: f64| value * unit.scale;
-        Self { axis, top: scaled(top), ticks: ticks.into_iter().map(scaled).collect(), unit }
+        let places = value_places(&ticks);
+        let ticks =
+            ticks.into_iter().map(|tick| (tick * unit.scale, format!("{tick:.places$}"))).collect();
+        Self { axis, scale: Scale::Linear(top * unit.scale), unit: unit.name, ticks }
+    }
+
+    /// For durations in microseconds.
+    fn decades(axis: TimeAxis, low: f64, top: f64) -> Self {
+        let low = low.clamp(1.0, 1e9).log10().floor();
+        let top = top.clamp(1.0, 1e10).log10().ceil().max(low + 1.0);
+        let ticks = (low as i32..=top as i32).map(|power| {
+            let (unit, below) = match power {
+                ..3 => ("µs", 0),
+                3..6 => ("ms", 3),
+                _ => ("s", 6),
+            };
+            (10_f64.powi(power), format!("{} {unit}", 10_u64.pow((power - below).unsigned_abs())))
+        });
+        Self { axis, scale: Scale::Decades(low, top), unit: "", ticks: ticks.collect() }
     }
 
     fn column(&self) -> f64 {
@@ -289,7 +311,11 @@ impl Plot {
     }
 
     fn y(&self, value: f64) -> f64 {
-        BOTTOM - (value / self.top).clamp(0.0, 1.0) * (BOTTOM - TOP)
+        let height = match self.scale {
+            Scale::Linear(top) => value / top,
+            Scale::Decades(low, top) => (value.max(1.0).log10() - low) / (top - low),
+        };
+        BOTTOM - height.clamp(0.0, 1.0) * (BOTTOM - TOP)
     }
 
     /// The drawing with its axes, open at its end.
@@ -298,18 +324,16 @@ impl Plot {
             "<svg class=\"plot\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">",
             escape(label)
         );
-        write!(svg, "<text class=\"unit\" x=\"{LEFT}\" y=\"12\">{}</text>", self.unit.name)
+        write!(svg, "<text class=\"unit\" x=\"{LEFT}\" y=\"12\">{}</text>", self.unit)
             .expect(STRING);
-        let places = value_places(&self.ticks, self.unit.scale);
-        for &tick in &self.ticks {
-            let y = self.y(tick);
+        for (tick, text) in &self.ticks {
+            let y = self.y(*tick);
             write!(
                 svg,
                 "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{RIGHT}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
-                 <text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{:.places$}</text>",
+                 <text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{text}</text>",
                 LEFT - 8.0,
                 y + 4.0,
-                tick / self.unit.scale,
             )
             .expect(STRING);
         }
@@ -393,10 +417,10 @@ fn value_ticks(top: f64) -> (Vec<f64>, f64) {
 }
 
 /// Decimal places that tell the ticks apart.
-fn value_places(ticks: &[f64], scale: f64) -> usize {
+fn value_places(ticks: &[f64]) -> usize {
     let exact = |places: i32| {
         ticks.iter().all(|tick| {
-            let value = tick / scale * 10_f64.powi(places);
+            let value = tick * 10_f64.powi(places);
             (value - value.round()).abs() < 1e-6 * value.abs().max(1.0)
         })
     };
@@ -405,12 +429,8 @@ fn value_places(ticks: &[f64], scale: f64) -> usize {
 
 /// Round times within so many seconds from `start`: seconds after it, and how each is written.
 fn time_ticks(start: Timestamp, seconds: f64) -> Vec<(f64, String)> {
-    const STEPS: [i64; 22] = [
-        1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200,
-        86_400, 172_800, 604_800, 2_592_000, 7_776_000,
-    ];
     let rough = seconds / 7.0;
-    let step = STEPS.into_iter().find(|&step| step as f64 >= rough);
+    let step = ROUND_SECONDS.into_iter().find(|&step| step as f64 >= rough);
     // Beyond the table, whole years of days.
     let step = step.unwrap_or_else(|| (rough / 31_536_000.0).ceil() as i64 * 31_536_000);
     let first =
@@ -466,6 +486,21 @@ mod tests {
     }
 
     #[test]
+    fn decades_hold_every_duration() {
+        let axis = TimeAxis { start: Timestamp::ZERO, step: 1, columns: 1 };
+        for (low, top, first, last) in [
+            (300.0, 1.1e6, "100 µs", "10 s"),
+            (1.0, 1.0, "1 µs", "10 µs"),
+            (1e6, 1e6, "1 s", "10 s"),
+            (f64::MAX, 0.0, "1000 s", "10000 s"),
+        ] {
+            let plot = Plot::decades(axis, low, top);
+            let ends = [plot.ticks.first(), plot.ticks.last()].map(|tick| tick.unwrap().1.as_str());
+            assert_eq!(ends, [first, last], "{low} {top}");
+        }
+    }
+
+    #[test]
     fn times_are_round_and_few() {
         let start = Timestamp::from_secs(1_767_258_003);
         for (seconds, first) in [
@@ -494,7 +529,7 @@ mod tests {
         }];
         for svg in [
             stacked_areas(&hostile, axis, &series, Unit::bit_rate(1.0)),
-            lines(&hostile, axis, &series, Unit::micros(1.0)),
+            duration_lines(&hostile, axis, &series),
             columns(&hostile, axis, &series, Unit::percent()),
             donut(&hostile, &[(hostile.clone(), hostile.clone(), 1.0)], &hostile),
         ] {

@@ -47,6 +47,12 @@ fn nothing_is_said_of_nothing() {
 }
 
 #[test]
+fn counters_alone_are_worth_a_summary() {
+    let text = summary(&[Event::Stats(Box::new(samples::stats()))]).to_text(80, false);
+    assert!(text.starts_with("Traffic         113 packets, 44.3 kB"), "{text}");
+}
+
+#[test]
 fn fits_any_width_whatever_the_wire_says() {
     let mut events = samples::office();
     events.push(samples::transaction(&samples::tcp_flow(), samples::hostile()));
@@ -103,6 +109,15 @@ fn only_ended_flows_count_and_counters_replace_one_another() {
     events.push(Event::Stats(Box::new(samples::stats())));
     let view = summary(&events).view(5);
     assert_eq!((view.totals.flows, view.totals.packets), (1, 113));
+}
+
+#[test]
+fn a_host_that_talks_to_itself_has_one_flow() {
+    let mut flow = samples::udp_flow();
+    flow.key.dst = flow.key.src;
+    let view = summary(&[samples::ended(flow, EndReason::Timeout)]).view(5);
+    let host = &view.talkers.rows[0];
+    assert_eq!((host.flows, host.packets, host.bytes_sent, host.bytes_received), (1, 2, 166, 166));
 }
 
 #[test]

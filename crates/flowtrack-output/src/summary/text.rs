@@ -42,12 +42,14 @@ enum Look {
 impl Page {
     fn head(&mut self, view: &SummaryView) {
         let totals = &view.totals;
-        let Some(span) = view.span else {
+        if view.span.is_none() && totals.packets == 0 {
             self.line("No packets.");
             return;
-        };
-        let length = human::duration(span.end.since(span.start));
-        self.field("Time", &format!("{} UTC ({length})", human::span(span.start, span.end)));
+        }
+        if let Some(span) = view.span {
+            let length = human::duration(span.end.since(span.start));
+            self.field("Time", &format!("{} UTC ({length})", human::span(span.start, span.end)));
+        }
         let mut traffic =
             format!("{} packets, {}", human::count(totals.packets), human::bytes(totals.bytes));
         if let Some(avg) = view.packet_size.avg {

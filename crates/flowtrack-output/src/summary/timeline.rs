@@ -46,8 +46,10 @@ pub(crate) struct Grid {
     pub start: Timestamp,
     /// Seconds that a column covers.
     pub step: u32,
-    /// Seconds from the first to the end of the last column that the capture covers.
-    pub seconds: u32,
+    /// First second of the capture, counted from `start`.
+    first: i64,
+    /// Last second of the capture, counted from `start`.
+    last: i64,
     /// The columns; empty stretches included.
     pub columns: Vec<Bucket>,
 }
@@ -101,44 +103,49 @@ impl Timeline {
         peak
     }
 
-    /// At most `columns` columns of equal width from the first to the last second.
+    /// At most `columns` columns of equal, round width from the first to the last second.
     pub fn grid(&self, columns: u32) -> Option<Grid> {
         let (first, last) = self.range?;
-        // A column is a whole number of buckets wide, and columns begin where buckets do.
-        let unit = self.width;
-        let first = first.div_euclid(unit) * unit;
-        let seconds = last - first + 1;
-        let units = (last - first) / unit + 1;
-        let step = (units.unsigned_abs().div_ceil(u64::from(columns.max(1))) as i64) * unit;
-        let count = ((last - first) / step + 1) as usize;
+        let limit = i64::from(columns.max(2));
+        let fits = |step: &i64| {
+            step % self.width == 0 && last.div_euclid(*step) - first.div_euclid(*step) < limit
+        };
+        // Beyond the round ones, widths that hold whole buckets.
+        let doubled = (0..40).map(|power| (self.width << power).max(1));
+        let step = ROUND_SECONDS.into_iter().chain(doubled).find(fits)?;
+        let start = first.div_euclid(step) * step;
+        let count = (last.div_euclid(step) - first.div_euclid(step) + 1) as usize;
         let mut grid = vec![Bucket::default(); count];
-        let buckets = self.buckets.iter().map(|(&at, bucket)| (at * unit, bucket));
+        let buckets = self.buckets.iter().map(|(&at, bucket)| (at * self.width, bucket));
         for (at, bucket) in buckets.chain(self.recent.iter().map(|(&at, bucket)| (at, bucket))) {
-            let column = ((at - first) / step).clamp(0, count as i64 - 1);
+            let column = (at - start).div_euclid(step).clamp(0, count as i64 - 1);
             grid[column as usize].merge(bucket);
         }
         Some(Grid {
-            start: Timestamp::from_secs(first),
+            start: Timestamp::from_secs(start),
             step: u32::try_from(step).unwrap_or(u32::MAX),
-            seconds: u32::try_from(seconds).unwrap_or(u32::MAX),
+            first: first - start,
+            last: last - start,
             columns: grid,
         })
     }
 
     fn widen(&mut self) {
-        self.width *= 2;
+        let old = self.width;
+        let wider = WIDTHS.into_iter().find(|&width| width > old);
+        self.width = wider.unwrap_or(old * 2);
         for (at, bucket) in std::mem::take(&mut self.buckets) {
-            self.buckets.entry(at.div_euclid(2)).or_default().merge(&bucket);
+            self.buckets.entry((at * old).div_euclid(self.width)).or_default().merge(&bucket);
         }
     }
 }
 
 impl Grid {
-    /// Seconds of the capture that a column covers; the last one may be cut.
+    /// Seconds of the capture that a column covers; the first and last one may be cut.
     pub fn seconds_of(&self, column: usize) -> f64 {
-        let begin = u64::from(self.step) * column as u64;
-        let left = u64::from(self.seconds).saturating_sub(begin).max(1);
-        left.min(u64::from(self.step)) as f64
+        let begin = i64::from(self.step) * column as i64;
+        let end = begin + i64::from(self.step) - 1;
+        (end.min(self.last) - begin.max(self.first) + 1).max(1) as f64
     }
 
     /// A value of each column, per second.
@@ -194,6 +201,14 @@ impl Peak {
 const RECENT: usize = 300;
 /// Buckets kept; the resolution of the finest chart.
 const BUCKETS: usize = 1_024;
+/// Widths of a bucket in seconds; each is a multiple of the one before.
+const WIDTHS: [i64; 13] =
+    [1, 5, 15, 30, 60, 300, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400];
+/// Stretches of time that a person counts in, in seconds.
+pub(crate) const ROUND_SECONDS: [i64; 23] = [
+    1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200,
+    86_400, 172_800, 604_800, 2_592_000, 7_776_000, 31_536_000,
+];
 
 #[cfg(test)]
 mod tests {
@@ -222,13 +237,24 @@ mod tests {
             for n in 0..count {
                 timeline.add(&second(-5_000 + n * gap, 3));
             }
-            for columns in [1, 2, 60, 120] {
+            for columns in [2, 60, 120] {
                 let grid = timeline.grid(columns).unwrap();
                 assert!(grid.columns.len() <= columns as usize, "{count} {gap} {columns}");
                 let sum: u64 = grid.columns.iter().map(|column| column.bytes).sum();
                 assert_eq!(sum, count as u64 * 3, "{count} {gap} {columns}");
             }
         }
+    }
+
+    #[test]
+    fn a_rate_is_of_the_seconds_that_were_captured() {
+        let mut timeline = Timeline::new();
+        for at in 3..=303 {
+            timeline.add(&second(at, 10));
+        }
+        let grid = timeline.grid(60).unwrap();
+        assert_eq!((grid.start.secs(), grid.step, grid.columns.len()), (0, 10, 31));
+        assert!(grid.per_second(|bucket| bucket.bytes).iter().all(|&rate| rate == 10.0));
     }
 
     #[test]
