@@ -263,7 +263,7 @@ pub fn dns() -> Sample {
         protocol: AppProto("dns"),
         record: json!({
             "version": 3, "type": "response", "id": 4242, "flags": "8180", "qr": true, "rd": true,
-            "ra": true, "opcode": 0, "rcode": "NOERROR",
+            "ra": true, "opcode": 0, "rcode": "NOERROR", "rtt_us": 12_000,
             "queries": [{"rrname": "www.example.org", "rrtype": "A"}],
             "answers": [{"rrname": "www.example.org", "rrtype": "A", "ttl": 300, "rdata": "203.0.113.80"}],
         }),

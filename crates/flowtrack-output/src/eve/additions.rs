@@ -31,6 +31,7 @@ pub const ADDITIONS: &[Addition] = &[
          out_of_order, lost_segments, lost_bytes, zero_windows, rtt{min_us, mean_us, max_us, count}",
     ),
     add("flow.to_client", "the same for the responder's side"),
+    add("dns.rtt_us", "microseconds from a question to its answer"),
     add("tcp.midstream", "true where the handshake was not seen"),
     add("stats.capture.ring_freezes", "times the receive ring was frozen because it was full"),
     add("stats.capture.own_drops", "packets dropped by FlowTrack itself before decoding"),
