@@ -5,19 +5,24 @@ use flowtrack_event::{Second, Share, Timestamp};
 
 /// Adds up the current second.
 ///
-/// A packet that is older than the current second counts in it, so that nothing is lost; seconds
-/// without a packet do not come out.
+/// A packet that is a little older than the current second counts in it, so that every second
+/// comes out once; where the clock was set back further, time begins anew. Seconds without a packet
+/// do not come out.
 #[derive(Debug, Default)]
 pub struct Rates {
     second: Second,
-    /// Where the current second ends; nothing was counted before the first packet.
-    end: Option<Timestamp>,
+    /// Packets between these times count in the current second; there is none before the first
+    /// packet.
+    span: Option<(Timestamp, Timestamp)>,
     /// Place of the share that was counted last: packets of a protocol come in rows.
     last: usize,
 }
 
 /// Protocols told apart in one second; further ones count as `other`.
 const MAX_SHARES: usize = 256;
+
+/// Seconds that a packet may come late.
+const MAX_LATE: i64 = 10;
 
 const NANOS: i64 = 1_000_000_000;
 
@@ -30,15 +35,15 @@ impl Rates {
     /// Moves on to the second of `ts`; hands out the one before, where that is over.
     #[inline]
     pub fn advance(&mut self, ts: Timestamp) -> Option<Second> {
-        match self.end {
-            Some(end) if ts < end => None,
+        match self.span {
+            Some((from, to)) if from <= ts && ts < to => None,
             _ => self.turn(ts),
         }
     }
 
     /// Hands out what was counted so far.
     pub fn finish(&mut self) -> Option<Second> {
-        self.end.take()?;
+        self.span.take()?;
         self.last = 0;
         Some(std::mem::take(&mut self.second))
     }
@@ -96,7 +101,10 @@ impl Rates {
         let over = self.finish();
         let at = Timestamp::from_secs(ts.secs());
         self.second.at = at;
-        self.end = Some(Timestamp::from_nanos(at.nanos().saturating_add(NANOS)));
+        self.span = Some((
+            Timestamp::from_nanos(at.nanos().saturating_sub(MAX_LATE * NANOS)),
+            Timestamp::from_nanos(at.nanos().saturating_add(NANOS)),
+        ));
         over
     }
 
@@ -145,6 +153,16 @@ mod tests {
         let last = rates.finish().unwrap();
         assert_eq!((last.at, last.flows_new, last.packets), (Timestamp::from_secs(15), 1, 0));
         assert_eq!(rates.finish(), None);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_goes_on() {
+        let mut rates = Rates::new();
+        for second in [1_000_000, 10, 11] {
+            rates.advance(Timestamp::from_secs(second));
+            rates.frame("tcp", 1);
+        }
+        assert_eq!(rates.finish().unwrap().at, Timestamp::from_secs(11));
     }
 
     #[test]

@@ -105,7 +105,7 @@ fn counts(record: &FlowRecord) -> (u64, u64, u64, u64, u32) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Every packet is on exactly one flow or was refused, to the byte, however small the table is
     /// and whatever the clock does.
