@@ -8,13 +8,9 @@
 //! than on the wire; bytes of payload are right. `ethtool -K IFACE gro off lro off` shows the
 //! wire's own packets.
 
-use std::io;
-
 use serde::{Deserialize, Serialize};
 
-use flowtrack_event::LinkType;
-
-use crate::{Filter, Filtered, PacketSource, SourceError};
+use crate::{PacketSource, SourceError};
 
 #[cfg(target_os = "linux")]
 mod fanout;
@@ -23,9 +19,6 @@ mod filter;
 #[cfg(target_os = "linux")]
 mod linux;
 mod pcap;
-
-#[cfg(target_os = "linux")]
-use linux::LiveSource;
 
 /// What to capture, and how.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -88,42 +81,13 @@ pub fn open_live(
 ) -> Result<Vec<Box<dyn PacketSource>>, SourceError> {
     #[cfg(target_os = "linux")]
     if config.backend == Backend::Native {
-        return open_rings(config, workers);
+        return linux::open(config, workers);
     }
     let _ = workers;
     pcap::PcapSource::open(config).map(|source| vec![Box::new(source) as _])
 }
 
-/// Opens packet rings, their filter in the kernel where that can be.
-#[cfg(target_os = "linux")]
-fn open_rings(
-    config: &LiveConfig,
-    workers: usize,
-) -> Result<Vec<Box<dyn PacketSource>>, SourceError> {
-    if let Some(expression) = &config.filter
-        && Filter::compile(expression, LinkType::ETHERNET, config.snaplen)
-            .is_ok_and(|filter| filter.mentions_vlan())
-    {
-        // The kernel takes tags out of the frame before a program sees it.
-        let everything = LiveConfig { filter: None, ..config.clone() };
-        let filtered = |source| Ok(Box::new(Filtered::new(source, expression)?) as _);
-        return LiveSource::open(&everything, workers)?.into_iter().map(filtered).collect();
-    }
-    let sources = LiveSource::open(config, workers)?;
-    Ok(sources.into_iter().map(|source| Box::new(source) as _).collect())
-}
-
-/// Says what to do about an error of opening a capture on `interface`.
-fn refused(interface: &str, source: io::Error) -> SourceError {
-    let hint = match source.raw_os_error() {
-        Some(libc::EPERM | libc::EACCES) => permission_hint(),
-        Some(libc::ENETDOWN) => format!("; bring it up: ip link set {interface} up"),
-        Some(libc::ENOMEM) => "; there is no memory for the ring: lower ring_mib".to_owned(),
-        _ => String::new(),
-    };
-    SourceError::System { what: format!("cannot capture on {interface}{hint}"), source }
-}
-
+/// What to do where the system does not permit a capture.
 fn permission_hint() -> String {
     let program = std::env::current_exe()
         .map_or_else(|_| "flowtrack".to_owned(), |path| path.display().to_string());

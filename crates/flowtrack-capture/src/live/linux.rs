@@ -10,20 +10,38 @@ use flowtrack_event::{CaptureStats, IfaceId, LinkType, RawPacket};
 use tracing::{debug, info, warn};
 
 use super::filter::Filters;
-use super::{ANY, LiveConfig, fanout, refused};
+use super::{ANY, LiveConfig, fanout, permission_hint};
 use crate::batch::{Batch, Handler};
 use crate::sys::instruction::Instruction;
 use crate::sys::netdev;
 use crate::sys::ring::{Frame, Ring, RingConfig};
 use crate::sys::socket::{Bound, PacketSocket, Poller};
-use crate::{Burst, Interface, PacketSource, SourceError};
+use crate::{Burst, Filter, Filtered, Interface, PacketSource, SourceError};
+
+/// Opens packet rings, their filter in the kernel where that can be.
+pub fn open(
+    config: &LiveConfig,
+    workers: usize,
+) -> Result<Vec<Box<dyn PacketSource>>, SourceError> {
+    if let Some(expression) = &config.filter
+        && Filter::compile(expression, LinkType::ETHERNET, config.snaplen)
+            .is_ok_and(|filter| filter.mentions_vlan())
+    {
+        // The kernel takes tags out of the frame before a program sees it.
+        let everything = LiveConfig { filter: None, ..config.clone() };
+        let filtered = |source| Ok(Box::new(Filtered::new(source, expression)?) as _);
+        return LiveSource::open(&everything, workers)?.into_iter().map(filtered).collect();
+    }
+    let sources = LiveSource::open(config, workers)?;
+    Ok(sources.into_iter().map(|source| Box::new(source) as _).collect())
+}
 
 /// One worker's share of a live capture.
 ///
 /// An interface that goes down, or away, is waited for; it counts in `errors`.
 ///
-/// Its filter runs in the kernel, which does not show it VLAN tags; see [`super::open_live`].
-pub struct LiveSource {
+/// Its filter runs in the kernel, which does not show it VLAN tags; see [`open`].
+struct LiveSource {
     ports: Vec<Port>,
     /// The port last read from.
     turn: usize,
@@ -69,7 +87,7 @@ impl LiveSource {
     /// # Errors
     /// [`SourceError::System`] where an interface is unknown, down or not permitted;
     /// [`SourceError::Filter`] for a wrong expression.
-    pub fn open(config: &LiveConfig, workers: usize) -> Result<Vec<Self>, SourceError> {
+    fn open(config: &LiveConfig, workers: usize) -> Result<Vec<Self>, SourceError> {
         check_names(config)?;
         let shared = Arc::new(Shared {
             interfaces: Mutex::default(),
@@ -408,6 +426,17 @@ fn link_type(hardware_type: u16) -> LinkType {
         libc::ARPHRD_IEEE80211_RADIOTAP => LinkType::IEEE802_11_RADIOTAP,
         _ => LinkType::RAW,
     }
+}
+
+/// Says what to do about an error of opening a capture on `interface`.
+fn refused(interface: &str, source: io::Error) -> SourceError {
+    let hint = match source.raw_os_error() {
+        Some(libc::EPERM | libc::EACCES) => permission_hint(),
+        Some(libc::ENETDOWN) => format!("; bring it up: ip link set {interface} up"),
+        Some(libc::ENOMEM) => "; there is no memory for the ring: lower ring_mib".to_owned(),
+        _ => String::new(),
+    };
+    SourceError::System { what: format!("cannot capture on {interface}{hint}"), source }
 }
 
 /// Checks the names before anything is opened.
