@@ -4,7 +4,7 @@ use crate::{
     anomaly::DecodeAnomaly,
     bytes::{at_most, be16, be32, behind},
     decode::Decoder,
-    ip::{IPV6_HEADER, IpPayload, Version},
+    ip::{IPV6_HEADER, IpPayload, NO_NEXT_HEADER, Version},
     packet::{Fragment, Ip, Network},
 };
 use flowtrack_event::IpProto;
@@ -173,6 +173,11 @@ impl<'a> Decoder<'a, '_> {
             if found.fragment.is_some() {
                 return found;
             }
+            if rest.is_empty() && next != NO_NEXT_HEADER {
+                self.short(DecodeAnomaly::Ipv6TruncExthdr);
+                found.complete = false;
+                return found;
+            }
         }
         self.note(DecodeAnomaly::Ipv6TooManyExthdrs);
         found.complete = false;
@@ -210,7 +215,8 @@ impl<'a> Decoder<'a, '_> {
                 _ => return self.note(DecodeAnomaly::Ipv6ExthdrInvalidOptlen),
             };
             match kind {
-                PADN if len == 0 => self.note(DecodeAnomaly::Ipv6ZeroLenPadn),
+                // At the end it fills the header up, as in every multicast listener report.
+                PADN if len == 0 && rest.len() > 1 => self.note(DecodeAnomaly::Ipv6ZeroLenPadn),
                 PADN => {}
                 _ => only_padding = false,
             }
