@@ -291,6 +291,11 @@ impl<'a, A> Flow<'a, A> {
         (side.bits & crate::tcp::bits::KNOWN != 0).then_some(side.isn)
     }
 
+    /// How far the window of one way is to be shifted (RFC 7323), as its SYN said.
+    pub const fn window_scale(&self, direction: Direction) -> u8 {
+        self.side(direction).window_scale
+    }
+
     /// ICMP errors that quote a packet of it.
     pub const fn icmp_errors(&self) -> u16 {
         self.cold.icmp_errors

@@ -325,3 +325,51 @@ const fn icmp_answer(v4: bool, kind: u8) -> Option<u8> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    fn hash(seed: [u64; 4], src_port: u16) -> u32 {
+        let keys = Keys::new(Seed(seed), true, false);
+        let (src, dst) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
+        let at = At::default();
+        let key = keys.join((src, src_port), (dst, 80), IpProto::TCP, true, Vlans::default(), &at);
+        key.unwrap().hash
+    }
+
+    #[test]
+    fn hashes_depend_on_the_seed() {
+        let all: HashSet<u32> = (0..100)
+            .flat_map(|port| [hash([1, 2, 3, 4], port), hash([1, 2, 3, 5], port)])
+            .collect();
+        assert!(all.len() > 195, "{}", all.len());
+    }
+
+    #[test]
+    fn tags_survive_packing() {
+        for tags in [&[][..], &[0], &[4095], &[0, 0], &[1, 2], &[4095, 0, 7]] {
+            let mut vlans = Vlans::default();
+            for &tag in tags {
+                vlans.push(tag);
+            }
+            assert_eq!(unpack_vlans(pack_vlans(vlans)).as_slice(), tags);
+        }
+    }
+
+    #[test]
+    fn keys_give_back_what_they_were_made_of() {
+        let keys = Keys::new(Seed([1; 4]), true, false);
+        for (src, dst) in [("10.0.0.9", "10.0.0.1"), ("fe80::9", "fe80::1"), ("::1", "::1")] {
+            let (src, dst): (IpAddr, IpAddr) = (src.parse().unwrap(), dst.parse().unwrap());
+            let (vlans, at) = (Vlans::default(), At::default());
+            let there = keys.join((src, 7), (dst, 9), IpProto::UDP, true, vlans, &at).unwrap();
+            let back = keys.join((dst, 9), (src, 7), IpProto::UDP, true, vlans, &at).unwrap();
+            assert_eq!(there.key, back.key);
+            assert_eq!(there.sender, back.sender.other());
+            let flow = there.key.flow_key(there.sender);
+            assert_eq!((flow.src, flow.src_port, flow.dst, flow.dst_port), (src, 7, dst, 9));
+        }
+    }
+}

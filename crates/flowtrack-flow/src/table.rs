@@ -174,15 +174,13 @@ impl<A: Default> FlowTable<A> {
             Some(flow) => (flow, false),
             None => (self.begin(key, packet, at, ended).ok_or(Unplaced::Full)?, true),
         };
-        if let Transport::Icmp(icmp) = packet.transport
-            && let Some(quoted) = icmp.quoted
-        {
+        if let Transport::Icmp(Icmp { quoted: Some(quoted), .. }) = &packet.transport {
             self.note_icmp6_error(quoted, packet, at);
         }
         let Some((hot, cold)) = self.flows.get_mut(flow) else { return Err(Unplaced::Full) };
         let reversed = !is_new && reverses(hot, key.sender, packet);
         if reversed {
-            hot.client = key.sender;
+            turn_round(hot);
         }
         let direction = direction_of(hot, key.sender);
         count(hot, key.sender, packet, at.ts);
@@ -266,7 +264,7 @@ impl<A: Default> FlowTable<A> {
         if let Some((hot, _)) = self.flows.get_mut(index.0)
             && hot.has(bits::LIVE)
         {
-            hot.client = hot.client.other();
+            turn_round(hot);
         }
     }
 
@@ -603,6 +601,12 @@ impl<A: Default> FlowTable<A> {
         self.flows.release(flow);
         ended(record, reason, app);
     }
+}
+
+/// Swaps originator and responder. What was taken for a request was none.
+fn turn_round(hot: &mut Hot) {
+    hot.client = hot.client.other();
+    hot.bits &= !bits::ASKED;
 }
 
 /// Counts a packet on the side that sent it.

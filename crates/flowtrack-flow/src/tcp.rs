@@ -167,8 +167,8 @@ pub(crate) fn update<A>(hot: &mut Hot, cold: &mut Cold<A>, seg: &Seg<'_>) -> Tcp
     me.flags |= tcp.flags;
 
     let data = if flags.rst() { 0 } else { seg.len };
-    let seg_len = data + u32::from(flags.syn()) + u32::from(flags.fin());
-    let end = tcp.seq.wrapping_add(seg_len);
+    let control = u32::from(flags.syn()) + u32::from(flags.fin());
+    let end = tcp.seq.wrapping_add(data).wrapping_add(control);
 
     let fresh = (me.zeek.now == zeek::Endpoint::Inactive || flags.syn())
         && start_numbering(me, cold.side_mut(seg.sender), flags, tcp.seq, end);

@@ -71,9 +71,11 @@ fn turns_a_flow_round_when_told() {
     let index = table.feed(&dns(false), &at(0)).unwrap().index;
     table.table.reverse(index);
     assert_eq!(table.feed(&dns(true), &at(1)).unwrap().direction, Direction::ToServer);
+    // The answer is to the request, not to what came before.
+    assert_eq!(table.feed(&dns(false), &at(8)).unwrap().response_us, Some(7_000));
     let record = table.finish().pop().unwrap().0;
     assert_eq!(record.key.dst_port, 53);
-    assert_eq!((record.to_server.packets, record.to_client.packets), (1, 1));
+    assert_eq!((record.to_server.packets, record.to_client.packets), (1, 2));
 }
 
 #[test]
