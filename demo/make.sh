@@ -80,6 +80,8 @@ make_nets() {
 
   ip -n ftdemo-rt link add lan0 address 02:20:00:00:00:01 type bridge
   ip -n ftdemo-rt link set lan0 up
+  # Else the firewall puts fragments together before the recording sees them.
+  ip netns exec ftdemo-rt sysctl -qw net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0 2>/dev/null || true
   local number=10
   for net in srv prn sens desk1 desk2 rogue; do
     join "$net" eth0 "02:20:00:00:00:$number" rt "p-$net"
