@@ -73,6 +73,8 @@ pub struct FlowTable<A> {
     flows: Slab<A>,
     wheel: Wheel,
     classes: Classes,
+    /// The flow that was found last.
+    last: u32,
     changed: Vec<u32>,
     /// The upper bits of all identifiers of this worker, and the number of the next flow below.
     next_id: u64,
@@ -119,6 +121,7 @@ impl<A: Default> FlowTable<A> {
             flows: Slab::new(),
             wheel: Wheel::new(),
             classes: Classes::default(),
+            last: 0,
             changed: Vec::new(),
             next_id: u64::from(worker) << SEQUENCE_BITS | 1,
             stats: FlowStats::default(),
@@ -362,7 +365,14 @@ impl<A: Default> FlowTable<A> {
     #[inline]
     fn find(&mut self, key: &PacketKey) -> Option<u32> {
         let flows = &self.flows;
-        self.index.find(key.hash, |flow| flows.hot(flow).is_some_and(|hot| hot.key == key.key))
+        let is_it =
+            |flow| flows.hot(flow).is_some_and(|hot| hot.key == key.key && hot.has(bits::LIVE));
+        // Packets of a flow come in rows.
+        if is_it(self.last) {
+            return Some(self.last);
+        }
+        self.last = self.index.find(key.hash, is_it)?;
+        Some(self.last)
     }
 
     /// Ends a flow that this packet is too late for, or that it begins anew; says whether it did.
