@@ -3,6 +3,7 @@
 use crate::address::AddressRange;
 use crate::field::{Field, Fields, Value};
 use crate::glob::Glob;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 /// A question that a flow answers with yes or no.
@@ -30,6 +31,22 @@ impl Expr {
         Self::Not(Box::new(self))
     }
 
+    /// Addresses one of which every flow that answers yes has; `None` if others may answer yes.
+    pub fn addresses(&self) -> Option<Vec<AddressNeed>> {
+        match self {
+            Self::All(parts) => parts.iter().filter_map(Self::addresses).min_by_key(Vec::len),
+            Self::Any(parts) => {
+                let parts: Option<Vec<_>> = parts.iter().map(Self::addresses).collect();
+                parts.map(|parts| parts.concat())
+            }
+            Self::Test(Test { fields, check: Check::Addresses(ranges) }) => {
+                let need = |r: &AddressRange| AddressNeed { fields, first: r.first, last: r.last };
+                Some(ranges.iter().map(need).collect())
+            }
+            Self::Not(_) | Self::Test(_) => None,
+        }
+    }
+
     /// Whether the flow answers yes; as deep as the parser let it become.
     pub fn matches(&self, flow: &dyn Fields) -> bool {
         match self {
@@ -39,6 +56,17 @@ impl Expr {
             Self::Test(test) => test.matches(flow),
         }
     }
+}
+
+/// Addresses of one family, one of which a flow must have on one of some sides.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AddressNeed {
+    /// The sides: [`Field::SrcIp`], [`Field::DestIp`] or both.
+    pub fields: &'static [Field],
+    /// The first address.
+    pub first: IpAddr,
+    /// The last address.
+    pub last: IpAddr,
 }
 
 /// Whether one of some fields has one of some values.

@@ -45,6 +45,7 @@ mod sql;
 
 pub use complete::{Completion, Suggestion, complete};
 pub use error::{ParseError, Problem};
+pub use expr::AddressNeed;
 pub use field::{FIELDS, Field, FieldInfo, Fields, Kind, Value, field_docs};
 pub use sql::SqlValue;
 
@@ -81,6 +82,12 @@ impl Filter {
     /// [`Field::column`] and operators.
     pub fn to_sql(&self) -> (String, Vec<SqlValue>) {
         sql::write(&self.expr)
+    }
+
+    /// Addresses one of which every match has, for a store that has an index of them; `None` if
+    /// flows of any address may match.
+    pub fn addresses(&self) -> Option<Vec<AddressNeed>> {
+        self.expr.addresses()
     }
 
     /// Whether it matches every flow because nothing was asked.

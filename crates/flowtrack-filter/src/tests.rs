@@ -233,6 +233,25 @@ fn sql_holds_parameters_only() {
 }
 
 #[test]
+fn addresses_are_those_that_every_match_has() {
+    let addresses = |filter: &str| {
+        let needs = Filter::parse(filter).unwrap().addresses()?;
+        Some(needs.iter().map(|n| (n.fields.len(), n.first.to_string())).collect::<Vec<_>>())
+    };
+    let one = |sides, first: &str| Some(vec![(sides, first.to_owned())]);
+    assert_eq!(addresses("src_ip = 10.0.0.0/8 and port = 80"), one(1, "10.0.0.0"));
+    assert_eq!(addresses("10.0.0.1"), one(2, "10.0.0.1"));
+    assert_eq!(addresses("host in (::1, ::2) and dest_ip = ::3"), one(1, "::3"));
+    assert_eq!(addresses("src_ip = ::1 or dest_ip = ::2").map(|a| a.len()), Some(2));
+    assert_eq!(addresses("10.0.0.1:80").map(|a| a.len()), Some(2));
+    for any in
+        ["", "port = 80", "not host = 10.0.0.1", "host = 10.0.0.1 or port = 80", "host != ::1"]
+    {
+        assert_eq!(addresses(any), None, "{any}");
+    }
+}
+
+#[test]
 fn every_example_of_the_reference_is_read() {
     for field in FIELDS {
         assert!(Filter::parse(field.example).is_ok(), "{}", field.example);

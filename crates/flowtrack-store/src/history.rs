@@ -12,6 +12,7 @@
 //!   ([`StoreHealth`]), and writing goes on when there is space again.
 //! - Readers have connections of their own and never make the writer wait.
 
+mod addresses;
 mod config;
 mod query;
 mod reader;
@@ -20,6 +21,7 @@ mod rollup;
 mod rows;
 mod schema;
 mod sqlite;
+mod talkers;
 mod writer;
 
 pub use config::HistoryConfig;

@@ -8,7 +8,7 @@ use flowtrack_store::history::{FlowTotals, HistoryConfig, HistoryReader, OpenErr
 use flowtrack_store::{FlowRow, History, HistoryWriter, Names, SqliteHistory, StoreState};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::{ended, flow, record, second, transaction};
 use tempfile::TempDir;
 
@@ -122,6 +122,73 @@ fn a_new_run_says_that_living_flows_were_interrupted() {
     assert_eq!(history.run(), 2);
     let rows = history.query(&query("reason = interrupted")).unwrap().rows;
     assert_eq!((rows.len(), rows[0].run), (1, 1));
+}
+
+#[test]
+fn another_run_numbers_its_flows_anew() {
+    let (_dir, path) = place();
+    let writer = HistoryWriter::spawn(&path, HistoryConfig::default()).unwrap();
+    let mut living = record(1, at(0));
+    living.end = at(31);
+    writer.append(Arc::new(vec![flow(living, FlowPhase::Update)]));
+    writer.begin_run();
+    writer.append(Arc::new(vec![ended(record(1, at(60)))]));
+    writer.flush();
+    assert_eq!(writer.run(), 2);
+    let reader = writer.reader();
+    assert_eq!(reader.flow(1, 1).unwrap().unwrap().reason.as_deref(), Some("interrupted"));
+    assert_eq!(reader.flow(0, 1).unwrap().unwrap().start_us, at(60).micros());
+}
+
+#[test]
+fn a_search_for_an_address_finds_it_wherever_it_is() {
+    let (_dir, path) = place();
+    let whole = 16_384 * 4 + 100;
+    let rare = |id: u64| matches!(id, 3 | 20_000 | 49_151 | 49_152 | 65_600);
+    let mut written = Vec::new();
+    for run in 0..2_u64 {
+        let mut history = open(&path);
+        for batch in 0..=whole / 1_000 {
+            let ids = (batch * 1_000)..((batch + 1) * 1_000).min(whole);
+            let events = ids.map(|id| {
+                let mut record = record(id % 7, at(id as i64));
+                record.id.0 = run * whole + id;
+                if rare(id) {
+                    record.key.dst = "2001:db8::99".parse().unwrap();
+                    written.push(record.id.0);
+                }
+                ended(record)
+            });
+            history.append(&events.collect::<Vec<_>>()).unwrap();
+        }
+        // The second writer is killed, so to say.
+        if run == 0 {
+            history.close().unwrap();
+        } else {
+            history.commit().unwrap();
+        }
+    }
+    let mut history = open(&path);
+    let mut late = record(999_999, at(0));
+    late.key.src = "2001:db8::99".parse().unwrap();
+    history.append(&[ended(late)]).unwrap();
+    written.push(999_999);
+    history.commit().unwrap();
+
+    let reader = HistoryReader::open(&path).unwrap();
+    written.sort_unstable();
+    for filter in ["2001:db8::99", "host = 2001:db8::/64", "2001:db8::99 or host = 203.0.113.9"] {
+        for sort in [Field::Id, Field::Bytes] {
+            let asked = Query { sort, descending: false, ..query(filter) };
+            let mut found = ids(&reader.query(&asked).unwrap().rows);
+            found.sort_unstable();
+            assert_eq!(found, written, "{filter}");
+        }
+        assert_eq!(reader.totals(&query(filter)).unwrap().flows, written.len() as u64);
+    }
+    assert_eq!(reader.totals(&query("192.0.2.7")).unwrap().flows, 2 * (whole - 5) + 1);
+    assert_eq!(reader.totals(&query("10.0.0.99")).unwrap().flows, 0);
+    assert_eq!(reader.talkers(&query("2001:db8::99"), 99).unwrap().len(), 6);
 }
 
 #[test]
@@ -350,10 +417,14 @@ fn the_writer_counts_what_its_queue_cannot_take() {
 fn a_commit_comes_within_a_second_without_being_asked() {
     let (_dir, path) = place();
     let writer = HistoryWriter::spawn(&path, HistoryConfig::default()).unwrap();
+    let begin = Instant::now();
     writer.try_append(Arc::new(vec![ended(record(1, at(0)))]));
-    std::thread::sleep(Duration::from_millis(900));
     // Another process would see the same.
-    assert_eq!(HistoryReader::open(&path).unwrap().totals(&query("")).unwrap().flows, 1);
+    let reader = HistoryReader::open(&path).unwrap();
+    while reader.totals(&query("")).unwrap().flows == 0 {
+        assert!(begin.elapsed() < Duration::from_secs(1));
+        std::thread::sleep(Duration::from_millis(20));
+    }
     drop(writer);
 }
 

@@ -1,11 +1,13 @@
 //! Questions to history, on connections that only read.
 
+use super::addresses::{self, Reading};
 use super::query::{
     AnomalyRow, Cursor, FlowTotals, Page, Query, QueryError, TransactionRow, sort_key,
 };
 use super::rollup::{COLUMNS, Tally};
-use super::rows::{FLOWS, add_functions, address_of, anomaly_row, flow_row, transaction_row};
+use super::rows::{FLOWS, add_functions, anomaly_row, flow_row, transaction_row};
 use super::schema;
+use super::talkers::Hosts;
 use crate::live::{FlowRow, HostRow, RatePoint};
 use flowtrack_filter::{Filter, SqlValue};
 use rusqlite::types::Value;
@@ -63,19 +65,16 @@ impl HistoryReader {
 
     /// Sums over all flows that the query matches; sort, limit and cursor play no part.
     pub fn totals(&self, query: &Query) -> Result<FlowTotals, QueryError> {
-        let (condition, values) = condition(query);
-        let sql = format!(
-            "SELECT count(*), ifnull(sum(pkts_toserver + pkts_toclient), 0), \
-             ifnull(sum(bytes_toserver + bytes_toclient), 0) FROM {FLOWS} WHERE {condition}"
-        );
         self.ask(|connection| {
-            let number = |row: &rusqlite::Row<'_>, i| row.get::<_, i64>(i).map(|n| n as u64);
-            Ok(connection.prepare_cached(&sql)?.query_row(params_from_iter(values), |row| {
-                Ok(FlowTotals {
-                    flows: number(row, 0)?,
-                    packets: number(row, 1)?,
-                    bytes: number(row, 2)?,
-                })
+            let Asked { with, from, condition, values } =
+                Asked::new(connection, query, Reading::All)?;
+            let sql = format!(
+                "{with} SELECT count(*), ifnull(sum(pkts_toserver + pkts_toclient), 0), \
+                 ifnull(sum(bytes_toserver + bytes_toclient), 0) FROM {from} WHERE {condition}"
+            );
+            Ok(connection.prepare(&sql)?.query_row(params_from_iter(values), |row| {
+                let number = |i| row.get::<_, i64>(i).map(|n| n as u64);
+                Ok(FlowTotals { flows: number(0)?, packets: number(1)?, bytes: number(2)? })
             })?)
         })
     }
@@ -94,41 +93,27 @@ impl HistoryReader {
 
     /// Hosts by bytes over all flows that the query matches, largest first.
     ///
-    /// The sums are over whole flows: a flow that began before the time asked for counts with all
-    /// it ever had.
+    /// The sums are exact and over whole flows: a flow that began before the time asked for counts
+    /// with all it ever had.
     pub fn talkers(&self, query: &Query, limit: usize) -> Result<Vec<HostRow>, QueryError> {
-        let (condition, values) = condition(query);
-        let sql = format!(
-            "WITH matched AS MATERIALIZED (SELECT src_ip, dest_ip, src_name, dest_name, \
-                 bytes_toserver AS out, bytes_toclient AS back, \
-                 pkts_toserver + pkts_toclient AS packets \
-                 FROM {FLOWS} WHERE {condition}), \
-             sides AS (SELECT src_ip AS addr, src_name AS name, out, back, packets FROM matched \
-                 UNION ALL SELECT dest_ip, dest_name, back, out, packets FROM matched \
-                 WHERE dest_ip <> src_ip) \
-             SELECT addr, max(name), sum(out), sum(back), sum(packets), count(*) FROM sides \
-             GROUP BY addr ORDER BY sum(out) + sum(back) DESC, addr LIMIT ?"
-        );
-        let limit = Value::Integer(limit.min(Query::MAX_LIMIT) as i64);
         self.ask(|connection| {
-            let mut statement = connection.prepare_cached(&sql)?;
-            let rows = statement.query_map(
-                params_from_iter(values.into_iter().chain([limit])),
-                |row| {
-                    let number = |i| row.get::<_, i64>(i).map(|n| n as u64);
-                    let address: Vec<u8> = row.get(0)?;
-                    Ok(HostRow {
-                        addr: address_of(&address).map(|a| a.to_string()).unwrap_or_default(),
-                        name: row.get(1)?,
-                        bytes_out: number(2)?,
-                        bytes_in: number(3)?,
-                        packets: number(4)?,
-                        rate: 0,
-                        flows: number(5)?,
-                    })
-                },
-            )?;
-            Ok(rows.collect::<Result<_, _>>()?)
+            let Asked { with, from, condition, values } =
+                Asked::new(connection, query, Reading::All)?;
+            let sql = format!(
+                "{with} SELECT src_ip, dest_ip, bytes_toserver, bytes_toclient, \
+                 pkts_toserver + pkts_toclient, src_name, dest_name FROM {from} \
+                 WHERE {condition}"
+            );
+            let mut statement = connection.prepare(&sql)?;
+            let mut flows = statement.query(params_from_iter(values))?;
+            let mut hosts = Hosts::default();
+            while let Some(flow) = flows.next()? {
+                hosts.add_flow(flow)?;
+                if hosts.len() > MAX_HOSTS {
+                    return Err(QueryError::TooSlow);
+                }
+            }
+            Ok(hosts.heaviest(limit))
         })
     }
 
@@ -293,12 +278,16 @@ impl HistoryReader {
     }
 }
 
+/// Hosts whose sums are kept at once, for a hundred megabytes or so.
+const MAX_HOSTS: usize = 1_000_000;
+
 /// Points of a series; more is a chart that nobody can read.
 const MAX_POINTS: usize = 100_000;
 
 /// One page of flows on any connection that has the functions.
 pub(crate) fn flows(connection: &Connection, query: &Query) -> Result<Page, QueryError> {
-    let (mut condition, mut values) = condition(query);
+    let Asked { with, from, mut condition, mut values } =
+        Asked::new(connection, query, Reading::Some)?;
     let sort = sort_key(query.sort);
     let (order, behind) = if query.descending { ("DESC", "<") } else { ("ASC", ">") };
     if let Some(Cursor { key, value }) = &query.after {
@@ -309,10 +298,10 @@ pub(crate) fn flows(connection: &Connection, query: &Query) -> Result<Page, Quer
     // One more than asked for tells whether there is another page.
     values.push(Value::Integer(limit as i64 + 1));
     let sql = format!(
-        "SELECT *, {sort} AS sort_key FROM {FLOWS} WHERE {condition} \
+        "{with} SELECT *, {sort} AS sort_key FROM {from} WHERE {condition} \
          ORDER BY {sort} {order}, key {order} LIMIT ?"
     );
-    let mut statement = connection.prepare_cached(&sql)?;
+    let mut statement = connection.prepare(&sql)?;
     let mut found = statement.query(params_from_iter(values))?;
     let mut page = Page::default();
     let mut last = None;
@@ -327,22 +316,42 @@ pub(crate) fn flows(connection: &Connection, query: &Query) -> Result<Page, Quer
     Ok(page)
 }
 
-/// What a query asks for, without order and place.
-fn condition(query: &Query) -> (String, Vec<Value>) {
-    let (mut condition, mut values) = filter_condition(&query.filter);
-    if let Some(since) = query.since_us {
-        condition.push_str(" AND end_us >= ?");
-        values.push(Value::Integer(since));
+/// What a query asks for, without order and place: the tables, the condition, the parameters.
+struct Asked {
+    with: String,
+    from: String,
+    condition: String,
+    values: Vec<Value>,
+}
+
+impl Asked {
+    fn new(connection: &Connection, query: &Query, reading: Reading) -> rusqlite::Result<Self> {
+        let (mut condition, filter_values) = filter_condition(&query.filter);
+        let (mut with, mut from, mut values) = (String::new(), FLOWS.to_owned(), Vec::new());
+        if let Some(stretches) = addresses::stretches(connection, &query.filter, reading)? {
+            let rows = vec!["(?, ?)"; stretches.len()].join(", ");
+            with = format!("WITH stretches (first_key, last_key) AS (VALUES {rows})");
+            // A cross join is made in this order: first the stretches, then the flows in them.
+            from = format!("stretches CROSS JOIN {FLOWS} ON key BETWEEN first_key AND last_key");
+            values.extend(
+                stretches.iter().flat_map(|&(a, b)| [Value::Integer(a), Value::Integer(b)]),
+            );
+        }
+        values.extend(filter_values);
+        if let Some(since) = query.since_us {
+            condition.push_str(" AND end_us >= ?");
+            values.push(Value::Integer(since));
+        }
+        if let Some(until) = query.until_us {
+            condition.push_str(" AND start_us < ?");
+            values.push(Value::Integer(until));
+        }
+        if let Some(run) = query.run {
+            condition.push_str(" AND run = ?");
+            values.push(Value::Integer(run as i64));
+        }
+        Ok(Self { with, from, condition, values })
     }
-    if let Some(until) = query.until_us {
-        condition.push_str(" AND start_us < ?");
-        values.push(Value::Integer(until));
-    }
-    if let Some(run) = query.run {
-        condition.push_str(" AND run = ?");
-        values.push(Value::Integer(run as i64));
-    }
-    (condition, values)
 }
 
 fn filter_condition(filter: &Filter) -> (String, Vec<Value>) {

@@ -1,6 +1,6 @@
 //! Deleting what is too old or too much, in slices that nobody notices.
 
-use super::HistoryConfig;
+use super::{HistoryConfig, addresses};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -47,16 +47,17 @@ pub(crate) fn work(
     let mut done = Done::default();
     loop {
         let deleted = slice(connection, config, newest)?;
-        if deleted == 0 && !vacuum(connection)? {
-            done.more = false;
-            return Ok(done);
-        }
         done.deleted += deleted;
-        if Instant::now() >= until {
-            done.more = true;
-            return Ok(done);
+        let idle = deleted == 0 && !vacuum(connection)?;
+        if idle || Instant::now() >= until {
+            done.more = !idle;
+            break;
         }
     }
+    if done.deleted > 0 {
+        addresses::forget_old(connection)?;
+    }
+    Ok(done)
 }
 
 /// Deletes one slice, if anything is too old or too much.

@@ -12,7 +12,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, Row, ToSql, params};
 use std::net::IpAddr;
 
-/// Writes a flow; the key is that of its row if it has one already.
+/// Writes a flow, over the row of that key if there is one.
 pub(crate) const INSERT_FLOW: &str = "INSERT OR REPLACE INTO flows \
     (key, run, id, src_ip, dest_ip, src_port, dest_port, icmp, icmp_id, proto, app_proto, \
      in_iface, vlan, start_us, end_us, pkts_toserver, pkts_toclient, bytes_toserver, \
@@ -37,7 +37,7 @@ pub(crate) struct FlowContext<'a> {
 /// Runs [`INSERT_FLOW`].
 pub(crate) fn insert_flow(
     statement: &mut CachedStatement<'_>,
-    key: Option<i64>,
+    key: i64,
     record: &FlowRecord,
     reason: Option<EndReason>,
     note: &Note,

@@ -196,7 +196,7 @@ fn check(connection: &Connection, path: &Path) -> rusqlite::Result<()> {
             return Err(broken(&verdict));
         }
     }
-    for table in ["flows", "rates", "transactions", "anomalies", "runs"] {
+    for table in ["flows", "addresses", "rates", "transactions", "anomalies", "runs"] {
         connection.query_row(
             &format!("SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT 1)"),
             [],

@@ -1,5 +1,6 @@
 //! The writing side: events become rows, in transactions that end at least once a second.
 
+use super::addresses::Addresses;
 use super::query::{Page, Query, QueryError};
 use super::retention;
 use super::rollup::RollUps;
@@ -30,6 +31,9 @@ pub struct SqliteHistory {
     run: i64,
     interfaces: Vec<String>,
     names: Names,
+    /// Key of the next flow; `None` where the parts of the file must be looked at first.
+    next_key: Option<i64>,
+    addresses: Addresses,
     /// Living flows that have a row already: its key, and when it was last written.
     living: HashMap<FlowId, (i64, Timestamp), RandomState>,
     rollups: RollUps,
@@ -77,6 +81,7 @@ impl SqliteHistory {
     pub fn open(path: &Path, config: HistoryConfig) -> Result<Self, OpenError> {
         let opened = schema::open(path)?;
         let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
+        add_functions(&opened.connection).map_err(failed)?;
         let run = begin_run(&opened.connection).map_err(failed)?;
         Ok(Self {
             path: path.to_owned(),
@@ -84,6 +89,8 @@ impl SqliteHistory {
             _lock: opened.lock,
             set_aside: opened.set_aside,
             run,
+            next_key: None,
+            addresses: Addresses::default(),
             interfaces: Vec::new(),
             names: Names::new(NAMES.0, NAMES.1),
             living: HashMap::default(),
@@ -102,6 +109,15 @@ impl SqliteHistory {
     /// Names of the interfaces, in the order of [`flowtrack_event::IfaceId`].
     pub fn set_interfaces(&mut self, names: Vec<String>) {
         self.interfaces = names;
+    }
+
+    /// Begins another run, whose flows are numbered anew.
+    pub fn begin_run(&mut self) -> rusqlite::Result<()> {
+        self.living.clear();
+        self.names.clear();
+        self.commit()?;
+        self.run = begin_run(&self.connection)?;
+        Ok(())
     }
 
     /// The number of this run.
@@ -240,12 +256,24 @@ impl SqliteHistory {
                 None
             }
         };
-        self.insert(event, known.map(|(key, _)| key), reason)?;
+        let ends = [record.key.src, record.key.dst];
+        let key = if let Some((key, _)) = known {
+            self.addresses.add_again(&self.connection, key, ends)?;
+            key
+        } else {
+            let key = match self.next_key {
+                Some(key) => key,
+                None => self.addresses.recover(&self.connection)?,
+            };
+            self.addresses.add(&self.connection, key, ends)?;
+            self.next_key = Some(key + 1);
+            key
+        };
+        self.insert(event, key, reason)?;
         if reason.is_some() {
             self.living.remove(&record.id);
             self.names.forget_flow(record.id);
         } else {
-            let key = known.map_or_else(|| self.connection.last_insert_rowid(), |(key, _)| key);
             self.living.insert(record.id, (key, event.ts));
         }
         self.open_rows += 1;
@@ -255,7 +283,7 @@ impl SqliteHistory {
     fn insert(
         &self,
         event: &FlowEvent,
-        key: Option<i64>,
+        key: i64,
         reason: Option<EndReason>,
     ) -> rusqlite::Result<()> {
         let context = FlowContext { run: self.run, interfaces: &self.interfaces };
@@ -270,9 +298,8 @@ impl SqliteHistory {
             let _ = self.execute("ROLLBACK");
         }
         self.open = None;
+        self.next_key = None;
         self.written.failed += std::mem::take(&mut self.open_rows) + self.rollups.rolled_back();
-        // Rows of living flows may be gone; writing them anew is always right.
-        self.living.clear();
     }
 
     /// Deletes what is too old or too much, for a moment and between transactions.
@@ -315,7 +342,10 @@ impl SqliteHistory {
         // The broken file must be closed before it is moved.
         self.connection = Connection::open_in_memory().map_err(failed)?;
         let (connection, aside) = schema::begin_anew(&self.path)?;
+        add_functions(&connection).map_err(failed)?;
         self.run = begin_run(&connection).map_err(failed)?;
+        self.next_key = None;
+        self.living.clear();
         self.connection = connection;
         self.set_aside = Some(aside);
         Ok(())
@@ -347,7 +377,6 @@ impl History for SqliteHistory {
 
 /// Begins a run; flows that an earlier one left living were interrupted.
 fn begin_run(connection: &Connection) -> rusqlite::Result<i64> {
-    add_functions(connection)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     end_living(connection)?;
     connection.execute("INSERT INTO runs (begun_us) VALUES (?)", [now.as_micros() as i64])?;

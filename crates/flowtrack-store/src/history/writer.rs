@@ -2,7 +2,7 @@
 
 use super::schema::{self, OpenError};
 use super::{Batch, HistoryConfig, HistoryReader, SqliteHistory, Written};
-use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use flowtrack_event::{Event, FlowPhase};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,7 @@ pub struct HistoryWriter {
 enum Command {
     Append(Arc<Batch>),
     Interfaces(Vec<String>),
+    BeginRun,
     /// Commit, then answer.
     Flush(Sender<()>),
 }
@@ -129,27 +130,52 @@ impl HistoryWriter {
                 }
                 true
             }
-            Err(
-                SendTimeoutError::Timeout(Command::Append(batch))
-                | SendTimeoutError::Disconnected(Command::Append(batch)),
-            ) => {
-                let seconds = batch.iter().filter(|event| matches!(event, Event::Second(_)));
-                let lost = rows(&batch) + seconds.count() as u64;
-                self.shared.not_queued.fetch_add(lost, Ordering::Relaxed);
+            Err(refused) => {
+                self.count_lost(refused.into_inner());
                 if !self.shared.congested.swap(true, Ordering::Relaxed) {
                     warn!(history = %self.path.display(), "more comes than history can write");
                 }
                 false
             }
-            Err(_) => false,
         }
     }
 
-    /// Names of the interfaces, in the order of [`flowtrack_event::IfaceId`].
+    /// Hands a batch over and waits for room, as a file that is read can.
+    pub fn append(&self, batch: Arc<Batch>) -> bool {
+        let Some(queue) = &self.queue else { return false };
+        match queue.send(Command::Append(batch)) {
+            Ok(()) => true,
+            Err(refused) => {
+                self.count_lost(refused.into_inner());
+                false
+            }
+        }
+    }
+
+    fn count_lost(&self, refused: Command) {
+        if let Command::Append(batch) = refused {
+            let seconds = batch.iter().filter(|event| matches!(event, Event::Second(_)));
+            let lost = rows(&batch) + seconds.count() as u64;
+            self.shared.not_queued.fetch_add(lost, Ordering::Relaxed);
+        }
+    }
+
+    /// Names of the interfaces, in the order of [`flowtrack_event::IfaceId`], for what is appended
+    /// from now on.
     pub fn set_interfaces(&self, names: Vec<String>) {
+        self.tell(Command::Interfaces(names));
+    }
+
+    /// Begins another run with what is appended from now on; call it where flow numbers begin
+    /// anew, as when a capture is started again.
+    pub fn begin_run(&self) {
+        self.tell(Command::BeginRun);
+    }
+
+    fn tell(&self, command: Command) {
         if let Some(queue) = &self.queue {
-            // Without a thread there is nobody who needs them.
-            let _ = queue.send(Command::Interfaces(names));
+            // A thread that is gone writes nothing, so there is nothing to tell it.
+            let _ = queue.send(command);
         }
     }
 
@@ -255,6 +281,7 @@ impl Writer {
                     }
                 }
                 Ok(Command::Interfaces(names)) => self.history.set_interfaces(names),
+                Ok(Command::BeginRun) => self.begin_run(),
                 Ok(Command::Flush(done)) => {
                     self.commit();
                     // Whoever asked may have gone.
@@ -299,6 +326,13 @@ impl Writer {
             Err(error) if schema::is_broken(&error) => self.failed(&error),
             Err(error) => warn!(%error, "old rows of history cannot be deleted"),
             Ok(()) => {}
+        }
+    }
+
+    fn begin_run(&mut self) {
+        match self.history.begin_run() {
+            Ok(()) => self.shared.run.store(self.history.run(), Ordering::Release),
+            Err(error) => self.failed(&error),
         }
     }
 

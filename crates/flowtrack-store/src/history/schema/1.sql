@@ -49,6 +49,13 @@ CREATE INDEX flows_end ON flows (end_us);
 -- Flows that a killed program left behind are found here; it holds only those that live.
 CREATE INDEX flows_living ON flows (key) WHERE reason IS NULL;
 
+-- The addresses among the flows of each full part, where part = key >> 14.
+CREATE TABLE addresses (
+    part INTEGER NOT NULL,
+    addr BLOB    NOT NULL,
+    PRIMARY KEY (part, addr)
+) WITHOUT ROWID;
+
 -- Sums per second (step 1) and minute (step 60).
 CREATE TABLE rates (
     step            INTEGER NOT NULL,
