@@ -7,7 +7,7 @@
 import type { Flow, LiveFlows } from '../api/client';
 
 /** The order on the screen follows after this long. */
-export const SETTLE_MS = 3_000;
+export const SETTLE_MS = 2_500;
 
 export class Roster {
   /** What the server told last, by id; also rows that have left its list but not the screen. */

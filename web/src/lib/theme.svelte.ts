@@ -59,12 +59,3 @@ export function cssColor(variable: string): string {
   const name = variable.replace(/^var\((.*)\)$/, '$1');
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
-
-/** An opaque mix of two `#rrggbb` colours; `part` of the first. */
-export function mix(first: string, second: string, part: number): string {
-  const channels = (color: string) =>
-    [1, 3, 5].map((i) => Number.parseInt(color.slice(i, i + 2), 16));
-  const [a, b] = [channels(first), channels(second)];
-  const mixed = a.map((value, i) => Math.round(value * part + (b[i] ?? 0) * (1 - part)));
-  return `#${mixed.map((value) => value.toString(16).padStart(2, '0')).join('')}`;
-}
