@@ -6,6 +6,7 @@ pub(crate) mod v6;
 use crate::{
     anomaly::DecodeAnomaly,
     decode::Decoder,
+    ethertype,
     packet::{Inner, Transport},
 };
 use flowtrack_event::{IpProto, LinkType, TunnelKind};
@@ -73,11 +74,7 @@ impl<'a> Decoder<'a, '_> {
             IpProto::IPIP => self.ip_in_ip(version, Version::V4, payload),
             IpProto::IPV6 => self.ip_in_ip(version, Version::V6, payload),
             MPLS_IN_IP => {
-                self.carry(
-                    TunnelKind::Ip,
-                    crate::ethertype::to_link(crate::ethertype::MPLS_UNICAST),
-                    payload,
-                );
+                self.carry(TunnelKind::Ip, ethertype::to_link(ethertype::MPLS_UNICAST), payload);
             }
             NO_NEXT_HEADER if version == Version::V6 && !payload.is_empty() => {
                 self.note(DecodeAnomaly::Ipv6DataAfterNoneHeader);

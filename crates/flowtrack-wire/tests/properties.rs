@@ -3,7 +3,7 @@
 use flowtrack_event::{DecoderStats, IfaceId, LinkType, RawPacket, Timestamp};
 use flowtrack_wire::{
     Packet, TcpOption, Transport, checksum_ok, decode, decode_inner, decode_into,
-    decode_reassembled, quoted_key, whole_header,
+    decode_reassembled, preload, quoted_key, whole_header,
 };
 use proptest::prelude::*;
 
@@ -104,6 +104,7 @@ proptest! {
             data: &data,
         };
         let mut stats = DecoderStats::default();
+        std::hint::black_box(preload(&[raw]));
         let packet = decode(&raw, &mut stats);
         prop_assert_eq!((stats.pkts, stats.bytes), (1, data.len() as u64));
 
