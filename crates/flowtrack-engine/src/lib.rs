@@ -108,6 +108,7 @@ impl Engine {
     /// Counters since the start. Those of the packet source are the caller's to add.
     pub fn stats(&self) -> Stats {
         let mut stats = self.path.stats();
+        stats.at = self.now;
         stats.uptime = self.first.map_or(0, |first| self.now.since(first).as_secs());
         stats
     }

@@ -18,7 +18,9 @@ pub struct Config {
     pub midstream: bool,
     /// Whether the sender of a SYN-ACK is the responder, even where the SYN was not seen.
     pub reverse_syn_ack: bool,
-    /// Whether the table remembers which flows changed since it was last asked.
+    /// Whether the table remembers which flows changed since it was last asked; decided by the
+    /// program, not a setting.
+    #[serde(skip)]
     pub track_changes: bool,
     /// Seconds without a packet after which a flow is over.
     pub timeouts: Timeouts,

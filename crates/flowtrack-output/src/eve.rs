@@ -26,7 +26,7 @@ pub use writer::{EveCounters, EveWriter};
 
 /// What is written, and how.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, deny_unknown_fields)]
 pub struct EveConfig {
     /// Which kinds of event are written.
     pub kinds: EveKinds,
@@ -57,7 +57,7 @@ impl Default for EveConfig {
 
 /// Kinds of event.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, deny_unknown_fields)]
 pub struct EveKinds {
     /// Flows, when they end.
     pub flow: bool,

@@ -1,16 +1,40 @@
 //! One file for each command.
 
 mod analyze;
+mod config;
+mod doctor;
+mod export;
+mod interfaces;
+mod run;
 
 use crate::cli::{Cli, Command};
-use crate::config::Config;
+use crate::config::{Config, data_dir};
 use crate::status::Status;
+use std::io::Write as _;
 
 /// Does what the command line says.
 pub fn run(cli: &Cli) -> anyhow::Result<Status> {
+    let data_dir = data_dir(&cli.global);
+    if let Command::Config { action } = cli.command {
+        return config::run(action, &cli.global);
+    }
     let config = Config::load(&cli.global)?;
     match &cli.command {
+        Command::Run(args) => run::run(args, &config, &data_dir),
         Command::Analyze(args) => analyze::run(args, &config),
-        _ => anyhow::bail!("not here yet"),
+        Command::Export(args) => export::run(args, &data_dir),
+        Command::Interfaces { json } => interfaces::run(*json),
+        Command::Doctor { json } => doctor::run(*json, &data_dir),
+        Command::Config { .. } => Ok(Status::Ok),
+    }
+}
+
+/// Prints to standard output; a reader that has gone is no error.
+fn print(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(anyhow::Error::new(e).context("cannot write to standard output"))
+        }
+        _ => Ok(()),
     }
 }

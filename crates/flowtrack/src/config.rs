@@ -5,16 +5,17 @@
 
 mod keys;
 
-pub use keys::{KEYS, Key};
+pub use keys::KEYS;
 
 use crate::cli::Global;
 use anyhow::Context as _;
-use flowtrack_capture::LiveConfig;
+use flowtrack_capture::{LiveConfig, RecorderConfig};
 use flowtrack_engine::{DefragConfig, Dissect, FlowConfig};
 use flowtrack_output::EveConfig;
 use flowtrack_store::HistoryConfig;
 use flowtrack_web::WebConfig;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -33,8 +34,10 @@ pub struct Config {
     pub dissect: Dissect,
     /// EVE JSON.
     pub eve: EveConfig,
-    /// What is kept.
+    /// What is kept of flows and events.
     pub history: HistoryConfig,
+    /// What is kept of packets.
+    pub recorder: RecorderConfig,
     /// The dashboard.
     pub web: WebConfig,
 }
@@ -76,6 +79,28 @@ impl Config {
             .map_err(|e: toml::de::Error| Wrong(format!("configuration: {}", e.message())))?;
         config.web.check().map_err(|e| Wrong(format!("configuration: {e}")))?;
         Ok(config)
+    }
+
+    /// Every value that is set, by its key, as TOML writes it.
+    pub fn values(&self) -> BTreeMap<String, String> {
+        fn flatten(prefix: &str, value: &Value, into: &mut BTreeMap<String, String>) {
+            match value {
+                Value::Table(table) => {
+                    for (key, value) in table {
+                        let name =
+                            if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                        flatten(&name, value, into);
+                    }
+                }
+                value => {
+                    into.insert(prefix.to_owned(), value.to_string());
+                }
+            }
+        }
+        let mut values = BTreeMap::new();
+        let table = Value::try_from(self).expect("every setting has a form in TOML");
+        flatten("", &table, &mut values);
+        values
     }
 
     /// The configuration as TOML, every default included.
@@ -175,9 +200,10 @@ fn key_of_variable(name: &str) -> Result<Option<&'static str>, Wrong> {
     if let Some(key) = KEYS.iter().find(|key| variable(key.name) == name) {
         return Ok(Some(key.name));
     }
-    let ours = KEYS.iter().filter_map(|k| k.name.split_once('.')).any(|(section, _)| {
-        name.starts_with(&format!("{}_", variable(section)))
-    });
+    let ours = KEYS
+        .iter()
+        .filter_map(|k| k.name.split_once('.'))
+        .any(|(section, _)| name.starts_with(&format!("{}_", variable(section))));
     if !ours {
         return Ok(None);
     }
@@ -218,28 +244,12 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    fn flatten(prefix: &str, value: &Value, into: &mut BTreeSet<String>) {
-        match value {
-            Value::Table(table) => {
-                for (key, value) in table {
-                    let name =
-                        if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
-                    flatten(&name, value, into);
-                }
-            }
-            _ => {
-                into.insert(prefix.to_owned());
-            }
-        }
-    }
-
     #[test]
     fn every_setting_is_documented_and_every_documented_setting_exists() {
-        let mut exist = BTreeSet::new();
-        let default = Value::try_from(Config::default()).unwrap();
-        flatten("", &default, &mut exist);
+        let mut exist: BTreeSet<String> = Config::default().values().into_keys().collect();
         // Settings without a default have no form in TOML; they are named here.
-        exist.insert("web.api_token".into());
+        exist
+            .extend(["web.api_token", "capture.filter", "recorder.max_age_secs"].map(String::from));
         let documented: BTreeSet<String> = KEYS.iter().map(|k| k.name.to_owned()).collect();
         assert_eq!(exist, documented);
     }

@@ -11,3 +11,14 @@ pub fn open(path: &Path, filter: Option<&str>) -> anyhow::Result<Box<dyn PacketS
         None => Box::new(file),
     })
 }
+
+/// Opens a capture file that was open before.
+pub fn reopen(
+    path: &Path,
+    filter: Option<&str>,
+) -> Result<Box<dyn PacketSource>, flowtrack_capture::SourceError> {
+    open(path, filter).map_err(|e| match e.downcast() {
+        Ok(source) => source,
+        Err(other) => flowtrack_capture::SourceError::Filter(other.to_string()),
+    })
+}

@@ -1,8 +1,12 @@
 //! The program: command line, configuration, threads, the hub, shutdown.
 
+mod backend;
 mod cli;
 mod commands;
 mod config;
+mod control;
+mod export;
+mod hub;
 mod input;
 mod status;
 mod worker;

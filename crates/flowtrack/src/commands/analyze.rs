@@ -27,7 +27,8 @@ pub fn run(args: &Analyze, config: &Config) -> anyhow::Result<Status> {
     }
     let seed = worker::seed()?;
     let mut outputs = Outputs::open(args, config)?;
-    let workers = if args.files.iter().any(|f| f.as_os_str() == "-") { Some(1) } else { args.workers };
+    let workers =
+        if args.files.iter().any(|f| f.as_os_str() == "-") { Some(1) } else { args.workers };
     let workers = u32::try_from(workers.unwrap_or(1)).unwrap_or(1).clamp(1, 64);
     let (status, stats) = if workers == 1 {
         one_worker(args, &engine, seed, &mut outputs)?
@@ -322,7 +323,10 @@ impl Outputs {
 
 /// Columns of the terminal, or 80.
 fn width() -> usize {
-    console::Term::stdout().size_checked().map_or(80, |(_, columns)| usize::from(columns)).clamp(60, 120)
+    console::Term::stdout()
+        .size_checked()
+        .map_or(80, |(_, columns)| usize::from(columns))
+        .clamp(60, 120)
 }
 
 fn progress_bar(args: &Analyze) -> ProgressBar {

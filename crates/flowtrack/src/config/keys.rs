@@ -15,5 +15,189 @@ const fn key(name: &'static str, doc: &'static str) -> Key {
 
 /// All settings.
 pub const KEYS: &[Key] = &[
-    key("capture.interfaces", "interfaces to capture on, or `any`; empty for the one with the default route"),
+    key(
+        "capture.interfaces",
+        "interfaces to capture on, or `any`; empty for the one with the default route",
+    ),
+    key("capture.promiscuous", "see traffic that is not for this machine"),
+    key("capture.snaplen", "bytes kept of each packet"),
+    key("capture.filter", "capture filter in the language of tcpdump"),
+    key(
+        "capture.ring_mib",
+        "MiB of ring for each worker; it bridges the time in which the worker is not scheduled",
+    ),
+    key("capture.backend", "`native` for the system's own way, `libpcap` for that library"),
+    key(
+        "flow.max_flows",
+        "flows that each worker tracks at once; beyond, the flow least worth keeping ends",
+    ),
+    key("flow.use_vlan", "packets of different VLANs are different flows"),
+    key("flow.use_interface", "packets of different interfaces are different flows"),
+    key(
+        "flow.midstream",
+        "a TCP session whose handshake was not seen gets a state of its own instead of staying `new`",
+    ),
+    key(
+        "flow.reverse_syn_ack",
+        "the sender of a SYN-ACK is the responder, even where the SYN was not seen",
+    ),
+    key(
+        "flow.timeouts.tcp.new",
+        "seconds that a TCP flow may be idle until both sides have spoken",
+    ),
+    key("flow.timeouts.tcp.established", "seconds that a TCP flow may be idle while it goes on"),
+    key("flow.timeouts.tcp.closed", "seconds that a TCP flow may be idle after its end"),
+    key(
+        "flow.timeouts.udp.new",
+        "seconds that a UDP flow may be idle until both sides have spoken",
+    ),
+    key("flow.timeouts.udp.established", "seconds that a UDP flow may be idle while it goes on"),
+    key("flow.timeouts.udp.closed", "seconds that a UDP flow may be idle after its end"),
+    key(
+        "flow.timeouts.icmp.new",
+        "seconds that a ICMP flow may be idle until both sides have spoken",
+    ),
+    key("flow.timeouts.icmp.established", "seconds that a ICMP flow may be idle while it goes on"),
+    key("flow.timeouts.icmp.closed", "seconds that a ICMP flow may be idle after its end"),
+    key(
+        "flow.timeouts.other.new",
+        "seconds that a other flow may be idle until both sides have spoken",
+    ),
+    key(
+        "flow.timeouts.other.established",
+        "seconds that a other flow may be idle while it goes on",
+    ),
+    key("flow.timeouts.other.closed", "seconds that a other flow may be idle after its end"),
+    key(
+        "flow.emergency_timeouts.tcp.new",
+        "seconds that a TCP flow may be idle until both sides have spoken, while the table is nearly full",
+    ),
+    key(
+        "flow.emergency_timeouts.tcp.established",
+        "seconds that a TCP flow may be idle while it goes on, while the table is nearly full",
+    ),
+    key(
+        "flow.emergency_timeouts.tcp.closed",
+        "seconds that a TCP flow may be idle after its end, while the table is nearly full",
+    ),
+    key(
+        "flow.emergency_timeouts.udp.new",
+        "seconds that a UDP flow may be idle until both sides have spoken, while the table is nearly full",
+    ),
+    key(
+        "flow.emergency_timeouts.udp.established",
+        "seconds that a UDP flow may be idle while it goes on, while the table is nearly full",
+    ),
+    key(
+        "flow.emergency_timeouts.udp.closed",
+        "seconds that a UDP flow may be idle after its end, while the table is nearly full",
+    ),
+    key(
+        "flow.emergency_timeouts.icmp.new",
+        "seconds that a ICMP flow may be idle until both sides have spoken, while the table is nearly full",
+    ),
+    key(
+        "flow.emergency_timeouts.icmp.established",
+        "seconds that a ICMP flow may be idle while it goes on, while the table is nearly full",
+    ),
+    key(
+        "flow.emergency_timeouts.icmp.closed",
+        "seconds that a ICMP flow may be idle after its end, while the table is nearly full",
+    ),
+    key(
+        "flow.emergency_timeouts.other.new",
+        "seconds that a other flow may be idle until both sides have spoken, while the table is nearly full",
+    ),
+    key(
+        "flow.emergency_timeouts.other.established",
+        "seconds that a other flow may be idle while it goes on, while the table is nearly full",
+    ),
+    key(
+        "flow.emergency_timeouts.other.closed",
+        "seconds that a other flow may be idle after its end, while the table is nearly full",
+    ),
+    key("defrag.max_packets", "incomplete packets kept at once"),
+    key("defrag.max_fragments", "fragments of one packet; beyond, it is given up"),
+    key("defrag.memory", "bytes that incomplete packets may keep"),
+    key("defrag.timeout", "seconds after which an incomplete packet is given up"),
+    key(
+        "defrag.use_interface",
+        "fragments seen on different interfaces belong to different packets",
+    ),
+    key(
+        "defrag.policy",
+        "whose bytes count where fragments overlap: `first`, `last`, `bsd`, `bsd_right`, `linux`, `windows`, `solaris`",
+    ),
+    key(
+        "defrag.hosts",
+        "policies for some destinations: `[{ net = \"10.0.0.0/8\", policy = \"linux\" }]`; the longest prefix counts",
+    ),
+    key("dissect.enabled", "recognise application protocols at all"),
+    key(
+        "dissect.depth",
+        "bytes of each direction of a stream that are read; beyond, it is only counted",
+    ),
+    key("dissect.stream_bytes", "bytes that one direction of a stream may keep behind holes"),
+    key("dissect.memory", "bytes that all streams of a worker may keep behind holes"),
+    key(
+        "dissect.overlap",
+        "whose bytes win where segments overlap: `first`, `last`, `bsd`, `linux` or `solaris`",
+    ),
+    key("dissect.hashes", "compute MD5, SHA-1 and SHA-256 of files"),
+    key("eve.community_id", "write the Community ID of flows"),
+    key(
+        "eve.community_id_seed",
+        "seed of the Community ID; the same on all sensors that are to agree",
+    ),
+    key("eve.pcap_cnt", "write the place of a packet in its capture"),
+    key("eve.ethernet", "write the Ethernet addresses of a flow's first frame"),
+    key("eve.local_time", "write local times instead of UTC"),
+    key("eve.kinds.flow", "write flows, when they end"),
+    key("eve.kinds.transaction", "write transactions of all application protocols"),
+    key("eve.kinds.fileinfo", "write files"),
+    key("eve.kinds.anomaly", "write malformed traffic"),
+    key("eve.kinds.stats", "write counters"),
+    key(
+        "history.max_age_days",
+        "days for which flows, transactions and anomalies are kept; 0 for ever",
+    ),
+    key(
+        "history.max_bytes",
+        "bytes that the database may use, 0 without limit; the oldest rows go first",
+    ),
+    key(
+        "history.seconds_hours",
+        "hours for which each second is kept; 0 for ever; minutes are kept for ever",
+    ),
+    key("history.transactions", "keep application transactions"),
+    key("history.transactions_per_second", "transactions kept per second of packet time"),
+    key("history.anomalies_per_second", "anomalies kept per second of packet time"),
+    key(
+        "history.checkpoint_seconds",
+        "seconds after which a living flow is written, and between two times that it is",
+    ),
+    key("history.queue", "batches that may wait for the disk"),
+    key("history.block_ms", "milliseconds for which a full queue may delay the hub, once"),
+    key("history.commit_ms", "milliseconds between two commits"),
+    key("recorder.max_mib", "MiB that recorded packets and their index take at most"),
+    key("recorder.segment_mib", "MiB of one segment; what is deleted at once"),
+    key(
+        "recorder.max_age_secs",
+        "seconds after which a packet is deleted at the latest; not set for as long as there is room",
+    ),
+    key("web.listen", "address and port of the dashboard"),
+    key(
+        "web.api_token",
+        "token for programs, sent as `Authorization: Bearer TOKEN`; at least 16 characters",
+    ),
+    key(
+        "web.allowed_hosts",
+        "host names under which browsers may reach the dashboard, besides `localhost` and its addresses",
+    ),
+    key("web.max_live_clients", "dashboards that may be open at once"),
+    key("web.max_connections", "connections that may be open at once"),
+    key(
+        "web.requests_per_second",
+        "requests per second that one client address may make, on average",
+    ),
 ];

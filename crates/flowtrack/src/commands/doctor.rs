@@ -1,0 +1,90 @@
+//! `flowtrack doctor`: what this machine lacks, and what to do about it.
+
+use super::print;
+use crate::status::Status;
+use flowtrack_capture::Filter;
+use flowtrack_event::LinkType;
+use serde::Serialize;
+use std::path::Path;
+
+/// One thing that was looked at.
+#[derive(Serialize)]
+struct Finding {
+    what: &'static str,
+    ok: bool,
+    found: String,
+}
+
+/// Runs the command. What is missing is said, and is an error only where nothing would work.
+pub fn run(json: bool, data_dir: &Path) -> anyhow::Result<Status> {
+    let findings = [capture(), interface(), filters(), data(data_dir), offloads()];
+    let status = if findings.iter().all(|f| f.ok) { Status::Ok } else { Status::Failed };
+    if json {
+        print(&(serde_json::to_string_pretty(&findings)? + "\n"))?;
+        return Ok(status);
+    }
+    let mut text = String::new();
+    for f in &findings {
+        text +=
+            &format!("{}  {:<12} {}\n", if f.ok { "ok     " } else { "MISSING" }, f.what, f.found);
+    }
+    print(&text)?;
+    Ok(status)
+}
+
+fn capture() -> Finding {
+    match flowtrack_host::can_capture() {
+        Ok(()) => Finding { what: "permission", ok: true, found: "may capture".into() },
+        Err(e) => Finding { what: "permission", ok: false, found: e.to_string() },
+    }
+}
+
+fn interface() -> Finding {
+    match flowtrack_host::default_interface() {
+        Some(name) => Finding {
+            what: "interface",
+            ok: true,
+            found: format!("{name} carries the default route"),
+        },
+        None => Finding {
+            what: "interface",
+            ok: false,
+            found: "none carries a default route; choose one with -i".into(),
+        },
+    }
+}
+
+fn filters() -> Finding {
+    match Filter::compile("tcp port 443", LinkType::ETHERNET, 262_144) {
+        Ok(_) => Finding { what: "filters", ok: true, found: "libpcap translates them".into() },
+        Err(e) => Finding { what: "filters", ok: false, found: e.to_string() },
+    }
+}
+
+fn data(data_dir: &Path) -> Finding {
+    let probe = data_dir.join(".probe");
+    let written = std::fs::create_dir_all(data_dir).and_then(|()| std::fs::write(&probe, b""));
+    let _ = std::fs::remove_file(&probe);
+    match written {
+        Ok(()) => Finding {
+            what: "data folder",
+            ok: true,
+            found: format!("{} can be written", data_dir.display()),
+        },
+        Err(e) => Finding {
+            what: "data folder",
+            ok: false,
+            found: format!("{}: {e}; choose another with --data-dir", data_dir.display()),
+        },
+    }
+}
+
+fn offloads() -> Finding {
+    Finding {
+        what: "offloads",
+        ok: true,
+        found: "frames longer than the wire's are joined by the kernel; \
+                `ethtool -K IFACE gro off lro off` shows the wire's own"
+            .into(),
+    }
+}

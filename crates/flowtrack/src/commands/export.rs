@@ -1,0 +1,148 @@
+//! `flowtrack export`: flows, packets and events out of history.
+
+use crate::cli::{Export, Format};
+use crate::config::Wrong;
+use crate::export::{self, PacketForm, Span};
+use crate::status::Status;
+use anyhow::Context as _;
+use flowtrack_filter::Filter;
+use flowtrack_output::TableFormat;
+use flowtrack_store::HistoryReader;
+use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
+use std::fs::File;
+use std::io::{BufWriter, Write, stdout};
+use std::path::Path;
+use std::time::Duration;
+
+/// Time that the database may take to answer.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
+/// Runs the command.
+pub fn run(args: &Export, data_dir: &Path) -> anyhow::Result<Status> {
+    let text = args.filter.as_deref().unwrap_or_default();
+    let filter = Filter::parse(text).map_err(|e| Wrong(format!("--filter: {e}")))?;
+    let now = Timestamp::now();
+    let at = |option: &str, text: &Option<String>| {
+        let text = text.as_deref();
+        text.map(|text| moment(text, now).map_err(|e| Wrong(format!("{option} {text}: {e}"))))
+            .transpose()
+    };
+    let span = Span {
+        since_us: at("--since", &args.since)?,
+        until_us: at("--until", &args.until)?,
+        filter,
+    };
+    let path = args.db.clone().unwrap_or_else(|| data_dir.join("history.db"));
+    let packets = args.what == "packets";
+    if !path.exists() && !packets {
+        return Err(Wrong(format!(
+            "{}: there is no history here; name another with --data-dir or --db",
+            path.display()
+        ))
+        .into());
+    }
+    let history = path
+        .exists()
+        .then(|| HistoryReader::open(&path).map(|reader| reader.with_patience(PATIENCE)))
+        .transpose()?;
+    let mut out: Box<dyn Write> = if args.output.as_os_str() == "-" {
+        Box::new(BufWriter::new(stdout()))
+    } else {
+        let file = File::create(&args.output)
+            .with_context(|| format!("cannot write {}", args.output.display()))?;
+        Box::new(BufWriter::new(file))
+    };
+    let count = match (table_format(args.format), packet_form(args.format)) {
+        (_, Some(form)) if packets => {
+            let folder = data_dir.join("packets");
+            if !folder.exists() {
+                return Err(Wrong(format!(
+                    "{}: no packets were recorded; `flowtrack run --record` keeps them",
+                    folder.display()
+                ))
+                .into());
+            }
+            export::packets(&folder, history.as_ref(), &span, form, &mut out)?
+        }
+        (Some(format), _) if !packets => {
+            let history = history.as_ref().context("there is no history")?;
+            match args.what.as_str() {
+                "flows" => export::flows(history, &span, format, &mut out)?,
+                "anomalies" => export::anomalies(history, &span, format, &mut out)?,
+                protocol => {
+                    check_protocol(protocol)?;
+                    export::transactions(history, &span, protocol, format, &mut out)?
+                }
+            }
+        }
+        _ => {
+            let forms = if packets { "pcap or pcapng" } else { "csv or json" };
+            return Err(Wrong(format!("{} are written as {forms}", args.what)).into());
+        }
+    };
+    out.flush().context("cannot write the export")?;
+    if args.output.as_os_str() != "-" {
+        eprintln!("{count} rows written to {}", args.output.display());
+    }
+    Ok(Status::Ok)
+}
+
+fn table_format(format: Format) -> Option<TableFormat> {
+    match format {
+        Format::Csv => Some(TableFormat::Csv),
+        Format::Json => Some(TableFormat::Json),
+        Format::Pcap | Format::Pcapng => None,
+    }
+}
+
+fn packet_form(format: Format) -> Option<PacketForm> {
+    match format {
+        Format::Pcap => Some(PacketForm::Pcap),
+        Format::Pcapng => Some(PacketForm::Pcapng),
+        Format::Csv | Format::Json => None,
+    }
+}
+
+/// A protocol that nobody speaks is a typing error, not an empty table.
+fn check_protocol(name: &str) -> Result<(), Wrong> {
+    let known: Vec<&str> =
+        flowtrack_dissect::protocols::ALL.iter().map(|p| p.name().name()).collect();
+    if known.contains(&name) {
+        return Ok(());
+    }
+    let words = known.into_iter().chain(["flows", "packets", "anomalies"]);
+    let nearest = words.min_by_key(|word| strsim::damerau_levenshtein(word, name));
+    Err(Wrong(format!("cannot export `{name}`; did you mean `{}`?", nearest.unwrap_or("flows"))))
+}
+
+/// A time: a date, a date with time, or a duration before now; microseconds since the epoch.
+fn moment(text: &str, now: Timestamp) -> Result<i64, String> {
+    if let Ok(ago) = text.parse::<SignedDuration>() {
+        return Ok((now - ago.abs()).as_microsecond());
+    }
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Ok(at.as_microsecond());
+    }
+    let local = text.parse::<civil::DateTime>().or_else(|_| {
+        text.parse::<civil::Date>().map(|date| date.to_datetime(civil::Time::midnight()))
+    });
+    local
+        .and_then(|at| at.to_zoned(TimeZone::system()))
+        .map(|at| at.timestamp().as_microsecond())
+        .map_err(|_| "want `2026-01-31`, `2026-01-31T12:00:00Z`, or a duration such as `2h`".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments() {
+        let now: Timestamp = "2026-01-31T12:00:00Z".parse().unwrap();
+        assert_eq!(moment("2h", now).unwrap(), now.as_microsecond() - 7_200_000_000);
+        let at: Timestamp = "2026-01-30T10:00:00Z".parse().unwrap();
+        assert_eq!(moment("2026-01-30T10:00:00Z", now).unwrap(), at.as_microsecond());
+        assert!(moment("2026-01-30", now).is_ok());
+        assert!(moment("yesterday-ish", now).unwrap_err().contains("2h"));
+    }
+}

@@ -1,0 +1,235 @@
+//! `flowtrack run`: capture or replay, track, keep, and serve the dashboard.
+
+use crate::backend::Program;
+use crate::cli::Run;
+use crate::config::Config;
+use crate::control::{Control, Live, Mode, State};
+use crate::hub::Hub;
+use crate::input;
+use crate::status::Status;
+use anyhow::Context as _;
+use flowtrack_capture::{
+    ANY, FileOptions, FileSource, LiveConfig, Pace, PaceOptions, Paced, PacketSource, Recorder,
+    Stamps,
+};
+use flowtrack_engine::{Config as EngineConfig, Tell};
+use flowtrack_output::sink::OpenMode;
+use flowtrack_output::{EveFile, Sink};
+use flowtrack_store::{HistoryWriter, LiveConfig as ViewConfig, LiveView};
+use flowtrack_web::{Server, WebConfig};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The demo capture, for machines on which capturing is not permitted.
+const DEMO: &[u8] = include_bytes!("../../../../demo/office.pcap.zst");
+/// Most workers that are started without being asked for.
+const MAX_WORKERS: usize = 8;
+
+/// Runs the command until it is told to stop.
+pub fn run(args: &Run, config: &Config, data_dir: &Path) -> anyhow::Result<Status> {
+    let live = live_config(args, config);
+    let workers = workers(args);
+    if let Some(filter) = &live.filter {
+        // A wrong filter is told before anything is started.
+        flowtrack_capture::Filter::compile(
+            filter,
+            flowtrack_event::LinkType::ETHERNET,
+            live.snaplen,
+        )?;
+    }
+    std::fs::create_dir_all(data_dir)
+        .with_context(|| format!("cannot make the data folder {}", data_dir.display()))?;
+    let history = open_history(config, data_dir)?;
+    let recorder = open_recorder(args, config, data_dir)?;
+    let hub = Arc::new(Hub::start(
+        LiveView::new(&ViewConfig::default()),
+        history.clone(),
+        open_sinks(args, config)?,
+    )?);
+    let engine = EngineConfig {
+        flow: config.flow.clone(),
+        defrag: config.defrag.clone(),
+        dissect: config.dissect.clone(),
+        verify_checksums: false,
+        tell: Tell::LIVE,
+        shard: None,
+    };
+    let control = Arc::new(Control::new(
+        Arc::clone(&hub),
+        engine,
+        recorder.as_ref().map(|(recorder, _)| Arc::clone(recorder)),
+    ));
+    let program = Arc::new(Program {
+        live: hub.reader(),
+        control: Arc::clone(&control),
+        capture: live.clone(),
+        workers,
+        history: history.as_ref().map(|writer| (Arc::clone(writer), writer.reader())),
+        recorder,
+    });
+    let web = WebConfig { listen: args.listen.unwrap_or(config.web.listen), ..config.web.clone() };
+    let listen = web.listen;
+    let server = Server::start(web, program)
+        .with_context(|| format!("cannot serve the dashboard on {listen}"))?;
+    let status = start(args, &live, workers, &control, data_dir)?;
+    println!("dashboard  {}", server.url());
+    println!("sign in    {}  (works once)", server.login_url()?);
+    println!("stop       Ctrl-C");
+    wait_for_signal(&hub)?;
+    control.stop();
+    server.shutdown();
+    hub.flush();
+    let failed = matches!(control.status().state, State::Failed(_));
+    Ok(if failed { status.max(Status::Broken) } else { status })
+}
+
+/// Starts what the command line asks for, and says what that is.
+fn start(
+    args: &Run,
+    live: &LiveConfig,
+    workers: usize,
+    control: &Control,
+    data_dir: &Path,
+) -> anyhow::Result<Status> {
+    if let Some(path) = &args.read {
+        replay(path, args, live.filter.as_deref(), control)?;
+        println!("replaying  {}", path.display());
+        return Ok(Status::Ok);
+    }
+    if let Err(e) = flowtrack_host::can_capture() {
+        eprintln!("flowtrack: cannot capture: {e}");
+        return demo(control, data_dir, format!("cannot capture: {e}; this is the demo capture"));
+    }
+    if live.interfaces.is_empty() {
+        let why = "no interface carries a default route; choose one with -i, \
+                   `flowtrack interfaces` lists them";
+        eprintln!("flowtrack: {why}");
+        return demo(control, data_dir, format!("{why}; this is the demo capture"));
+    }
+    let known = flowtrack_host::interfaces();
+    for name in &live.interfaces {
+        if name != ANY && !known.iter().any(|i| i.name == *name) {
+            return Err(crate::config::Wrong(unknown_interface(name, &known)).into());
+        }
+    }
+    match control.start_live(&Live { config: live.clone(), workers }) {
+        Ok(()) => {
+            let filter = live.filter.as_ref().map_or(String::new(), |f| format!(", only {f}"));
+            println!("capturing  {}{filter}", live.interfaces.join(", "));
+            Ok(Status::Ok)
+        }
+        Err(flowtrack_capture::SourceError::System { what, source })
+            if source.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
+            // Some containers refuse although the process has the capability.
+            eprintln!("flowtrack: {what}: {source}");
+            demo(control, data_dir, format!("{what}: {source}; this is the demo capture"))
+        }
+        Err(e) => Err(e.into()),
+    }
+}
+
+fn unknown_interface(name: &str, known: &[flowtrack_host::HostInterface]) -> String {
+    let nearest = known.iter().min_by_key(|i| strsim::levenshtein(&i.name, name));
+    let hint = nearest.map_or(String::new(), |i| format!("; did you mean `{}`?", i.name));
+    format!("there is no interface `{name}`{hint} (`flowtrack interfaces` lists all)")
+}
+
+/// Replays a file as the command line says.
+fn replay(path: &Path, args: &Run, filter: Option<&str>, control: &Control) -> anyhow::Result<()> {
+    let pace = args.pace;
+    let mode = if pace == Pace::Max { Mode::Past } else { Mode::Live };
+    let stamps = if pace == Pace::Max { Stamps::Capture } else { Stamps::Now };
+    let options = PaceOptions { pace, stamps, ..PaceOptions::default() };
+    let mut source = Paced::new(input::open(path, filter)?, options);
+    if args.repeat {
+        let (path, filter) = (path.to_owned(), filter.map(str::to_owned));
+        source = source.looped(Box::new(move || input::reopen(&path, filter.as_deref())));
+    }
+    control.start_replay(Box::new(source), path.display().to_string(), String::new(), mode);
+    Ok(())
+}
+
+/// Replays the demo capture in a loop, because nothing can be captured.
+fn demo(control: &Control, data_dir: &Path, note: String) -> anyhow::Result<Status> {
+    let path = data_dir.join("demo.pcap.zst");
+    std::fs::write(&path, DEMO).with_context(|| format!("cannot write {}", path.display()))?;
+    let open = move || FileSource::open(&path, FileOptions::default());
+    let options =
+        PaceOptions { pace: Pace::Times(1.0), stamps: Stamps::Now, ..PaceOptions::default() };
+    let source = Paced::new(open()?, options).looped(Box::new(open));
+    let source: Box<dyn PacketSource> = Box::new(source);
+    control.start_replay(source, "demo".into(), note, Mode::Live);
+    println!("replaying  the demo capture, in a loop");
+    Ok(Status::Ok)
+}
+
+fn live_config(args: &Run, config: &Config) -> LiveConfig {
+    let mut live = config.capture.clone();
+    if !args.interfaces.is_empty() {
+        live.interfaces.clone_from(&args.interfaces);
+    } else if live.interfaces.is_empty() {
+        live.interfaces.extend(flowtrack_host::default_interface());
+    }
+    if let Some(filter) = &args.filter {
+        live.filter = Some(filter.clone());
+    }
+    live.filter = live.filter.filter(|filter| !filter.trim().is_empty());
+    live.promiscuous |= args.promiscuous;
+    live
+}
+
+fn workers(args: &Run) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    args.workers.unwrap_or(cores.min(MAX_WORKERS)).clamp(1, 64)
+}
+
+fn open_history(config: &Config, data_dir: &Path) -> anyhow::Result<Option<Arc<HistoryWriter>>> {
+    let path = data_dir.join("history.db");
+    let writer = HistoryWriter::spawn(&path, config.history.clone())
+        .with_context(|| format!("cannot keep history in {}", path.display()))?;
+    Ok(Some(Arc::new(writer)))
+}
+
+fn open_recorder(
+    args: &Run,
+    config: &Config,
+    data_dir: &Path,
+) -> anyhow::Result<Option<(Arc<Recorder>, PathBuf)>> {
+    if !args.record {
+        return Ok(None);
+    }
+    let folder = data_dir.join("packets");
+    let recorder = Recorder::open(&folder, &config.recorder)?;
+    Ok(Some((Arc::new(recorder), folder)))
+}
+
+fn open_sinks(args: &Run, config: &Config) -> anyhow::Result<Vec<Box<dyn Sink>>> {
+    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+    if let Some(path) = &args.eve {
+        let eve = EveFile::open(path, OpenMode::Append, config.eve.clone())
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        sinks.push(Box::new(eve));
+    }
+    Ok(sinks)
+}
+
+/// Waits for the end; SIGHUP opens log files anew.
+fn wait_for_signal(hub: &Hub) -> anyhow::Result<()> {
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])
+        .context("cannot wait for signals")?;
+    for signal in signals.forever() {
+        match signal {
+            SIGHUP => hub.reopen(),
+            _ => break,
+        }
+    }
+    // A second signal ends the program at once, whatever it is waiting for.
+    std::thread::spawn(move || {
+        if signals.forever().any(|signal| signal != SIGHUP) {
+            std::process::exit(i32::from(Status::Failed as u8));
+        }
+    });
+    Ok(())
+}
