@@ -5,7 +5,8 @@ use super::query::{Page, Query, QueryError};
 use super::retention;
 use super::rollup::RollUps;
 use super::rows::{
-    FlowContext, INSERT_FLOW, add_functions, insert_anomaly, insert_flow, insert_transaction,
+    FlowContext, INSERT_FLOW, REPLACE_FLOW, add_functions, insert_anomaly, insert_flow,
+    insert_transaction,
 };
 use super::schema::{self, OpenError};
 use super::{History, HistoryConfig, reader};
@@ -61,7 +62,8 @@ pub struct Written {
     pub expired: u64,
 }
 
-/// Rows after which a transaction ends early, so that it stays small in memory.
+/// Rows after which a transaction ends early, so that it stays small in memory; the batch that
+/// reaches it is still written whole.
 const TRANSACTION: u64 = 20_000;
 
 /// Living flows that are remembered to have a row; more get theirs when they end.
@@ -166,9 +168,11 @@ impl SqliteHistory {
         Ok(written)
     }
 
-    /// When the open transaction must end.
+    /// When the open transaction must end: before its rows are a second old, or many.
     pub(crate) fn commit_due(&self) -> Option<Instant> {
-        self.open.map(|since| since + self.config.commit_every())
+        self.open.map(|since| {
+            if self.open_rows < TRANSACTION { since + self.config.commit_every() } else { since }
+        })
     }
 
     /// Keeps what of the events is worth keeping.
@@ -212,11 +216,6 @@ impl SqliteHistory {
                 }
                 Event::File(_) | Event::Stats(_) => {}
             }
-            if self.open_rows >= TRANSACTION {
-                self.commit()?;
-                self.execute("BEGIN IMMEDIATE")?;
-                self.open = Some(Instant::now());
-            }
         }
         Ok(())
     }
@@ -259,6 +258,7 @@ impl SqliteHistory {
         let ends = [record.key.src, record.key.dst];
         let key = if let Some((key, _)) = known {
             self.addresses.add_again(&self.connection, key, ends)?;
+            self.insert(REPLACE_FLOW, event, key, reason)?;
             key
         } else {
             let key = match self.next_key {
@@ -267,9 +267,9 @@ impl SqliteHistory {
             };
             self.addresses.add(&self.connection, key, ends)?;
             self.next_key = Some(key + 1);
+            self.insert(INSERT_FLOW, event, key, reason)?;
             key
         };
-        self.insert(event, key, reason)?;
         if reason.is_some() {
             self.living.remove(&record.id);
             self.names.forget_flow(record.id);
@@ -282,13 +282,14 @@ impl SqliteHistory {
 
     fn insert(
         &self,
+        sql: &str,
         event: &FlowEvent,
         key: i64,
         reason: Option<EndReason>,
     ) -> rusqlite::Result<()> {
         let context = FlowContext { run: self.run, interfaces: &self.interfaces };
         let note = self.names.note(&event.record);
-        let mut statement = self.connection.prepare_cached(INSERT_FLOW)?;
+        let mut statement = self.connection.prepare_cached(sql)?;
         insert_flow(&mut statement, key, &event.record, reason, &note, &context)
     }
 
