@@ -7,6 +7,7 @@
 pub mod history;
 pub mod live;
 
+mod heavy;
 mod lru;
 mod names;
 mod row;

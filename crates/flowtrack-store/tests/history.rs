@@ -394,6 +394,8 @@ fn a_newer_file_is_refused_and_kept() {
     drop(connection);
     let error = SqliteHistory::open(&path, HistoryConfig::default()).err().unwrap();
     assert!(matches!(error, OpenError::Newer { found: 999, .. }), "{error}");
+    let error = HistoryReader::open(&path).err().unwrap();
+    assert!(error.to_string().starts_with("history has format 999"), "{error}");
     assert!(path.exists());
 }
 

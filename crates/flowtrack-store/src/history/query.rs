@@ -134,6 +134,16 @@ pub enum QueryError {
     /// The cursor is not one that was given out.
     #[error("the place of the next page cannot be read; ask for the first page again")]
     Cursor,
+    /// Another version of the program wrote it.
+    #[error(
+        "history has format {found}, this FlowTrack reads {}; run the FlowTrack that writes it, or \
+         let this one write it once",
+        super::SCHEMA_VERSION
+    )]
+    Version {
+        /// The format found.
+        found: i64,
+    },
     /// The database cannot be read.
     #[error("cannot read history: {0}")]
     Sqlite(rusqlite::Error),

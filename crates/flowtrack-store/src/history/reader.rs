@@ -105,13 +105,20 @@ impl HistoryReader {
                  WHERE {condition}"
             );
             let mut statement = connection.prepare(&sql)?;
-            let mut flows = statement.query(params_from_iter(values))?;
-            let mut hosts = Hosts::default();
-            while let Some(flow) = flows.next()? {
-                hosts.add_flow(flow)?;
-                if hosts.len() > MAX_HOSTS {
-                    return Err(QueryError::TooSlow);
+            let mut hosts = Hosts::new(MAX_HOSTS);
+            let mut read = |hosts: &mut Hosts| {
+                let mut flows = statement.query(params_from_iter(&values))?;
+                while let Some(flow) = flows.next()? {
+                    hosts.add_flow(flow)?;
                 }
+                Ok::<_, rusqlite::Error>(())
+            };
+            // Both readings see the same flows, whatever is written meanwhile.
+            let _snapshot = connection.unchecked_transaction()?;
+            read(&mut hosts)?;
+            if hosts.is_incomplete() {
+                hosts.recount();
+                read(&mut hosts)?;
             }
             Ok(hosts.heaviest(limit))
         })
@@ -278,8 +285,8 @@ impl HistoryReader {
     }
 }
 
-/// Hosts whose sums are kept at once, for a hundred megabytes or so.
-const MAX_HOSTS: usize = 1_000_000;
+/// Hosts whose sums are kept at once, in some tens of megabytes.
+const MAX_HOSTS: usize = 200_000;
 
 /// Points of a series; more is a chart that nobody can read.
 const MAX_POINTS: usize = 100_000;

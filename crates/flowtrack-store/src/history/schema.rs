@@ -1,5 +1,6 @@
 //! The tables, how they came to be, and opening a file that holds them.
 
+use super::query::QueryError;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -75,12 +76,15 @@ pub(crate) fn open(path: &Path) -> Result<Opened, OpenError> {
 }
 
 /// Opens a database for reading only.
-pub(crate) fn open_for_reading(path: &Path) -> rusqlite::Result<Connection> {
+pub(crate) fn open_for_reading(path: &Path) -> Result<Connection, QueryError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "cache_size", -8_192)?;
-    Ok(connection)
+    match version(&connection)? {
+        found if found == SCHEMA_VERSION as i64 => Ok(connection),
+        found => Err(QueryError::Version { found }),
+    }
 }
 
 /// Whether an error says that the file is no sound database.

@@ -1,6 +1,7 @@
 //! Hosts by bytes, in bounded memory.
 
 use super::HostRow;
+use crate::heavy::drop_lighter_half;
 use crate::names::Names;
 use ahash::RandomState;
 use flowtrack_event::{FlowKey, FlowRecord, Timestamp};
@@ -121,7 +122,9 @@ impl Talkers {
 
     fn add(&mut self, host: IpAddr, out: u64, back: u64, packets: u64, entry: u64) -> u64 {
         if self.hosts.len() >= self.capacity && !self.hosts.contains_key(&host) {
-            self.drop_lighter_half();
+            let before = self.hosts.len();
+            self.floor = self.floor.max(drop_lighter_half(&mut self.hosts, Host::weight));
+            self.evicted += (before - self.hosts.len()) as u64;
         }
         let host = self.hosts.entry(host).or_insert_with(|| {
             self.entered += 1;
@@ -132,26 +135,6 @@ impl Talkers {
         host.packets = host.packets.saturating_add(packets);
         host.flows += u64::from(host.entry != entry);
         host.entry
-    }
-
-    fn drop_lighter_half(&mut self) {
-        let mut weights: Vec<_> = self.hosts.values().map(Host::weight).collect();
-        let middle = weights.len() / 2;
-        let median = *weights.select_nth_unstable(middle).1;
-        self.floor = self.floor.max(median);
-        let before = self.hosts.len();
-        // Of those as heavy as the median, as many stay as there is room for.
-        let heavier = weights.iter().filter(|&&weight| weight > median).count();
-        let mut room = before - middle - 1 - heavier;
-        self.hosts.retain(|_, host| match host.weight() {
-            weight if weight > median => true,
-            weight if weight == median && room > 0 => {
-                room -= 1;
-                true
-            }
-            _ => false,
-        });
-        self.evicted += (before - self.hosts.len()) as u64;
     }
 
     /// The heaviest hosts; this is a picture, from which the next rates are reckoned.
