@@ -200,7 +200,7 @@ impl<S: PacketSource> Paced<S> {
                 Pace::Times(_) => self.hold(wait)?,
             };
             match burst {
-                Burst::End if self.another_round()? => {}
+                Burst::End if self.another_round()? => return Ok(Burst::Again),
                 Burst::Packets(_) if !self.due.is_empty() => {}
                 burst => return Ok(burst),
             }

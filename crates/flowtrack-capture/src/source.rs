@@ -10,6 +10,8 @@ pub enum Burst {
     Packets(usize),
     /// Nothing came within the time allowed; only live sources, pipes and paced ones say this.
     Idle,
+    /// A capture that is played over and over begins again; nothing of before goes on.
+    Again,
     /// There will be no more.
     End,
 }

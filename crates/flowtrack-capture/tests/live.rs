@@ -417,7 +417,7 @@ fn drain(
         match source.next_burst(Duration::from_millis(50), each).unwrap() {
             Burst::Packets(n) => seen += n as u64,
             Burst::Idle => quiet += 1,
-            Burst::End => panic!("a live source does not end"),
+            Burst::End | Burst::Again => panic!("a live source does not end"),
         }
     }
     seen

@@ -195,12 +195,7 @@ impl Apps {
     }
 
     /// Turns what dissectors found into events.
-    fn tell(
-        &mut self,
-        context: &Arc<FlowContext>,
-        place: Place,
-        out: &mut Output,
-    ) {
+    fn tell(&mut self, context: &Arc<FlowContext>, place: Place, out: &mut Output) {
         if self.outcome.is_empty() {
             return;
         }

@@ -4,18 +4,18 @@ use crate::apps::{Apps, Place, Slot};
 use crate::{Output, Shard, Tell};
 use flowtrack_event::{
     Anomaly, AnomalyLayer, DecoderStats, EndReason, Event, FlowEvent, FlowId, FlowPhase,
-    FlowRecord, LedgerRow, RawPacket, Stats, Timestamp,
+    FlowRecord, LedgerRow, RawPacket, Stats, Timestamp, TunnelKind,
 };
 use flowtrack_flow::{At, Defrag, FlowIndex, FlowTable, PacketKey, Rates, Seen};
 use flowtrack_wire::{
     DecodeAnomaly, Network, Packet, Transport, checksum_ok, decode_inner, decode_into,
-    decode_reassembled,
+    decode_reassembled, preload,
 };
 
 /// Packets that are decoded and looked up together, so that their memory is loaded together.
 const TOGETHER: usize = 32;
-/// Tunnels followed in one frame.
-const MAX_TUNNELS: u8 = 8;
+/// Tunnels and reassembled packets followed inward from one frame.
+const MAX_LEVELS: u8 = 8;
 /// Flows and seconds that one burst may spend on ending idle flows.
 const EXPIRE_BUDGET: usize = 256;
 
@@ -33,10 +33,25 @@ pub(crate) struct Path {
     pub(crate) ended: Vec<(FlowRecord, EndReason, Slot)>,
 }
 
+/// What is around a packet that is followed inward.
+#[derive(Clone, Copy)]
+struct Around {
+    /// The flow of the packet.
+    parent: Option<FlowId>,
+    /// The flow whose tunnel carries the packet, and how.
+    own: Option<FlowId>,
+    tunnel: Option<TunnelKind>,
+    /// Levels from the frame to the packet.
+    levels: u8,
+    /// Tunnels among them.
+    tunnels: u8,
+}
+
 impl Path {
     pub(crate) fn burst(&mut self, burst: &[RawPacket<'_>], out: &mut Output) {
         let mut packets: [Packet<'_>; TOGETHER] = std::array::from_fn(|_| Packet::default());
         for raws in burst.chunks(TOGETHER) {
+            std::hint::black_box(preload(raws));
             let mut keys = [None; TOGETHER];
             for ((raw, packet), key) in raws.iter().zip(&mut packets).zip(&mut keys) {
                 if !self.decode(raw, packet) {
@@ -118,17 +133,13 @@ impl Path {
             };
             rates.frame(protocol, packet.len);
         }
-        let flow = placed.ok().map(|seen| seen.index);
         if !packet.anomalies.is_empty() {
             self.anomalies(&packet.anomalies, place, out);
         }
-        if let Network::Ip(ip) = &packet.network
-            && ip.fragment.is_some()
-        {
-            self.fragment(raw, packet, place, out);
-        }
-        if packet.inner.is_some() {
-            self.tunnel(raw, packet, flow, place, out);
+        if packet.inner.is_some() || is_fragment(packet) {
+            let parent = placed.ok().and_then(|seen| self.id_of(seen.index));
+            let around = Around { parent, own: None, tunnel: None, levels: 0, tunnels: 0 };
+            self.inward(raw, packet, around, out);
         }
     }
 
@@ -200,12 +211,7 @@ impl Path {
         }
     }
 
-    fn anomalies(
-        &mut self,
-        anomalies: &[DecodeAnomaly],
-        place: Place,
-        out: &mut Output,
-    ) {
+    fn anomalies(&mut self, anomalies: &[DecodeAnomaly], place: Place, out: &mut Output) {
         for anomaly in anomalies {
             *self.stats.anomalies.entry(anomaly.name()).or_default() += 1;
             if self.tell.anomalies {
@@ -222,59 +228,71 @@ impl Path {
         }
     }
 
-    fn fragment(
+    /// Follows what a packet carries: the packet that a fragment completes, or the one inside a
+    /// tunnel. Each has a flow of its own.
+    fn inward(
         &mut self,
         raw: &RawPacket<'_>,
         packet: &Packet<'_>,
-        place: Place,
+        around: Around,
         out: &mut Output,
     ) {
-        let whole = self.defrag.insert(raw.ts, raw.iface, packet, &mut self.stats.defrag);
-        let noticed = self.defrag.noticed();
-        self.anomalies(&noticed, place, out);
-        let Some(whole) = whole else { return };
-        let packet = decode_reassembled(
-            whole.data(),
-            whole.link_len(),
-            packet.macs,
-            packet.vlans,
-            &mut self.stats.decoder,
-        );
-        let at = self.at(raw, &packet);
-        let flow = self.synthetic(&packet, &at, place, out);
-        if packet.inner.is_some() {
-            self.tunnel(raw, &packet, flow, place, out);
+        if around.levels >= MAX_LEVELS {
+            self.stats.decoder.too_many_layers += 1;
+            return;
         }
-        drop(packet);
-        self.defrag.recycle(whole);
+        let place = Place { ts: raw.ts, number: raw.number };
+        if is_fragment(packet) {
+            let whole = self.defrag.insert(raw.ts, raw.iface, packet, &mut self.stats.defrag);
+            let noticed = self.defrag.noticed();
+            self.anomalies(&noticed, place, out);
+            if let Some(whole) = whole {
+                let link_len = whole.link_len();
+                let decoder = &mut self.stats.decoder;
+                let packet =
+                    decode_reassembled(whole.data(), link_len, packet.macs, packet.vlans, decoder);
+                let at = At {
+                    parent: around.own,
+                    tunnel: around.tunnel,
+                    depth: around.tunnels,
+                    ..self.at(raw, &packet)
+                };
+                self.level(raw, &packet, at, around, out);
+                self.defrag.recycle(whole);
+            }
+        } else if let Some(inner) = packet.inner {
+            let packet = decode_inner(&inner, packet.vlans, &mut self.stats.decoder);
+            let around = Around {
+                own: around.parent,
+                tunnel: Some(inner.tunnel),
+                tunnels: around.tunnels + 1,
+                ..around
+            };
+            let at = At {
+                parent: around.own,
+                tunnel: around.tunnel,
+                depth: around.tunnels,
+                ..self.at(raw, &packet)
+            };
+            self.level(raw, &packet, at, around, out);
+        }
     }
 
-    /// Follows tunnels inward; each level has a flow of its own.
-    fn tunnel(
+    /// Puts one level on its flow and goes on inward.
+    fn level(
         &mut self,
         raw: &RawPacket<'_>,
-        outer: &Packet<'_>,
-        flow: Option<FlowIndex>,
-        place: Place,
+        packet: &Packet<'_>,
+        at: At,
+        around: Around,
         out: &mut Output,
     ) {
-        let mut parent = self.id_of(flow);
-        let mut next = outer.inner;
-        let mut vlans = outer.vlans;
-        let mut depth = 0;
-        while let Some(inner) = next {
-            depth += 1;
-            if depth > MAX_TUNNELS {
-                self.stats.decoder.too_many_layers += 1;
-                break;
-            }
-            let packet = decode_inner(&inner, vlans, &mut self.stats.decoder);
-            let tunnel = Some(inner.tunnel);
-            let at = At { parent, tunnel, depth, ..self.at(raw, &packet) };
-            let flow = self.synthetic(&packet, &at, place, out);
-            parent = self.id_of(flow).or(parent);
-            vlans = packet.vlans;
-            next = packet.inner;
+        let place = Place { ts: raw.ts, number: raw.number };
+        let flow = self.synthetic(packet, &at, place, out);
+        if packet.inner.is_some() || is_fragment(packet) {
+            let parent = flow.and_then(|index| self.id_of(index)).or(around.parent);
+            let around = Around { parent, levels: around.levels + 1, ..around };
+            self.inward(raw, packet, around, out);
         }
     }
 
@@ -294,8 +312,8 @@ impl Path {
         Some(seen.index)
     }
 
-    fn id_of(&self, flow: Option<FlowIndex>) -> Option<FlowId> {
-        flow.and_then(|index| self.table.get(index)).map(|flow| flow.id())
+    fn id_of(&self, flow: FlowIndex) -> Option<FlowId> {
+        self.table.get(flow).map(|flow| flow.id())
     }
 
     pub(crate) fn expire(&mut self, now: Timestamp, out: &mut Output) {
@@ -309,10 +327,14 @@ impl Path {
         }
     }
 
-    pub(crate) fn finish(&mut self, now: Timestamp, out: &mut Output) {
+    pub(crate) fn end_flows(&mut self, now: Timestamp, out: &mut Output) {
         let ended = &mut self.ended;
         self.table.drain(&mut |record, reason, slot| ended.push((record, reason, slot)));
         self.tell_ended(Place { ts: now, number: 0 }, out);
+    }
+
+    pub(crate) fn finish(&mut self, now: Timestamp, out: &mut Output) {
+        self.end_flows(now, out);
         if let Some(second) = self.rates.as_mut().and_then(Rates::finish) {
             out.events.push(Event::Second(Box::new(second)));
         }
@@ -352,6 +374,10 @@ impl Path {
         self.apps.add_to(&mut stats.tcp);
         stats
     }
+}
+
+fn is_fragment(packet: &Packet<'_>) -> bool {
+    packet.ip().is_some_and(|ip| ip.fragment.is_some())
 }
 
 /// Why a frame that has no key is on no flow.

@@ -244,6 +244,7 @@ impl Worker {
                 Ok(Burst::Packets(_)) => {}
                 Ok(Burst::Idle) if self.is_now => self.engine.tick(now(), &mut out),
                 Ok(Burst::Idle) => {}
+                Ok(Burst::Again) => self.engine.end_flows(&mut out),
                 Ok(Burst::End) => break Some(State::Finished),
                 Err(e) => {
                     warn!("{e}");

@@ -38,7 +38,7 @@ pub fn read(
         out.events.clear();
         match burst {
             Ok(Burst::End) => return Status::Ok,
-            Ok(Burst::Packets(_) | Burst::Idle) if go_on => {}
+            Ok(Burst::Packets(_) | Burst::Idle | Burst::Again) if go_on => {}
             Ok(_) => return Status::Ok,
             Err(e) => {
                 eprintln!("flowtrack: {e}");

@@ -1,0 +1,153 @@
+#![allow(clippy::disallowed_methods, reason = "captures of the corpus are files")]
+
+use super::*;
+use flowtrack_capture::{Burst, FileOptions, FileSource, PacketSource as _};
+use flowtrack_event::{Event, FlowPhase, IfaceId, LinkType};
+use proptest::prelude::*;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const SEED: Seed = Seed([1, 2, 3, 4]);
+
+fn config(tell: Tell, shard: Option<Shard>) -> Config {
+    Config { tell, shard, ..Config::default() }
+}
+
+/// Everything that happened, one line each, in an order that does not depend on workers.
+fn render(events: &[Event]) -> Vec<String> {
+    let mut lines: Vec<String> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Flow(flow) if matches!(flow.phase, FlowPhase::End(_)) => {
+                let r = &flow.record;
+                Some(format!(
+                    "flow {:?} {:?} {:?} {:?} {:?} {} {:?} {:?} {:?}",
+                    r.key,
+                    r.vlans,
+                    r.start,
+                    r.end,
+                    flow.phase,
+                    r.conn_state.name(),
+                    r.to_server,
+                    r.to_client,
+                    r.app,
+                ))
+            }
+            Event::Transaction(tx) => Some(format!(
+                "tx {:?} {} {} {:?}",
+                tx.flow.key, tx.tx_id, tx.packet, tx.transaction
+            )),
+            Event::Anomaly(anomaly) => Some(format!("anomaly {} {}", anomaly.name, anomaly.packet)),
+            _ => None,
+        })
+        .collect();
+    lines.sort();
+    lines
+}
+
+/// Runs a capture through one engine; `None` where it is no capture.
+fn run(path: &std::path::Path, config: &Config) -> Option<(Vec<Event>, Stats)> {
+    let mut source = FileSource::open(path, FileOptions::default()).ok()?;
+    let mut engine = Engine::new(config, 0, SEED);
+    let mut out = Output::default();
+    loop {
+        let burst = source.next_burst(Duration::ZERO, &mut |b, _| engine.process(b, &mut out));
+        if matches!(burst, Ok(Burst::End) | Err(_)) {
+            break;
+        }
+    }
+    engine.finish(&mut out);
+    let stats = engine.stats();
+    Some((out.events, stats))
+}
+
+/// Every `step`-th capture of the corpus, or none with a printed reason.
+fn corpus(step: usize) -> Vec<PathBuf> {
+    let root = std::env::var_os("FLOWTRACK_CORPUS").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/corpus")),
+        PathBuf::from,
+    );
+    let Ok(index) = std::fs::read_to_string(root.join("index.csv")) else {
+        println!("skipped: no corpus at {}; set FLOWTRACK_CORPUS", root.display());
+        return Vec::new();
+    };
+    let files = index.lines().skip(1).filter_map(|line| line.split(',').next());
+    files.step_by(step).map(|file| root.join(file)).collect()
+}
+
+#[test]
+fn every_byte_of_the_corpus_is_on_a_flow_or_in_a_rest() {
+    for path in corpus(3) {
+        let Some((_, stats)) = run(&path, &config(Tell::LOGS, None)) else { continue };
+        assert!(stats.ledger.balances(), "{}: {:?}", path.display(), stats.ledger);
+        let decoded = (stats.decoder.pkts, stats.decoder.bytes);
+        assert_eq!(decoded, (stats.ledger.seen.packets, stats.ledger.seen.bytes));
+    }
+}
+
+#[test]
+fn flows_sum_up_to_what_the_ledger_says() {
+    for path in corpus(7) {
+        let Some((events, stats)) = run(&path, &config(Tell::FLOWS, None)) else { continue };
+        let bytes: u64 = events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Flow(f) => Some(f.record.to_server.bytes + f.record.to_client.bytes),
+                _ => None,
+            })
+            .sum();
+        let ledger = stats.ledger.on_flows.bytes + stats.ledger.synthetic.bytes;
+        assert_eq!(bytes, ledger, "{}", path.display());
+    }
+}
+
+#[test]
+fn four_shares_give_the_events_of_one_engine() {
+    for path in corpus(11) {
+        let Some((one, stats)) = run(&path, &config(Tell::LOGS, None)) else { continue };
+        let mut four = Vec::new();
+        let mut packets = 0;
+        for index in 0..4 {
+            let share = Some(Shard { index, count: 4 });
+            let (events, stats) = run(&path, &config(Tell::LOGS, share)).unwrap();
+            packets += stats.decoder.pkts;
+            four.extend(events);
+        }
+        assert_eq!(packets, stats.decoder.pkts, "{}", path.display());
+        assert_eq!(render(&four), render(&one), "{}", path.display());
+    }
+}
+
+proptest! {
+    /// Whatever comes, nothing panics and nothing is lost.
+    #[test]
+    fn any_frames_are_accounted_for(
+        frames in proptest::collection::vec(
+            (proptest::collection::vec(any::<u8>(), 0..200), any::<u32>(), any::<bool>()), 1..80),
+        links in proptest::collection::vec(prop_oneof![Just(1_u32), Just(101), Just(113), any::<u32>()], 80),
+    ) {
+        let mut engine = Engine::new(&config(Tell::LIVE, None), 0, SEED);
+        let mut out = Output::default();
+        for (number, ((data, ts, ip), link)) in frames.iter().zip(links).enumerate() {
+            let mut data = data.clone();
+            if *ip && data.len() > 34 {
+                // Make headers of IPv4 likely.
+                data[12..16].copy_from_slice(&[8, 0, 0x45, 0]);
+            }
+            let raw = RawPacket {
+                ts: Timestamp::from_micros(i64::from(*ts)),
+                iface: IfaceId(0),
+                link: LinkType(link),
+                number: number as u64,
+                wire_len: data.len() as u32,
+                vlan_tci: None,
+                data: &data,
+            };
+            engine.process(&[raw], &mut out);
+        }
+        engine.finish(&mut out);
+        let stats = engine.stats();
+        prop_assert!(stats.ledger.balances());
+        prop_assert_eq!(stats.ledger.seen.packets, frames.len() as u64);
+    }
+}
