@@ -21,6 +21,7 @@
 )]
 
 mod app;
+mod ber;
 mod digest;
 mod file;
 mod outcome;

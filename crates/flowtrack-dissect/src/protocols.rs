@@ -13,8 +13,16 @@ macro_rules! protocols {
 }
 
 protocols! {
+    dcerpc::Dcerpc,
     dns::Dns,
+    krb5::Krb5,
+    ldap::Ldap,
+    nfs::Nfs,
+    rdp::Rdp,
+    rfb::Rfb,
+    smb::Smb,
     ssh::Ssh,
+    telnet::Telnet,
 }
 
 #[cfg(test)]
