@@ -108,7 +108,11 @@ impl World {
         let rtt = 400 + (self.random.below(400) * self.random.below(400)) as u32;
         FlowRow {
             id,
-            src_ip: if client == 17 { "2001:db8:52::17".into() } else { format!("192.168.1.{client}") },
+            src_ip: if client == 17 {
+                "2001:db8:52::17".into()
+            } else {
+                format!("192.168.1.{client}")
+            },
             src_name: (client % 5 == 0).then(|| format!("desk-{client}.office.example")),
             src_port: 32_768 + self.random.below(28_000) as u16,
             dest_ip: addr.into(),
@@ -140,7 +144,8 @@ impl World {
         for host in self.hosts.values_mut() {
             (host.rate, host.flows) = (0, 0);
         }
-        let wave = 1.0 + 0.6 * (self.now as f64 / 37.0).sin() + 0.3 * (self.now as f64 / 11.0).cos();
+        let wave =
+            1.0 + 0.6 * (self.now as f64 / 37.0).sin() + 0.3 * (self.now as f64 / 11.0).cos();
         for flow in &mut self.flows {
             flow.rate = 0;
             let age = self.now - flow.start_us / 1_000_000;
@@ -284,7 +289,8 @@ impl Backend for Preview {
     fn start_capture(&self, request: &CaptureRequest) -> Result<(), CaptureProblem> {
         self.check_filter(&request.filter).map_err(CaptureProblem::Filter)?;
         let known = self.interfaces().map_err(CaptureProblem::Failed)?;
-        if let Some(name) = request.interfaces.iter().find(|n| known.iter().all(|i| i.name != **n)) {
+        if let Some(name) = request.interfaces.iter().find(|n| known.iter().all(|i| i.name != **n))
+        {
             return Err(CaptureProblem::Request(format!("there is no interface \"{name}\"")));
         }
         let mut world = self.world.lock().unwrap();
@@ -306,10 +312,9 @@ impl Backend for Preview {
     fn check_filter(&self, bpf: &str) -> Result<(), FilterProblem> {
         match bpf.find(['(', '=', '?']) {
             None => Ok(()),
-            Some(at) => Err(FilterProblem {
-                message: "syntax error".into(),
-                column: Some(at as u32 + 1),
-            }),
+            Some(at) => {
+                Err(FilterProblem { message: "syntax error".into(), column: Some(at as u32 + 1) })
+            }
         }
     }
 
@@ -407,7 +412,10 @@ const SERVERS: &[(&str, &str)] = &[
     ("video.example.com", "203.0.113.99"),
     ("files.office.example", "192.168.1.5"),
     ("<script>document.title='XSS'</script>", "192.0.2.66"),
-    ("a-very-long-name-that-does-not-end-soon.storage.region-eu-central-1.example.com", "2001:db8:85a3::8a2e:370:7334"),
+    (
+        "a-very-long-name-that-does-not-end-soon.storage.region-eu-central-1.example.com",
+        "2001:db8:85a3::8a2e:370:7334",
+    ),
     ("", "198.51.100.200"),
     ("", "192.168.1.1"),
 ];

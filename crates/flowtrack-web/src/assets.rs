@@ -29,7 +29,9 @@ pub(crate) async fn serve(uri: Uri) -> Response {
         return Problem::not_found("there is nothing at this address").into_response();
     }
     match Dist::get("index.html") {
-        Some(file) => ([(header::CONTENT_TYPE, content_type("index.html"))], file.data).into_response(),
+        Some(file) => {
+            ([(header::CONTENT_TYPE, content_type("index.html"))], file.data).into_response()
+        }
         None => (StatusCode::SERVICE_UNAVAILABLE, Html(NOT_BUILT)).into_response(),
     }
 }

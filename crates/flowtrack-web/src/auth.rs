@@ -48,11 +48,7 @@ impl Auth {
     /// The cookie's name carries the port: cookies of one host are shared by all its ports, and
     /// two FlowTracks on one machine must not sign each other's users out.
     pub fn new(api_token: Option<String>, listen: SocketAddr) -> Self {
-        Self {
-            api_token,
-            cookie: format!("flowtrack_{}", listen.port()),
-            state: Mutex::default(),
-        }
+        Self { api_token, cookie: format!("flowtrack_{}", listen.port()), state: Mutex::default() }
     }
 
     /// Makes a one-time token; the oldest unused one lapses when there are too many.
@@ -154,7 +150,8 @@ impl Auth {
 impl State {
     fn forget_expired(&mut self, now: Instant) {
         self.sessions.retain(|s| {
-            now.duration_since(s.created) < SESSION_LIFE && now.duration_since(s.used) < SESSION_IDLE
+            now.duration_since(s.created) < SESSION_LIFE
+                && now.duration_since(s.used) < SESSION_IDLE
         });
     }
 }

@@ -84,7 +84,8 @@ mod tests {
 
     #[test]
     fn a_short_or_unprintable_token_is_refused() {
-        let with = |token: &str| WebConfig { api_token: Some(token.into()), ..WebConfig::default() };
+        let with =
+            |token: &str| WebConfig { api_token: Some(token.into()), ..WebConfig::default() };
         assert!(with("0123456789abcdef").check().is_ok());
         assert!(with("short").check().unwrap_err().to_string().contains("at least 16"));
         assert!(with("0123456789 abcdef").check().is_err());

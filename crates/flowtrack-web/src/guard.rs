@@ -98,8 +98,7 @@ fn has_origin(headers: &HeaderMap) -> bool {
 fn comes_from_us(method: &Method, headers: &HeaderMap, host: &str) -> bool {
     if let Some(origin) = headers.get(header::ORIGIN) {
         let origin = origin.to_str().unwrap_or_default();
-        let authority =
-            origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
         return authority.is_some_and(|a| a.eq_ignore_ascii_case(host));
     }
     match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
@@ -214,9 +213,14 @@ mod tests {
         for ours in ["127.0.0.1:8080", "localhost", "LOCALHOST:9", "[::1]:8080", "probe.lan:1"] {
             assert!(hosts.allows(ours), "{ours}");
         }
-        for other in
-            ["", "evil.example", "127.0.0.1.evil.example", "192.0.2.1", "a@localhost", "localhost:x y"]
-        {
+        for other in [
+            "",
+            "evil.example",
+            "127.0.0.1.evil.example",
+            "192.0.2.1",
+            "a@localhost",
+            "localhost:x y",
+        ] {
             assert!(!hosts.allows(other), "{other}");
         }
         let open = Hosts::new(&WebConfig { listen: ([0, 0, 0, 0], 1).into(), ..config });
@@ -239,8 +243,14 @@ mod tests {
             Method::GET,
             &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")]
         ));
-        assert!(!check(Method::GET, &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "cors")]));
-        assert!(!check(Method::POST, &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")]));
+        assert!(!check(
+            Method::GET,
+            &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "cors")]
+        ));
+        assert!(!check(
+            Method::POST,
+            &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")]
+        ));
         assert!(!check(Method::GET, &[("origin", "null")]));
         assert!(!check(Method::GET, &[("origin", "http://127.0.0.1:9090")]));
         assert!(!check(Method::GET, &[("origin", "http://127.0.0.1:8080.evil.example")]));

@@ -24,7 +24,7 @@ use crate::{
         App,
         capture::CaptureStatus,
         flows::{Flow, FlowSort, Order, flow_id, select},
-        health::Health,
+        health::{Health, HealthState},
         live::{LiveFlows, LiveState},
     },
     backend::Backend,
@@ -56,13 +56,20 @@ impl Frame {
         }
     }
 
-    /// The frame that follows, if anything is new.
-    fn next(&self, backend: &dyn Backend) -> Option<Self> {
+    /// The frame that follows, if anything is new that is worth one.
+    ///
+    /// What the parts say of themselves may change with every packet; without a new snapshot only
+    /// their states are news, unless it has been `quiet`.
+    fn next(&self, backend: &dyn Backend, quiet: bool) -> Option<Self> {
         let next = Self { number: self.number + 1, ..Self::first(backend) };
-        if Arc::ptr_eq(&next.snapshot, &self.snapshot) || next.snapshot.revision == self.snapshot.revision
-        {
-            let same = next.capture == self.capture && next.health == self.health;
-            return (!same).then_some(Self { changed: Some(Vec::new()), ..next });
+        if next.snapshot.revision == self.snapshot.revision {
+            let states = |frame: &Self| -> Vec<HealthState> {
+                frame.health.parts.iter().map(|part| part.state).collect()
+            };
+            let news = next.capture != self.capture
+                || states(&next) != states(self)
+                || (quiet && next.health != self.health);
+            return news.then_some(Self { changed: Some(Vec::new()), ..next });
         }
         let changed = changed_seconds(&self.snapshot, &next.snapshot);
         Some(Self { changed, ..next })
@@ -110,13 +117,16 @@ fn changed_seconds(old: &Snapshot, new: &Snapshot) -> Option<Vec<RatePoint>> {
 pub(crate) async fn publish(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
     let mut ticks = interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut looks = 0;
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
             _ = stopped.wait_for(|&stop| stop) => return,
         }
-        let next = app.frames.borrow().next(&*app.backend);
+        looks += 1;
+        let next = app.frames.borrow().next(&*app.backend, looks >= QUIET_LOOKS);
         if let Some(frame) = next {
+            looks = 0;
             app.frames.send_replace(Arc::new(frame));
         }
     }
@@ -201,6 +211,8 @@ fn event(name: &str, id: u64, data: &impl Serialize) -> String {
 
 /// How often a new snapshot is looked for; they come once a second.
 const LOOK: Duration = Duration::from_millis(200);
+/// So many looks are longer than a second.
+const QUIET_LOOKS: u32 = 6;
 /// After this long without news a client is told that the connection lives.
 const SILENCE: Duration = Duration::from_secs(5);
 /// Hosts that every dashboard gets.

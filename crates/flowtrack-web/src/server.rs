@@ -56,7 +56,8 @@ impl Server {
             .context("cannot start the dashboard's threads")?;
 
         let (stop, stopped) = watch::channel(false);
-        let app = Arc::new(App::new(WebConfig { listen: addr, ..config }, backend, stopped.clone()));
+        let app =
+            Arc::new(App::new(WebConfig { listen: addr, ..config }, backend, stopped.clone()));
         runtime.spawn(live::publish(Arc::clone(&app), stopped.clone()));
         let router = api::router(Arc::clone(&app));
         let done = runtime.spawn(accept(listener, router, app.config.max_connections, stopped));

@@ -126,7 +126,11 @@ pub(super) async fn packets_pcapng(
     export(app, ExportKind::PacketsPcapng, params?.0).await
 }
 
-async fn export(app: Arc<App>, kind: ExportKind, params: ExportParams) -> Result<Response, Problem> {
+async fn export(
+    app: Arc<App>,
+    kind: ExportKind,
+    params: ExportParams,
+) -> Result<Response, Problem> {
     let wants_packets = matches!(kind, ExportKind::PacketsPcap | ExportKind::PacketsPcapng);
     if wants_packets && !app.backend.capture_status().recorder {
         return Err(Problem::conflict(

@@ -200,9 +200,8 @@ pub(crate) fn select<'a>(
     sort: FlowSort,
     order: Order,
 ) -> Vec<&'a FlowRow> {
-    let mut rows: Vec<&FlowRow> = (snapshot.flows.iter())
-        .filter(|row| filter.is_empty() || filter.matches(*row))
-        .collect();
+    let mut rows: Vec<&FlowRow> =
+        (snapshot.flows.iter()).filter(|row| filter.is_empty() || filter.matches(*row)).collect();
     // Equal ones stand in the order of their numbers, so that they do not dance.
     rows.sort_unstable_by(|a, b| {
         let by_key = match order {
@@ -312,7 +311,7 @@ pub(super) async fn flows(
         Source::Live => live_page(&app, &query).map(Json),
         Source::History => {
             let page = app.ask(move |backend| backend.flows(&query)).await?;
-            let page = page.map_err(|error| Problem::internal(&error))?;
+            let page = page.map_err(|error| Problem::history(&error))?;
             let rows = page.rows.iter().map(Into::into).collect();
             Ok(Json(FlowPage { rows, next: page.next, total: None }))
         }
@@ -361,7 +360,7 @@ pub(super) async fn flow(
         }
     }
     let kept = app.ask(move |backend| backend.flow(run, id)).await?;
-    let kept = kept.map_err(|error| Problem::internal(&error))?;
+    let kept = kept.map_err(|error| Problem::history(&error))?;
     kept.as_ref().map(|row| Json(row.into())).ok_or_else(gone)
 }
 

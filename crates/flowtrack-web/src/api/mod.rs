@@ -175,8 +175,7 @@ impl Modify for Security {
             "flowtrack_<port>",
             "Set when a browser opens the one-time link.",
         );
-        components
-            .add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+        components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
         let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .description(Some("The token of `web.api_token`."));

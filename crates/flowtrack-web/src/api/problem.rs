@@ -6,6 +6,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use flowtrack_store::history::QueryError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -57,10 +58,7 @@ impl Problem {
 
     /// A part of the request cannot be understood.
     pub fn invalid(field: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            field: Some(field),
-            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, message)
-        }
+        Self { field: Some(field), ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, message) }
     }
 
     /// A filter of the request is wrong, with the place.
@@ -86,6 +84,17 @@ impl Problem {
     /// No answer in time.
     pub fn slow() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "this took too long; ask for less at once")
+    }
+
+    /// History did not answer.
+    pub fn history(error: &anyhow::Error) -> Self {
+        match error.downcast_ref::<QueryError>() {
+            Some(QueryError::Cursor) => Self::invalid("cursor", error.to_string()),
+            Some(QueryError::TooSlow) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+            }
+            _ => Self::internal(error),
+        }
     }
 
     /// The world failed; the cause is told, because whoever may ask also runs FlowTrack.

@@ -59,7 +59,7 @@ pub(super) async fn series(
         .ok_or_else(|| Problem::invalid("until", "the span is longer than ten years"))?;
     let query = SeriesQuery { since, until, step };
     let points = app.ask(move |backend| backend.series(&query)).await?;
-    let points = points.map_err(|error| Problem::internal(&error))?;
+    let points = points.map_err(|error| Problem::history(&error))?;
     Ok(Json(Series { step, points: points.iter().take(MAX_POINTS).map(Into::into).collect() }))
 }
 

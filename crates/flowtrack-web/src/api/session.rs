@@ -60,11 +60,10 @@ pub(super) async fn login(
 ) -> Result<Response, Problem> {
     let Json(Login { token }) = body?;
     match app.auth.login(token.trim()).map_err(|e| Problem::internal(&e))? {
-        Some(cookie) => Ok((
-            StatusCode::NO_CONTENT,
-            AppendHeaders([(header::SET_COOKIE, cookie)]),
-        )
-            .into_response()),
+        Some(cookie) => {
+            Ok((StatusCode::NO_CONTENT, AppendHeaders([(header::SET_COOKIE, cookie)]))
+                .into_response())
+        }
         None => Err(Problem::unauthorized()),
     }
 }

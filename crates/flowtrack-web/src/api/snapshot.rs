@@ -133,10 +133,8 @@ pub(crate) struct Evicted {
 
 impl From<&live::RatePoint> for RatePoint {
     fn from(p: &live::RatePoint) -> Self {
-        let share = |(protocol, bytes): &(String, u64)| Share {
-            protocol: protocol.clone(),
-            bytes: *bytes,
-        };
+        let share =
+            |(protocol, bytes): &(String, u64)| Share { protocol: protocol.clone(), bytes: *bytes };
         Self {
             at: p.at,
             packets: p.packets,
