@@ -135,6 +135,9 @@ fn render(flow: &AppFlow, found: &Outcome) -> String {
         let json = serde_json::to_string(&done.transaction.record()).unwrap();
         let kind = done.transaction.event_type();
         let _ = writeln!(text, "tx {} {kind} {json}", done.tx_id);
+        done.transaction.siblings(&mut |name, record| {
+            let _ = writeln!(text, "   {name} {}", serde_json::to_string(record).unwrap());
+        });
         let summary = done.transaction.summary();
         if !summary.is_empty() {
             let _ = writeln!(text, "   {summary}");

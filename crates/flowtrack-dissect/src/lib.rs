@@ -22,22 +22,26 @@
 
 mod app;
 mod ber;
+mod both;
 mod digest;
 mod file;
 mod outcome;
 mod pending;
 pub mod protocols;
 mod reader;
+mod text;
 
 #[cfg(test)]
 mod conversation;
 
 pub use app::{AppConfig, AppFlow, AppLayer};
+pub use both::Both;
 pub use digest::{hex, md5_hex, sha1_hex, sha256_hex};
 pub use file::FileTracker;
 pub use outcome::{Completed, Expectation, FileDone, Hashes, Outcome, Raised};
 pub use pending::{Pending, Take, TooLong};
 pub use reader::Reader;
+pub use text::Text;
 
 use flowtrack_event::{AppProto, Chunk, Confidence, Direction, FlowKey, IpProto, Timestamp};
 

@@ -36,6 +36,10 @@ pub trait Transaction: Send + Sync + std::fmt::Debug {
     /// The fields of the record as they are logged.
     fn record(&self) -> &dyn erased_serde::Serialize;
 
+    /// Visits the objects that EVE writes beside [`Transaction::record`], at the top level of the
+    /// event, such as `email` beside `smtp`.
+    fn siblings(&self, _visit: &mut dyn FnMut(&'static str, &dyn erased_serde::Serialize)) {}
+
     /// Visits every value of a named inspection buffer such as `http.uri`; a protocol that has no
     /// such buffer visits nothing.
     fn buffer(&self, _name: &str, _visit: &mut dyn FnMut(&[u8])) {}

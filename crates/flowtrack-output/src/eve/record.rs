@@ -128,7 +128,8 @@ impl EveEncoder {
             ..Self::context_header(event.ts, kind, &event.flow, Direction::ToServer)
         };
         self.header(&mut object, &header);
-        let complete = object.record(kind, event.transaction.record());
+        let mut complete = object.record(kind, event.transaction.record());
+        event.transaction.siblings(&mut |name, record| complete &= object.record(name, record));
         object.end();
         complete
     }
