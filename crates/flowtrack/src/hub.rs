@@ -23,7 +23,7 @@ const STATS: Duration = Duration::from_secs(10);
 
 /// What workers and the program tell the hub.
 enum Message {
-    Batch(Batch),
+    Batch(Batch, Waits),
     /// A new capture begins: what is shown of the old one goes.
     Reset(Vec<String>),
     /// Open log files anew, because somebody moved them.
@@ -31,6 +31,9 @@ enum Message {
     /// Everything up to here is to be written; then answer.
     Flush(Sender<()>),
 }
+
+/// Whether the sender waits for whoever is slower, so that nothing is lost.
+type Waits = bool;
 
 /// What one worker has to say.
 pub struct Batch {
@@ -150,7 +153,7 @@ impl HubSender {
             dropped.events += (before - events.len()) as u64;
         }
         let count = events.len() as u64;
-        let message = Message::Batch(Batch { worker, events, stats });
+        let message = Message::Batch(Batch { worker, events, stats }, self.waits);
         let sent = if self.waits {
             self.queue.send(message).is_ok()
         } else {
@@ -194,7 +197,7 @@ impl State {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Batch(batch) => self.ingest(batch),
+            Message::Batch(batch, waits) => self.ingest(batch, waits),
             Message::Reset(interfaces) => {
                 self.workers.clear();
                 self.live.reset();
@@ -212,7 +215,7 @@ impl State {
         }
     }
 
-    fn ingest(&mut self, batch: Batch) {
+    fn ingest(&mut self, batch: Batch, waits: Waits) {
         if let Some(stats) = batch.stats {
             self.workers.insert(batch.worker, *stats);
         }
@@ -224,7 +227,12 @@ impl State {
             sink.write(&batch.events);
         }
         if let Some(history) = &self.history {
-            history.try_append(Arc::new(batch.events));
+            let events = Arc::new(batch.events);
+            if waits {
+                history.append(events);
+            } else {
+                history.try_append(events);
+            }
         }
     }
 
