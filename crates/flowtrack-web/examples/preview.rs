@@ -3,6 +3,9 @@
 //! `cargo run -p flowtrack-web --example preview [ADDR:PORT]` prints a link to open. Nothing here
 //! captures: flows, rates and drops are made up, and some names try to be markup.
 
+// An example is a program: it prints, and its invented world cannot fail.
+#![allow(clippy::disallowed_macros)]
+
 use std::{
     collections::BTreeMap,
     io::Write,
@@ -113,7 +116,7 @@ impl World {
             } else {
                 format!("192.168.1.{client}")
             },
-            src_name: (client % 5 == 0).then(|| format!("desk-{client}.office.example")),
+            src_name: client.is_multiple_of(5).then(|| format!("desk-{client}.office.example")),
             src_port: 32_768 + self.random.below(28_000) as u16,
             dest_ip: addr.into(),
             dest_name: (!name.is_empty()).then(|| name.to_owned()),
@@ -121,7 +124,7 @@ impl World {
             proto: proto.into(),
             app_proto: (!app.is_empty()).then(|| app.into()),
             in_iface: Some("eth0".into()),
-            vlan: (client % 7 == 0).then_some(20),
+            vlan: client.is_multiple_of(7).then_some(20),
             start_us,
             end_us: start_us,
             state: "new".into(),

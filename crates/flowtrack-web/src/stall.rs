@@ -80,11 +80,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for StallGuard<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.guard(cx, |stream, cx| stream.poll_flush(cx))
+        self.guard(cx, AsyncWrite::poll_flush)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.guard(cx, |stream, cx| stream.poll_shutdown(cx))
+        self.guard(cx, AsyncWrite::poll_shutdown)
     }
 }
 

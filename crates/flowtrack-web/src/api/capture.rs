@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{App, Problem};
-use crate::backend::CaptureProblem;
+use crate::backend::{Backend, CaptureProblem};
 
 /// Something that can be captured from.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
@@ -142,7 +142,7 @@ pub(crate) struct CheckParams {
 pub(super) async fn interfaces(
     State(app): State<Arc<App>>,
 ) -> Result<Json<Vec<Interface>>, Problem> {
-    let found = app.ask(|backend| backend.interfaces()).await?;
+    let found = app.ask(Backend::interfaces).await?;
     found.map(Json).map_err(|error| Problem::internal(&error))
 }
 

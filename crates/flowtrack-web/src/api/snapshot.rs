@@ -70,6 +70,7 @@ pub(crate) struct Share {
 }
 
 /// One protocol's part of the traffic.
+#[allow(clippy::struct_field_names)] // the name that clients see
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub(crate) struct Protocol {
     /// Name.

@@ -32,6 +32,7 @@ pub(crate) struct Status {
 }
 
 /// Which program this is.
+#[allow(clippy::struct_field_names)] // the name that clients see
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub(crate) struct Version {
     /// `FlowTrack`.
