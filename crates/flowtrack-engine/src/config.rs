@@ -150,7 +150,9 @@ impl Tell {
 /// One of several equal shares of the traffic.
 ///
 /// All packets between two addresses are of one share, so a flow, its fragments, its tunnels and
-/// the flows that it announces never part. Packets without addresses are of share 0.
+/// the flows that it announces never part. Packets without addresses are of share 0. What goes one
+/// way through one tunnel and the other way through another (6to4 relays) is two flows, one in each
+/// share.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Shard {
     /// Which share, from 0.

@@ -329,6 +329,10 @@ impl Path {
 
     pub(crate) fn end_flows(&mut self, now: Timestamp, out: &mut Output) {
         let ended = &mut self.ended;
+        // What was idle too long ended by that, however far the bounded work had come.
+        self.table.expire(now, usize::MAX, &mut |record, reason, slot| {
+            ended.push((record, reason, slot));
+        });
         self.table.drain(&mut |record, reason, slot| ended.push((record, reason, slot)));
         self.tell_ended(Place { ts: now, number: 0 }, out);
     }
