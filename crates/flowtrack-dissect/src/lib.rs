@@ -21,6 +21,7 @@
 )]
 
 mod app;
+mod datagrams;
 mod ber;
 mod both;
 mod digest;
@@ -36,6 +37,7 @@ mod conversation;
 
 pub use app::{AppConfig, AppFlow, AppLayer};
 pub use both::Both;
+pub use datagrams::{Datagram, Datagrams};
 pub use digest::{hex, md5_hex, sha1_hex, sha256_hex};
 pub use file::FileTracker;
 pub use outcome::{Completed, Expectation, FileDone, Hashes, Outcome, Raised};

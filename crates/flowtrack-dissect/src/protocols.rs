@@ -13,16 +13,25 @@ macro_rules! protocols {
 }
 
 protocols! {
+    bittorrent::Bittorrent,
+    bittorrent_dht::BittorrentDht,
     dcerpc::Dcerpc,
+    dhcp::Dhcp,
     dns::Dns,
+    ike::Ike,
     krb5::Krb5,
     ldap::Ldap,
+    llmnr::Llmnr,
+    mdns::Mdns,
     nfs::Nfs,
+    ntp::Ntp,
     rdp::Rdp,
     rfb::Rfb,
     smb::Smb,
+    snmp::Snmp,
     ssh::Ssh,
     telnet::Telnet,
+    tftp::Tftp,
 }
 
 #[cfg(test)]

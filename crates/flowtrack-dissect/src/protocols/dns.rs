@@ -3,15 +3,17 @@
 //! Every message is a transaction of its own, as in EVE; an answer also tells how long it took.
 
 pub mod message;
-mod record;
+pub mod record;
 
 use crate::{
     Dissector, Field, First, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol, Take,
     Transport, Wants,
 };
-use flowtrack_event::{AppProto, Chunk, Confidence, Direction, Timestamp};
-use message::{HEADER, Message};
-pub use record::{Exchange, FIELDS, Style};
+use flowtrack_event::{AppProto, Chunk, Confidence, Direction, Timestamp, Transaction};
+use message::{HEADER, Message, Z};
+use record::{Exchange, FIELDS};
+use std::marker::PhantomData;
+use std::time::Duration;
 
 const NAME: AppProto = AppProto("dns");
 /// Questions that wait for their answer.
@@ -36,26 +38,14 @@ impl Protocol for Dns {
     }
 
     fn probe(&self, first: &First<'_>) -> Probe {
-        if first.has_port(&[5353, 5355, 137]) {
+        let usual = first.has_port(self.ports());
+        if !usual && first.has_port(&[5353, 5355, 137]) {
             return Probe::No;
         }
-        let message = if first.udp {
-            first.bytes
-        } else {
-            let Some((length, rest)) = first.bytes.split_first_chunk::<2>() else {
-                return Probe::NeedMore;
-            };
-            let length = usize::from(u16::from_be_bytes(*length));
-            if length < HEADER {
-                return Probe::No;
-            }
-            match rest.get(..length) {
-                Some(message) => message,
-                None if rest.len() < HEADER => return Probe::NeedMore,
-                None => rest,
-            }
+        let message = match first_message(first) {
+            Ok(message) => message,
+            Err(probe) => return probe,
         };
-        let usual = first.has_port(self.ports());
         if !looks_like(message, usual) {
             return Probe::No;
         }
@@ -63,11 +53,28 @@ impl Protocol for Dns {
     }
 
     fn dissector(&self, wants: Wants) -> Option<Box<dyn Dissector>> {
-        (wants.records || wants.buffers).then(|| Box::<Reading>::default() as Box<dyn Dissector>)
+        (wants.records || wants.buffers).then(Framed::<Exchange>::boxed)
     }
 
     fn fields(&self) -> &'static [Field] {
         FIELDS
+    }
+}
+
+/// The first message of a flow, or as much of it as is there; of a stream, behind its length.
+pub fn first_message<'a>(first: &First<'a>) -> Result<&'a [u8], Probe> {
+    if first.udp {
+        return Ok(first.bytes);
+    }
+    let (length, rest) = first.bytes.split_first_chunk::<2>().ok_or(Probe::NeedMore)?;
+    let length = usize::from(u16::from_be_bytes(*length));
+    if length < HEADER {
+        return Err(Probe::No);
+    }
+    match rest.get(..length) {
+        Some(message) => Ok(message),
+        None if rest.len() < HEADER => Err(Probe::NeedMore),
+        None => Ok(rest),
     }
 }
 
@@ -80,13 +87,14 @@ pub fn looks_like(bytes: &[u8], usual: bool) -> bool {
     let counts = [[*q0, *q1], [*a0, *a1], [*n0, *n1], [*r0, *r1]].map(u16::from_be_bytes);
     let [asked, answered, authorities, additionals] = counts;
     let opcode = flags >> 11 & 0x0f;
-    // The reserved bit is zero, and operation codes end at 6 (DSO, RFC 8490).
-    let sane = flags & 0x0040 == 0 && opcode <= 6 && counts.iter().any(|&n| n > 0);
+    // Operation codes end at 6 (DSO, RFC 8490).
+    let sane = opcode <= 6 && counts.iter().any(|&n| n > 0);
     if usual {
         return sane && counts.iter().all(|&n| n < 1000);
     }
     let is_response = flags & message::QR != 0;
-    sane && asked == 1
+    sane && flags & Z == 0
+        && asked == 1
         && (is_response || (answered == 0 && authorities == 0))
         && answered <= 64
         && authorities <= 64
@@ -99,14 +107,42 @@ pub fn looks_like(bytes: &[u8], usual: bool) -> bool {
         })
 }
 
-#[derive(Default)]
-struct Reading {
+/// A transaction made of one message.
+pub trait Exchanged: Transaction + Sized + 'static {
+    /// Last operation code that there is; DSO in DNS (RFC 8490).
+    const LAST_OPCODE: u16 = 6;
+
+    /// Makes it; `rtt` is the time since the question that this answers.
+    fn new(message: Message, tx_id: u64, rtt: Option<Duration>) -> Self;
+}
+
+impl Exchanged for Exchange {
+    fn new(message: Message, tx_id: u64, rtt: Option<Duration>) -> Self {
+        Self { message, tx_id, rtt }
+    }
+}
+
+/// Reads a flow of messages: a datagram each, or behind their lengths in a stream.
+pub struct Framed<T> {
     pending: [Pending; 2],
     waiting: Vec<(u16, Timestamp)>,
     transactions: u64,
+    exchanged: PhantomData<fn() -> T>,
 }
 
-impl Dissector for Reading {
+impl<T: Exchanged> Framed<T> {
+    /// A reader of one flow.
+    pub fn boxed() -> Box<dyn Dissector> {
+        Box::new(Self {
+            pending: Default::default(),
+            waiting: Vec::new(),
+            transactions: 0,
+            exchanged: PhantomData::<fn() -> T>,
+        })
+    }
+}
+
+impl<T: Exchanged> Dissector for Framed<T> {
     fn feed(
         &mut self,
         at: &Moment<'_>,
@@ -122,12 +158,11 @@ impl Dissector for Reading {
             self.message(at, direction, bytes, out);
             return Ok(Next::More);
         }
-        let [to_server, to_client] = &mut self.pending;
-        let pending = match direction {
-            Direction::ToServer => to_server,
-            Direction::ToClient => to_client,
+        let side = match direction {
+            Direction::ToServer => 0,
+            Direction::ToClient => 1,
         };
-        let mut pending = std::mem::take(pending);
+        let mut pending = self.pending.get_mut(side).map(std::mem::take).unwrap_or_default();
         pending.records(bytes, MESSAGE_CAP, |b| -> Result<Take, Malformed> {
             let Some((length, rest)) = b.split_first_chunk::<2>() else {
                 return Ok(Take::Need(2));
@@ -140,16 +175,14 @@ impl Dissector for Reading {
             self.message(at, direction, message, out);
             Ok(Take::Used(2 + length))
         })?;
-        let [to_server, to_client] = &mut self.pending;
-        match direction {
-            Direction::ToServer => *to_server = pending,
-            Direction::ToClient => *to_client = pending,
+        if let Some(held) = self.pending.get_mut(side) {
+            *held = pending;
         }
         Ok(Next::More)
     }
 }
 
-impl Reading {
+impl<T: Exchanged> Framed<T> {
     fn message(&mut self, at: &Moment<'_>, direction: Direction, bytes: &[u8], out: &mut Outcome) {
         let tx_id = self.transactions;
         let Some(message) = Message::read(bytes) else {
@@ -168,10 +201,15 @@ impl Reading {
             }
             self.waiting.push((message.id, at.ts));
         }
-        if message.cut {
-            out.anomaly("malformed_data", Some(tx_id));
+        for (raised, name) in [
+            (message.cut, "malformed_data"),
+            (message.flags & Z != 0, "z_flag_set"),
+            (message.opcode() > T::LAST_OPCODE, "invalid_opcode"),
+        ] {
+            if raised {
+                out.anomaly(name, Some(tx_id));
+            }
         }
-        let exchange = Exchange { message, tx_id, rtt, protocol: NAME, style: Style::Dns };
-        out.transaction(direction, tx_id, exchange);
+        out.transaction(direction, tx_id, T::new(message, tx_id, rtt));
     }
 }

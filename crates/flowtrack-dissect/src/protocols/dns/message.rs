@@ -16,6 +16,8 @@ const DATA_CAP: usize = 4096;
 
 /// Header bit: this is an answer.
 pub const QR: u16 = 0x8000;
+/// Header bit: reserved, to be zero.
+pub const Z: u16 = 0x0040;
 /// Header bit: truncated.
 pub const TC: u16 = 0x0200;
 
@@ -104,6 +106,8 @@ pub enum Data {
         /// The fingerprint.
         fingerprint: Vec<u8>,
     },
+    /// NULL: whatever it carries.
+    Null(Vec<u8>),
     /// OPT (RFC 6891): code and data of each option.
     Opt(Vec<(u16, Vec<u8>)>),
     /// Any other, as it is.
@@ -215,6 +219,7 @@ fn data(message: &[u8], start: usize, kind: u16, bytes: &[u8]) -> Option<Data> {
         AAAA => Data::Address(IpAddr::V6(Ipv6Addr::from(r.array::<16>()?))),
         NS | CNAME | PTR => Data::Name(name_at(0)?.0),
         MX => Data::Name(name_at(2)?.0),
+        NULL => Data::Null(kept(bytes)),
         TXT => {
             let mut strings = Vec::new();
             while let Some(length) = r.u8() {
@@ -296,11 +301,15 @@ fn name<'a>(message: &'a [u8], r: &mut Reader<'a>) -> Option<Name> {
 }
 
 const A: u16 = 1;
-const NS: u16 = 2;
-const CNAME: u16 = 5;
+/// NS record.
+pub const NS: u16 = 2;
+/// CNAME record.
+pub const CNAME: u16 = 5;
 const SOA: u16 = 6;
-const PTR: u16 = 12;
+/// PTR record.
+pub const PTR: u16 = 12;
 const MX: u16 = 15;
+const NULL: u16 = 10;
 const TXT: u16 = 16;
 const AAAA: u16 = 28;
 const SRV: u16 = 33;
@@ -319,7 +328,7 @@ pub fn kind_name(kind: u16) -> Option<&'static str> {
         7 => "MB",
         8 => "MG",
         9 => "MR",
-        10 => "NULL",
+        NULL => "NULL",
         11 => "WKS",
         PTR => "PTR",
         13 => "HINFO",

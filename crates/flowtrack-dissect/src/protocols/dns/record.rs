@@ -1,6 +1,6 @@
 //! What is logged of a DNS message.
 
-use super::message::{Data, Message, Name, Record, TC, kind_name, rcode_name};
+use super::message::{Data, Message, Question, Record, TC, kind_name, rcode_name};
 use crate::{Field, hex};
 use flowtrack_event::{AppProto, Transaction, WireText};
 use serde::ser::{SerializeMap, SerializeSeq};
@@ -32,13 +32,6 @@ pub const FIELDS: &[Field] = &[
     Field::added("rtt_us", "integer", "microseconds from question to answer"),
 ];
 
-/// Whose form of record is written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Style {
-    /// DNS.
-    Dns,
-}
-
 /// A message and when it was asked for.
 #[derive(Clone, Debug)]
 pub struct Exchange {
@@ -48,15 +41,11 @@ pub struct Exchange {
     pub tx_id: u64,
     /// From question to answer.
     pub rtt: Option<Duration>,
-    /// Who speaks in this form.
-    pub protocol: AppProto,
-    /// Form of the record.
-    pub style: Style,
 }
 
 impl Transaction for Exchange {
     fn protocol(&self) -> AppProto {
-        self.protocol
+        super::NAME
     }
 
     fn record(&self) -> &dyn erased_serde::Serialize {
@@ -64,15 +53,12 @@ impl Transaction for Exchange {
     }
 
     fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
-        let m = &self.message;
-        match name {
-            "dns.query" | "dns.queries.rrname" => {
-                m.questions.iter().for_each(|q| visit(&q.name.text));
-            }
-            "dns.answers.rrname" => m.answers.iter().for_each(|r| visit(&r.name.text)),
-            "dns.authorities.rrname" => m.authorities.iter().for_each(|r| visit(&r.name.text)),
-            "dns.additionals.rrname" => m.additionals.iter().for_each(|r| visit(&r.name.text)),
-            _ => {}
+        match name.strip_prefix("dns.") {
+            // A request's names alone, as the rules that use it expect.
+            Some("query") if self.message.is_response() => {}
+            Some("query") => visit_names(&self.message, "queries.rrname", visit),
+            Some(rest) => visit_names(&self.message, rest, visit),
+            None => {}
         }
     }
 
@@ -90,20 +76,47 @@ impl Transaction for Exchange {
     }
 
     fn summary(&self) -> String {
-        let m = &self.message;
-        let asked = m.questions.first();
-        let mut text = asked.map_or_else(String::new, |q| {
-            format!("{} {}", kind_text(q.kind), WireText(&q.name.text))
-        });
-        if m.is_response() {
-            let rcode = m.rcode();
-            match m.answers.iter().rev().find_map(|r| plain(&r.data)) {
-                Some(answer) if rcode == 0 => text += &format!(" -> {answer}"),
-                _ => text += &format!(" -> {}", rcode_text(rcode)),
+        summary(&self.message)
+    }
+}
+
+/// Visits the names that `.rrname` buffers show; `name` comes without its protocol.
+pub fn visit_names(m: &Message, name: &str, visit: &mut dyn FnMut(&[u8])) {
+    let mut owners = |records: &[Record]| records.iter().for_each(|r| visit(&r.name.text));
+    match name {
+        "queries.rrname" => m.questions.iter().for_each(|q| visit(&q.name.text)),
+        "answers.rrname" => owners(&m.answers),
+        "authorities.rrname" => owners(&m.authorities),
+        "additionals.rrname" => owners(&m.additionals),
+        "response.rrname" if m.is_response() => {
+            m.questions.iter().for_each(|q| visit(&q.name.text));
+            for r in m.answers.iter().chain(&m.authorities).chain(&m.additionals) {
+                visit(&r.name.text);
+                if let Data::Name(target) = &r.data {
+                    visit(&target.text);
+                }
             }
         }
-        text
+        _ => {}
     }
+}
+
+/// What was asked and answered, for a person.
+pub fn summary(m: &Message) -> String {
+    let asked = m.questions.first();
+    let mut text = match (asked, m.answers.first()) {
+        (Some(q), _) => format!("{} {}", kind_text(q.kind), WireText(&q.name.text)),
+        (None, Some(r)) => format!("{} {}", kind_text(r.kind), WireText(&r.name.text)),
+        (None, None) => String::new(),
+    };
+    if m.is_response() {
+        let rcode = m.rcode();
+        match m.answers.iter().rev().find_map(|r| plain(&r.data)) {
+            Some(answer) if rcode == 0 => text += &format!(" -> {answer}"),
+            _ => text += &format!(" -> {}", rcode_text(rcode)),
+        }
+    }
+    text
 }
 
 impl Serialize for Exchange {
@@ -130,13 +143,13 @@ impl Serialize for Exchange {
         if !m.questions.is_empty() {
             map.serialize_entry("queries", &Questions(m))?;
         }
-        for (name, records) in [
-            ("answers", &m.answers),
-            ("authorities", &m.authorities),
-            ("additionals", &m.additionals),
+        for (name, section, records) in [
+            ("answers", Section::Answers, &m.answers),
+            ("authorities", Section::Authorities, &m.authorities),
+            ("additionals", Section::Additionals, &m.additionals),
         ] {
             if !records.is_empty() {
-                map.serialize_entry(name, &Records(records))?;
+                map.serialize_entry(name, &Records(section, records))?;
             }
         }
         if !m.answers.is_empty() {
@@ -153,53 +166,66 @@ struct Questions<'a>(&'a Message);
 
 impl Serialize for Questions<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        let mut list = s.serialize_seq(None)?;
-        for q in &self.0.questions {
-            list.serialize_element(&Row { name: &q.name, kind: q.kind, record: None })?;
-        }
-        list.end()
+        s.collect_seq(self.0.questions.iter().map(Asked))
     }
 }
 
-struct Records<'a>(&'a [Record]);
+struct Asked<'a>(&'a Question);
+
+impl Serialize for Asked<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut map = s.serialize_map(None)?;
+        map.serialize_entry("rrname", &WireText(&self.0.name.text))?;
+        if self.0.name.cut {
+            map.serialize_entry("rrname_truncated", &true)?;
+        }
+        map.serialize_entry("rrtype", &kind_text(self.0.kind))?;
+        map.end()
+    }
+}
+
+/// Where a record stands, which decides what EVE tells of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Section {
+    Answers,
+    Authorities,
+    Additionals,
+}
+
+struct Records<'a>(Section, &'a [Record]);
 
 impl Serialize for Records<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        let mut list = s.serialize_seq(Some(self.0.len()))?;
-        for r in self.0 {
-            list.serialize_element(&Row { name: &r.name, kind: r.kind, record: Some(r) })?;
-        }
-        list.end()
+        s.collect_seq(self.1.iter().map(|record| Row(self.0, record)))
     }
 }
 
-/// A question, or a record.
-struct Row<'a> {
-    name: &'a Name,
-    kind: u16,
-    record: Option<&'a Record>,
-}
+struct Row<'a>(Section, &'a Record);
 
 impl Serialize for Row<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let &Self(section, record) = self;
         let mut map = s.serialize_map(None)?;
-        map.serialize_entry("rrname", &WireText(&self.name.text))?;
-        if self.name.cut {
+        map.serialize_entry("rrname", &WireText(&record.name.text))?;
+        if record.name.cut && section == Section::Authorities {
             map.serialize_entry("rrname_truncated", &true)?;
         }
-        map.serialize_entry("rrtype", &kind_text(self.kind))?;
-        if let Some(record) = self.record {
-            map.serialize_entry("ttl", &record.ttl)?;
-            match &record.data {
-                Data::Opt(options) if !options.is_empty() => {
+        map.serialize_entry("rrtype", &kind_text(record.kind))?;
+        map.serialize_entry("ttl", &record.ttl)?;
+        match &record.data {
+            Data::Opt(options) => {
+                if !options.is_empty() && section == Section::Additionals {
                     map.serialize_entry("opt", &Options(options))?;
                 }
-                data => {
-                    if let Some(text) = plain(data) {
-                        map.serialize_entry("rdata", &text)?;
-                    } else if let Some((name, value)) = structured(data) {
-                        map.serialize_entry(name, &value)?;
-                    }
+            }
+            data => {
+                if let Some(text) = plain(data) {
+                    map.serialize_entry("rdata", &text)?;
+                } else if let Some((name, value)) = structured(data)
+                    && (section == Section::Answers
+                        || section == Section::Authorities && name == "soa")
+                {
+                    map.serialize_entry(name, &value)?;
                 }
             }
         }
@@ -207,16 +233,17 @@ impl Serialize for Row<'_> {
     }
 }
 
-struct Options<'a>(&'a [(u16, Vec<u8>)]);
+/// EDNS options.
+pub struct Options<'a>(pub &'a [(u16, Vec<u8>)]);
 
 impl Serialize for Options<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
-        struct Row {
+        struct Entry {
             code: u16,
             data: String,
         }
-        s.collect_seq(self.0.iter().map(|(code, data)| Row { code: *code, data: hex(data) }))
+        s.collect_seq(self.0.iter().map(|(code, data)| Entry { code: *code, data: hex(data) }))
     }
 }
 
@@ -277,18 +304,18 @@ impl Serialize for Grouped<'_> {
 }
 
 /// A record's data as one text, where it has such a form.
-fn plain(data: &Data) -> Option<String> {
+pub fn plain(data: &Data) -> Option<String> {
     match data {
         Data::Address(ip) => Some(ip.to_string()),
         Data::Name(name) => Some(WireText(&name.text).to_string()),
         Data::Text(strings) => strings.first().map(|text| WireText(text).to_string()),
-        Data::Other(bytes) if !bytes.is_empty() => Some(WireText(bytes).to_string()),
+        Data::Null(bytes) => Some(WireText(bytes).to_string()),
         _ => None,
     }
 }
 
 /// A record's data as an object, with the key it stands under.
-fn structured(data: &Data) -> Option<(&'static str, Structured<'_>)> {
+pub fn structured(data: &Data) -> Option<(&'static str, Structured<'_>)> {
     let name = match data {
         Data::Soa(_) => "soa",
         Data::Srv { .. } => "srv",
@@ -298,7 +325,8 @@ fn structured(data: &Data) -> Option<(&'static str, Structured<'_>)> {
     Some((name, Structured(data)))
 }
 
-struct Structured<'a>(&'a Data);
+/// A record's data as an object.
+pub struct Structured<'a>(&'a Data);
 
 impl Serialize for Structured<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
@@ -333,7 +361,8 @@ fn colons(bytes: &[u8]) -> String {
     bytes.iter().map(|b| hex(&[*b])).collect::<Vec<_>>().join(":")
 }
 
-fn kind_text(kind: u16) -> String {
+/// The name of a record type, or `TYPE` and its number (RFC 3597).
+pub fn kind_text(kind: u16) -> String {
     kind_name(kind).map_or_else(|| format!("TYPE{kind}"), str::to_owned)
 }
 

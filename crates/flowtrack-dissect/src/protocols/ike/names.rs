@@ -1,0 +1,166 @@
+//! Names of exchanges, payloads, attributes and notifications (IANA "IPsec" and "IKEv2").
+
+/// An exchange; the numbers of both versions do not overlap.
+pub fn exchange(kind: u8) -> Option<&'static str> {
+    Some(match kind {
+        0 => "None",
+        1 => "Base",
+        2 => "Identity Protection",
+        3 => "Authentication Only",
+        4 => "Aggressive",
+        5 => "Informational",
+        6 => "Transaction (Config Mode)",
+        32 => "Quick Mode",
+        33 => "New Group Mode",
+        34 => "IKE_SA_INIT",
+        35 => "IKE_AUTH",
+        36 => "CREATE_CHILD_SA",
+        37 => "INFORMATIONAL",
+        38 => "IKE_SESSION_RESUME",
+        43 => "IKE_INTERMEDIATE",
+        44 => "IKE_FOLLOWUP_KE",
+        _ => return None,
+    })
+}
+
+/// A payload.
+pub fn payload(version: u8, kind: u8) -> &'static str {
+    match (version, kind) {
+        (1, 1) | (2, 33) => "SecurityAssociation",
+        (1, 2) => "Proposal",
+        (1, 3) => "Transform",
+        (1, 4) | (2, 34) => "KeyExchange",
+        (1, 5) => "Identification",
+        (1, 6) | (2, 37) => "Certificate",
+        (1, 7) | (2, 38) => "CertificateRequest",
+        (1, 8) => "Hash",
+        (1, 9) => "Signature",
+        (1, 10) | (2, 40) => "Nonce",
+        (1, 11) => "Notification",
+        (1, 12) | (2, 42) => "Delete",
+        (1, 13) | (2, 43) => "VendorID",
+        (1, 15) => "SaKekPayload",
+        (1, 16) => "SaTekPayload",
+        (1, 17) => "KeyDownload",
+        (1, 18) => "SequenceNumber",
+        (1, 19) => "ProofOfPossession",
+        (1, 20) => "NatDiscovery",
+        (1, 21) => "NatOriginalAddress",
+        (1, 22) => "GroupAssociatedPolicy",
+        (2, 35) => "IDInitiator",
+        (2, 36) => "IDResponder",
+        (2, 39) => "Authentication",
+        (2, 41) => "Notify",
+        (2, 44) => "TrafficSelectorInitiator",
+        (2, 45) => "TrafficSelectorResponder",
+        (2, 46) => "EncryptedAndAuthenticated",
+        (2, 47) => "Configuration",
+        (2, 48) => "ExtensibleAuthentication",
+        (2, 53) => "EncryptedFragment",
+        _ => "Unknown",
+    }
+}
+
+/// The attributes of version 1 that EVE knows (RFC 2409 appendix A).
+pub fn attribute(kind: u16) -> Option<&'static str> {
+    Some(match kind {
+        1 => "alg_enc",
+        2 => "alg_hash",
+        3 => "alg_auth",
+        4 => "alg_dh",
+        11 => "sa_life_type",
+        12 => "sa_life_duration",
+        14 => "sa_key_length",
+        _ => return None,
+    })
+}
+
+/// The value of an attribute of version 1.
+pub fn attribute_value(kind: u16, value: u64) -> &'static str {
+    match (kind, value) {
+        (1, 1) => "EncDesCbc",
+        (1, 2) => "EncIdeaCbc",
+        (1, 3) => "EncBlowfishCbc",
+        (1, 4) => "EncRc5R16B64Cbc",
+        (1, 5) => "EncTripleDesCbc",
+        (1, 6) => "EncCastCbc",
+        (1, 7) => "EncAesCbc",
+        (1, 8) => "EncCamelliaCbc",
+        (2, 1) => "HashMd5",
+        (2, 2) => "HashSha",
+        (2, 3) => "HashTiger",
+        (2, 4) => "HashSha2_256",
+        (2, 5) => "HashSha2_384",
+        (2, 6) => "HashSha2_512",
+        (3, 1) => "AuthPreSharedKey",
+        (3, 2) => "AuthDssSignature",
+        (3, 3) => "AuthRsaSignature",
+        (3, 4) => "AuthEncryptionWithRsa",
+        (3, 5) => "AuthRevisedEncryptionWithRsa",
+        (3, 9) => "AuthEcdsaSha256",
+        (3, 10) => "AuthEcdsaSha384",
+        (3, 11) => "AuthEcdsaSha512",
+        (4, 1) => "GroupDefault768BitModp",
+        (4, 2) => "GroupAlternate1024BitModpGroup",
+        (4, 3) => "GroupEc2nOnGp2p155",
+        (4, 4) => "GroupEc2nOnGp2p185",
+        (4, 5) => "GroupModp1536Bit",
+        (4, 14) => "GroupModp2048Bit",
+        (4, 15) => "GroupModp3072Bit",
+        (4, 16) => "GroupModp4096Bit",
+        (4, 17) => "GroupModp6144Bit",
+        (4, 18) => "GroupModp8192Bit",
+        (4, 19) => "GroupRandomEcp256Bit",
+        (4, 20) => "GroupRandomEcp384Bit",
+        (4, 21) => "GroupRandomEcp521Bit",
+        (4, 31) => "GroupCurve25519",
+        (4, 32) => "GroupCurve448",
+        (11, 1) => "LifeTypeSeconds",
+        (11, 2) => "LifeTypeKilobytes",
+        _ => "Unknown",
+    }
+}
+
+/// A notification of version 2.
+pub fn notification(kind: u16) -> String {
+    let name = match kind {
+        1 => "UNSUPPORTED_CRITICAL_PAYLOAD",
+        4 => "INVALID_IKE_SPI",
+        5 => "INVALID_MAJOR_VERSION",
+        7 => "INVALID_SYNTAX",
+        9 => "INVALID_MESSAGE_ID",
+        11 => "INVALID_SPI",
+        14 => "NO_PROPOSAL_CHOSEN",
+        17 => "INVALID_KE_PAYLOAD",
+        24 => "AUTHENTICATION_FAILED",
+        34 => "SINGLE_PAIR_REQUIRED",
+        35 => "NO_ADDITIONAL_SAS",
+        36 => "INTERNAL_ADDRESS_FAILURE",
+        37 => "FAILED_CP_REQUIRED",
+        38 => "TS_UNACCEPTABLE",
+        39 => "INVALID_SELECTORS",
+        43 => "TEMPORARY_FAILURE",
+        44 => "CHILD_SA_NOT_FOUND",
+        16_384 => "INITIAL_CONTACT",
+        16_385 => "SET_WINDOW_SIZE",
+        16_386 => "ADDITIONAL_TS_POSSIBLE",
+        16_387 => "IPCOMP_SUPPORTED",
+        16_388 => "NAT_DETECTION_SOURCE_IP",
+        16_389 => "NAT_DETECTION_DESTINATION_IP",
+        16_390 => "COOKIE",
+        16_391 => "USE_TRANSPORT_MODE",
+        16_392 => "HTTP_CERT_LOOKUP_SUPPORTED",
+        16_393 => "REKEY_SA",
+        16_394 => "ESP_TFC_PADDING_NOT_SUPPORTED",
+        16_395 => "NON_FIRST_FRAGMENTS_ALSO",
+        16_396 => "MOBIKE_SUPPORTED",
+        16_404 => "MULTIPLE_AUTH_SUPPORTED",
+        16_406 => "REDIRECT_SUPPORTED",
+        16_418 => "CHILDLESS_IKEV2_SUPPORTED",
+        16_430 => "IKEV2_FRAGMENTATION_SUPPORTED",
+        16_431 => "SIGNATURE_HASH_ALGORITHMS",
+        16_438 => "INTERMEDIATE_EXCHANGE_SUPPORTED",
+        other => return other.to_string(),
+    };
+    name.into()
+}
