@@ -281,7 +281,12 @@ impl AppFlow {
         }
         self.record = Some(record);
         self.state = match protocol.dissector(layer.config.wants) {
-            Some(dissector) => State::Reading(dissector),
+            Some(mut dissector) => {
+                if let Some(original) = record.original {
+                    dissector.changed_from(original);
+                }
+                State::Reading(dissector)
+            }
             None => State::Done,
         };
     }

@@ -32,6 +32,7 @@ protocols! {
     ssh::Ssh,
     telnet::Telnet,
     tftp::Tftp,
+    tls::Tls,
 }
 
 #[cfg(test)]

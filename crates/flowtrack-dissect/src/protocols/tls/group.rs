@@ -1,0 +1,51 @@
+//! Names of key exchange groups (IANA, TLS Supported Groups).
+
+use std::borrow::Cow;
+
+/// The name of a group; its number where it has none.
+pub fn name(group: u16) -> Cow<'static, str> {
+    Cow::Borrowed(match group {
+        1 => "sect163k1",
+        3 => "sect163r2",
+        6 => "sect233k1",
+        7 => "sect233r1",
+        9 => "sect283k1",
+        10 => "sect283r1",
+        11 => "sect409k1",
+        12 => "sect409r1",
+        13 => "sect571k1",
+        14 => "sect571r1",
+        16 => "secp160r1",
+        18 => "secp192k1",
+        19 => "secp192r1",
+        20 => "secp224k1",
+        21 => "secp224r1",
+        22 => "secp256k1",
+        23 => "secp256r1",
+        24 => "secp384r1",
+        25 => "secp521r1",
+        26 => "brainpoolP256r1",
+        27 => "brainpoolP384r1",
+        28 => "brainpoolP512r1",
+        29 => "x25519",
+        30 => "x448",
+        31 => "brainpoolP256r1tls13",
+        32 => "brainpoolP384r1tls13",
+        33 => "brainpoolP512r1tls13",
+        41 => "curveSM2",
+        256 => "ffdhe2048",
+        257 => "ffdhe3072",
+        258 => "ffdhe4096",
+        259 => "ffdhe6144",
+        260 => "ffdhe8192",
+        512 => "MLKEM512",
+        513 => "MLKEM768",
+        514 => "MLKEM1024",
+        4587 => "SecP256r1MLKEM768",
+        4588 => "X25519MLKEM768",
+        4589 => "SecP384r1MLKEM1024",
+        0x6399 => "X25519Kyber768Draft00",
+        0x639a => "SecP256r1Kyber768Draft00",
+        _ => return Cow::Owned(format!("0x{group:04x}")),
+    })
+}
