@@ -1,4 +1,4 @@
-//! BitTorrent between peers (BEP 3): named by the handshake.
+//! BitTorrent between peers (BEP 3) and their search on a network (BEP 14); named only.
 
 use crate::{First, Probe, Protocol, Transport};
 use flowtrack_event::AppProto;
@@ -14,7 +14,7 @@ impl Protocol for Bittorrent {
     }
 
     fn transport(&self) -> Transport {
-        Transport::Tcp
+        Transport::Both
     }
 
     fn ports(&self) -> &'static [u16] {
@@ -22,6 +22,9 @@ impl Protocol for Bittorrent {
     }
 
     fn probe(&self, first: &First<'_>) -> Probe {
+        if first.udp {
+            return Probe::content(first.bytes.starts_with(b"BT-SEARCH * HTTP/1.1\r\n"));
+        }
         Probe::prefix(first.bytes, b"\x13BitTorrent protocol")
     }
 }
