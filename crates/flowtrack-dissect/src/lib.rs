@@ -21,9 +21,9 @@
 )]
 
 mod app;
-mod datagrams;
 mod ber;
 mod both;
+mod datagrams;
 mod digest;
 mod file;
 mod outcome;
@@ -187,6 +187,9 @@ pub trait Dissector: Send {
 
     /// One direction ended; called once for each, at FIN, RST or the flow's end.
     fn finish(&mut self, _at: &Moment<'_>, _direction: Direction, _out: &mut Outcome) {}
+
+    /// The flow spoke another protocol before; called before the first bytes.
+    fn changed_from(&mut self, _protocol: AppProto) {}
 }
 
 /// How a flow goes on after a chunk.
