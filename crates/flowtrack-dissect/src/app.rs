@@ -1,7 +1,8 @@
 //! The application side of one flow: recognise, read, follow changes.
 
 use crate::{
-    Dissector, First, Malformed, Moment, Next, Outcome, Probe, Protocol, Transport, Wants,
+    Dissector, Expectation, First, Malformed, Moment, Next, Outcome, Probe, Protocol, Transport,
+    Wants,
 };
 use flowtrack_event::{AppProto, AppRecord, Chunk, Confidence, Direction};
 
@@ -89,13 +90,19 @@ impl std::fmt::Debug for AppFlow {
 
 impl AppFlow {
     /// Told beforehand what it will speak, as the data connection of FTP is.
-    pub fn expecting(layer: &AppLayer, udp: bool, protocol: AppProto) -> Self {
+    pub fn expecting(layer: &AppLayer, expectation: &Expectation) -> Self {
         let mut flow = Self::default();
-        if let Some(known) = layer.by_name(udp, protocol) {
+        let protocol = expectation.protocol;
+        if let Some(known) = layer.by_name(expectation.udp, protocol) {
             flow.become_protocol(layer, known, Direction::ToServer, Confidence::Heuristic);
         } else {
             flow.record = Some(record_of(protocol, Confidence::Heuristic));
             flow.state = State::Done;
+        }
+        if let (State::Reading(dissector), Some(transfer)) =
+            (&mut flow.state, &expectation.transfer)
+        {
+            dissector.announced(transfer);
         }
         flow
     }

@@ -26,6 +26,7 @@ mod both;
 mod datagrams;
 mod digest;
 mod file;
+mod greeting;
 mod outcome;
 mod pending;
 pub mod protocols;
@@ -40,12 +41,13 @@ pub use both::Both;
 pub use datagrams::{Datagram, Datagrams};
 pub use digest::{hex, md5_hex, sha1_hex, sha256_hex};
 pub use file::FileTracker;
-pub use outcome::{Completed, Expectation, FileDone, Hashes, Outcome, Raised};
+pub use outcome::{Completed, Expectation, FileDone, Hashes, Outcome, Raised, Transfer};
 pub use pending::{Pending, Take, TooLong};
 pub use reader::Reader;
 pub use text::Text;
 
 use flowtrack_event::{AppProto, Chunk, Confidence, Direction, FlowKey, IpProto, Timestamp};
+use std::sync::Arc;
 
 /// How a protocol is recognised and read.
 pub trait Protocol: Sync {
@@ -184,6 +186,9 @@ pub trait Dissector: Send {
         chunk: Chunk<'_>,
         out: &mut Outcome,
     ) -> Result<Next, Malformed>;
+
+    /// Another flow announced this one and what it carries; called before the first bytes.
+    fn announced(&mut self, _transfer: &Arc<Transfer>) {}
 
     /// One direction ended; called once for each, at FIN, RST or the flow's end.
     fn finish(&mut self, _at: &Moment<'_>, _direction: Direction, _out: &mut Outcome) {}

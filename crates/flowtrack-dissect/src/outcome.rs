@@ -124,7 +124,7 @@ pub struct Hashes {
 }
 
 /// A flow that another one announced.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Expectation {
     /// Who will be connected to.
     pub responder: (IpAddr, u16),
@@ -134,4 +134,15 @@ pub struct Expectation {
     pub udp: bool,
     /// What it will speak.
     pub protocol: AppProto,
+    /// What it will carry, where known.
+    pub transfer: Option<Arc<Transfer>>,
+}
+
+/// What an announced flow will carry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Transfer {
+    /// The command that asked for it.
+    pub command: &'static str,
+    /// Name of the file; empty where it is no file.
+    pub filename: Vec<u8>,
 }

@@ -2,7 +2,7 @@
 
 use crate::expected::Expected;
 use crate::{Config, Output, Tell};
-use flowtrack_dissect::{AppConfig, AppFlow, AppLayer, Moment, Outcome};
+use flowtrack_dissect::{AppConfig, AppFlow, AppLayer, Expectation, Moment, Outcome};
 use flowtrack_event::{
     Anomaly, AnomalyLayer, AppProto, Chunk, Direction, Event, FileRecord, FlowContext, FlowKey,
     FlowRecord, IpProto, Stats, TcpStats, Timestamp, TransactionEvent,
@@ -75,12 +75,16 @@ impl Apps {
 
     /// Whether a flow was announced; asked once, of new flows.
     #[inline]
-    pub(crate) fn announced(&mut self, now: Timestamp, key: &FlowKey) -> Option<AppProto> {
+    pub(crate) fn announced(&mut self, now: Timestamp, key: &FlowKey) -> Option<Expectation> {
         self.expected.take(now, key)
     }
 
     /// The application side of a flow that shows its first payload.
-    pub(crate) fn begin<A>(&mut self, flow: &Flow<'_, A>, announced: Option<AppProto>) -> AppSide {
+    pub(crate) fn begin<A>(
+        &mut self,
+        flow: &Flow<'_, A>,
+        announced: Option<Expectation>,
+    ) -> AppSide {
         let key = flow.key();
         let mut streams = <[Stream; 2]>::default();
         let isns = [Direction::ToServer, Direction::ToClient].map(|d| flow.isn(d));
@@ -90,7 +94,7 @@ impl Apps {
             }
         }
         let app = match announced {
-            Some(name) => AppFlow::expecting(&self.layer, key.proto == IpProto::UDP, name),
+            Some(expectation) => AppFlow::expecting(&self.layer, &expectation),
             None => AppFlow::default(),
         };
         let midstream = key.proto == IpProto::TCP && isns == [None, None];

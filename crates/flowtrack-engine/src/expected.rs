@@ -1,7 +1,7 @@
 //! Flows that other flows announced, such as the data connections of FTP.
 
 use flowtrack_dissect::Expectation;
-use flowtrack_event::{AppProto, FlowKey, IpProto, Timestamp};
+use flowtrack_event::{FlowKey, IpProto, Timestamp};
 use std::time::Duration;
 
 /// How long an announcement holds.
@@ -24,7 +24,7 @@ impl Expected {
     }
 
     /// What a new flow was announced to speak. An announcement serves once.
-    pub(crate) fn take(&mut self, now: Timestamp, key: &FlowKey) -> Option<AppProto> {
+    pub(crate) fn take(&mut self, now: Timestamp, key: &FlowKey) -> Option<Expectation> {
         if self.waiting.is_empty() {
             return None;
         }
@@ -36,6 +36,6 @@ impl Expected {
                 && e.originator.is_none_or(|ip| ip == key.src)
         };
         let at = self.waiting.iter().position(|(_, e)| is_it(e))?;
-        Some(self.waiting.remove(at).1.protocol)
+        Some(self.waiting.remove(at).1)
     }
 }

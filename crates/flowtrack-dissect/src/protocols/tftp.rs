@@ -93,6 +93,7 @@ impl Datagram for Message {
                 originator: Some(at.key.dst),
                 udp: true,
                 protocol: NAME,
+                transfer: None,
             });
         }
     }

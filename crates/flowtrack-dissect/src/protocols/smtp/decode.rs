@@ -1,0 +1,224 @@
+//! Encodings of mail: base64 and quoted-printable bodies, encoded words in headers, links in text.
+
+/// Decodes base64 that comes in pieces; other bytes are passed over (RFC 2045 section 6.8).
+#[derive(Default, Debug)]
+pub(super) struct Base64 {
+    bits: u32,
+    count: u8,
+    ended: bool,
+    /// Whether a byte was met that is neither base64 nor space.
+    pub(super) strange: bool,
+}
+
+impl Base64 {
+    pub(super) fn decode(&mut self, bytes: &[u8], into: &mut Vec<u8>) {
+        for &byte in bytes {
+            let value = match byte {
+                b'A'..=b'Z' => byte - b'A',
+                b'a'..=b'z' => byte - b'a' + 26,
+                b'0'..=b'9' => byte - b'0' + 52,
+                b'+' => 62,
+                b'/' => 63,
+                b'=' => {
+                    self.pad(into);
+                    continue;
+                }
+                b'\r' | b'\n' | b' ' | b'\t' => continue,
+                _ => {
+                    self.strange = true;
+                    continue;
+                }
+            };
+            if self.ended {
+                continue;
+            }
+            self.bits = self.bits << 6 | u32::from(value);
+            self.count += 1;
+            if self.count == 4 {
+                let [_, a, b, c] = self.bits.to_be_bytes();
+                into.extend_from_slice(&[a, b, c]);
+                (self.bits, self.count) = (0, 0);
+            }
+        }
+    }
+
+    /// What an end inside a group of four still gives.
+    pub(super) fn pad(&mut self, into: &mut Vec<u8>) {
+        match self.count {
+            2 => into.push((self.bits >> 4 & 0xff) as u8),
+            3 => into.extend_from_slice(&[
+                (self.bits >> 10 & 0xff) as u8,
+                (self.bits >> 2 & 0xff) as u8,
+            ]),
+            _ => {}
+        }
+        self.ended |= self.count > 0;
+        (self.bits, self.count) = (0, 0);
+    }
+}
+
+/// Decodes one line of quoted-printable (RFC 2045 section 6.7); says whether its end is soft.
+pub(super) fn quoted_printable(line: &[u8], into: &mut Vec<u8>) -> bool {
+    let line = line.trim_ascii_end();
+    let mut rest = line.iter();
+    while let Some(&byte) = rest.next() {
+        if byte != b'=' {
+            into.push(byte);
+            continue;
+        }
+        let tail = rest.as_slice();
+        match tail.first_chunk::<2>() {
+            Some([high, low]) => match (digit(*high), digit(*low)) {
+                (Some(high), Some(low)) => {
+                    into.push(high << 4 | low);
+                    rest.next();
+                    rest.next();
+                }
+                _ => into.push(byte),
+            },
+            None if tail.is_empty() => return true,
+            None => into.push(byte),
+        }
+    }
+    false
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).and_then(|d| u8::try_from(d).ok())
+}
+
+/// Decodes the encoded words of a header (RFC 2047) for a person; character sets other than UTF-8
+/// and Latin-1 are shown as far as they are ASCII.
+pub(super) fn words(header: &[u8]) -> String {
+    let mut text = String::new();
+    let mut rest = header;
+    let mut after_word = false;
+    while let Some(at) = memchr::memmem::find(rest, b"=?") {
+        let (before, tail) = rest.split_at_checked(at).unwrap_or((rest, &[]));
+        let mut parts = tail.get(2..).unwrap_or_default().splitn(4, |&b| b == b'?');
+        let (charset, encoding, data) = (parts.next(), parts.next(), parts.next());
+        let word = charset.zip(encoding).zip(data).and_then(|((charset, encoding), data)| {
+            let end = 2 + charset.len() + 1 + encoding.len() + 1 + data.len();
+            (tail.get(end..end + 2)? == b"?=").then_some((charset, encoding, data, end + 2))
+        });
+        let Some((charset, encoding, data, used)) = word else {
+            text.push_str(&String::from_utf8_lossy(before));
+            text.push_str("=?");
+            rest = tail.get(2..).unwrap_or_default();
+            after_word = false;
+            continue;
+        };
+        // Space between encoded words only parts them.
+        if !(after_word && before.trim_ascii().is_empty()) {
+            text.push_str(&String::from_utf8_lossy(before));
+        }
+        let mut bytes = Vec::new();
+        if encoding.eq_ignore_ascii_case(b"B") {
+            let mut base64 = Base64::default();
+            base64.decode(data, &mut bytes);
+            base64.pad(&mut bytes);
+        } else {
+            let spaced: Vec<u8> = data.iter().map(|&b| if b == b'_' { b' ' } else { b }).collect();
+            quoted_printable(&spaced, &mut bytes);
+        }
+        if charset.to_ascii_lowercase().starts_with(b"iso-8859-1") {
+            text.extend(bytes.iter().map(|&b| char::from(b)));
+        } else {
+            text.push_str(&String::from_utf8_lossy(&bytes));
+        }
+        rest = tail.get(used..).unwrap_or_default();
+        after_word = true;
+    }
+    text.push_str(&String::from_utf8_lossy(rest));
+    text
+}
+
+/// Shows every link of a line without its scheme, as EVE has it.
+pub(super) fn links(line: &[u8], mut show: impl FnMut(&[u8])) {
+    let mut rest = line;
+    while let Some(at) = memchr::memmem::find(rest, b"://") {
+        let (before, tail) = rest.split_at_checked(at).unwrap_or((rest, &[]));
+        let scheme = before.to_ascii_lowercase();
+        let known = [&b"http"[..], b"https", b"ftp"].iter().any(|s| scheme.ends_with(s));
+        rest = tail.get(3..).unwrap_or_default();
+        if !known {
+            continue;
+        }
+        let end = rest.iter().position(|b| !is_of_link(*b)).unwrap_or(rest.len());
+        let (link, tail) = rest.split_at_checked(end).unwrap_or((rest, &[]));
+        if !link.is_empty() {
+            show(link);
+        }
+        rest = tail;
+    }
+}
+
+/// RFC 3986 section 2: unreserved, reserved and percent.
+const fn is_of_link(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'-' | b'.'
+                | b'_'
+                | b'~'
+                | b':'
+                | b'/'
+                | b'?'
+                | b'#'
+                | b'['
+                | b']'
+                | b'@'
+                | b'!'
+                | b'$'
+                | b'&'
+                | b'\''
+                | b'('
+                | b')'
+                | b'*'
+                | b'+'
+                | b','
+                | b';'
+                | b'='
+                | b'%'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_in_pieces() {
+        for size in 1..8 {
+            let (mut base64, mut got) = (Base64::default(), Vec::new());
+            for piece in b"SGVsbG8s\r\nIHdvcmxkIQ==".chunks(size) {
+                base64.decode(piece, &mut got);
+            }
+            base64.pad(&mut got);
+            assert_eq!(got, b"Hello, world!");
+        }
+    }
+
+    #[test]
+    fn quoted_printable_lines() {
+        let mut got = Vec::new();
+        assert!(quoted_printable(b"caf=C3=A9 =3D=", &mut got));
+        assert!(!quoted_printable(b" odd =zz =4  ", &mut got));
+        assert_eq!(String::from_utf8(got).unwrap(), "café = odd =zz =4");
+    }
+
+    #[test]
+    fn encoded_words() {
+        assert_eq!(words(b"=?utf-8?B?w7xi?= =?UTF-8?q?er_alles?= !"), "über alles !");
+        assert_eq!(words(b"=?iso-8859-1?Q?=FC?= =?broken"), "ü =?broken");
+    }
+
+    #[test]
+    fn links_of_text() {
+        let mut got = Vec::new();
+        links(b"<a href=\"http://a.example/x?y=1\">see HTTPS://b.example</a> foo://c", |l| {
+            got.push(String::from_utf8(l.to_vec()).unwrap());
+        });
+        assert_eq!(got, ["a.example/x?y=1", "b.example"]);
+    }
+}
