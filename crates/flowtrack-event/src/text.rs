@@ -1,18 +1,23 @@
 //! Bytes from the wire as text for people and JSON.
 
 use serde::{Serialize, Serializer};
-use std::fmt;
+use std::fmt::{self, Write as _};
 
-/// Bytes that are shown as UTF-8 where they are, and escaped as `\xHH` where they are not.
+/// Bytes that are shown as they are where all of them are UTF-8; else all that is not ASCII is
+/// escaped as `\xhh`, as EVE does, so that no bytes turn into letters by chance.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct WireText<'a>(pub &'a [u8]);
 
 impl fmt::Display for WireText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for part in self.0.utf8_chunks() {
-            f.write_str(part.valid())?;
-            for byte in part.invalid() {
-                write!(f, "\\x{byte:02X}")?;
+        if let Ok(text) = std::str::from_utf8(self.0) {
+            return f.write_str(text);
+        }
+        for &byte in self.0 {
+            if byte.is_ascii() {
+                f.write_char(char::from(byte))?;
+            } else {
+                write!(f, "\\x{byte:02x}")?;
             }
         }
         Ok(())
@@ -33,8 +38,9 @@ mod tests {
     use super::WireText;
 
     #[test]
-    fn escapes_only_what_is_not_utf8() {
+    fn escapes_what_is_not_utf8() {
         assert_eq!(WireText("héllo".as_bytes()).to_string(), "héllo");
-        assert_eq!(WireText(b"a\xffb\xc3").to_string(), "a\\xFFb\\xC3");
+        assert_eq!(WireText(b"a\xffb\xc3").to_string(), "a\\xffb\\xc3");
+        assert_eq!(WireText(b"\xc3\xa9\xff").to_string(), "\\xc3\\xa9\\xff");
     }
 }

@@ -254,7 +254,7 @@ mod tests {
         object.end();
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            r#"{"empty":{},"n":7,"inner":{"yes":true,"list":[1,2]},"s":"a\"\n\u0001","w":"\\xFF<"}"#
+            r#"{"empty":{},"n":7,"inner":{"yes":true,"list":[1,2]},"s":"a\"\n\u0001","w":"\\xff<"}"#
         );
     }
 

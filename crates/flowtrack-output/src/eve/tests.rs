@@ -133,7 +133,7 @@ fn hostile_strings_stay_inside_their_strings() {
     let Value::Object(record) = samples::hostile().record else { panic!("not an object") };
     let value = encode(&samples::transaction(&samples::tcp_flow(), samples::hostile()));
     assert_eq!(value["http"], Value::Object(record));
-    assert_eq!(encode(&samples::file())["fileinfo"]["filename"], "/down/a\\xFF\"<b>.exe");
+    assert_eq!(encode(&samples::file())["fileinfo"]["filename"], "/down/a\\xff\"<b>.exe");
 }
 
 /// Takes so many bytes, then fails until told otherwise.
