@@ -71,16 +71,11 @@ impl Protocol for Ike {
             2 => matches!(header.exchange, 34..=44),
             _ => false,
         };
-        // Of a capture cut short the length cannot be held against the bytes.
+        // In a capture cut short the length cannot be held against the bytes.
         let length = header.length as usize;
-        let fits = length >= HEADER && length <= 65_535;
-        let exact = length == message(first.bytes).len();
-        Probe::content(
-            sane && fits
-                && header.initiator != [0; 8]
-                && header.minor == 0
-                && (exact || first.has_port(self.ports())),
-        )
+        let usual = first.has_port(self.ports()) && (HEADER..=65_535).contains(&length);
+        let exact = length == message(first.bytes).len() && header.initiator != [0; 8];
+        Probe::content(sane && header.minor == 0 && (exact || usual))
     }
 
     fn dissector(&self, wants: Wants) -> Option<Box<dyn Dissector>> {
@@ -190,7 +185,7 @@ impl Exchange {
         if offered { &[] } else { &self.payloads.attributes }
     }
 
-    fn from_initiator(&self) -> bool {
+    fn is_of_initiator(&self) -> bool {
         match self.header.major {
             1 => self.direction == Direction::ToServer,
             _ => self.header.flags & V2_INITIATOR != 0,
@@ -233,7 +228,7 @@ impl Transaction for Exchange {
 
     fn summary(&self) -> String {
         let Header { major, exchange, .. } = self.header;
-        let role = if self.from_initiator() { "initiator" } else { "responder" };
+        let role = if self.is_of_initiator() { "initiator" } else { "responder" };
         match names::exchange(exchange) {
             Some(name) => format!("v{major} {name}, {role}"),
             None => format!("v{major} exchange {exchange}, {role}"),
@@ -264,7 +259,7 @@ impl Serialize for Exchange {
         if header.major == 1 {
             map.serialize_entry("ikev1", &V1(self))?;
         } else {
-            let role = if self.from_initiator() { "initiator" } else { "responder" };
+            let role = if self.is_of_initiator() { "initiator" } else { "responder" };
             map.serialize_entry("role", role)?;
             map.serialize_entry("ikev2", &V2(&self.payloads))?;
         }

@@ -1,6 +1,7 @@
 //! SNMP v1, v2c (RFC 3416) and v3 (RFC 3412): who reads and sets what on which device.
 
-use crate::{Datagram, Datagrams, Dissector, Field, First, Moment, Probe, Protocol, Reader};
+use crate::ber::{Ber, INTEGER, OCTET_STRING, SEQUENCE};
+use crate::{Datagram, Datagrams, Dissector, Field, First, Moment, Probe, Protocol};
 use crate::{Transport, Wants};
 use flowtrack_event::{AppProto, Direction, Transaction, WireText};
 use serde::ser::SerializeMap;
@@ -16,10 +17,7 @@ const OID_CAP: usize = 128;
 /// Longest community or user name kept.
 const TEXT_CAP: usize = 255;
 
-const INTEGER: u8 = 0x02;
-const OCTETS: u8 = 0x04;
 const OID: u8 = 0x06;
-const SEQUENCE: u8 = 0x30;
 const IP_ADDRESS: u8 = 0x40;
 const TRAP_V1: u8 = 0xa4;
 /// Message flag of version 3: what follows is encrypted.
@@ -54,7 +52,9 @@ impl Protocol for Snmp {
     }
 
     fn probe(&self, first: &First<'_>) -> Probe {
-        Probe::content(Message::parse(first.bytes).is_some())
+        // Scanners show it to name servers, which stay what they are.
+        let elsewhere = first.has_port(&[53]) && !first.has_port(self.ports());
+        Probe::content(!elsewhere && Message::parse(first.bytes).is_some())
     }
 
     fn dissector(&self, wants: Wants) -> Option<Box<dyn Dissector>> {
@@ -78,50 +78,51 @@ struct Message {
 #[derive(Default, Debug)]
 struct Pdu {
     tag: u8,
-    error: u64,
+    error: u32,
     trap: Option<Trap>,
     vars: Vec<String>,
 }
 
 #[derive(Debug)]
 struct Trap {
-    generic: u64,
+    generic: u32,
     enterprise: String,
     agent: Option<Ipv4Addr>,
 }
 
 impl Message {
     fn parse(bytes: &[u8]) -> Option<Self> {
-        let mut r = element(&mut Reader::new(bytes), SEQUENCE)?;
+        let mut r = Ber::new(bytes).inside(SEQUENCE)?;
         let mut it = match integer(&mut r)? {
-            n @ 0..=1 => Self { version: n as u8 + 1, ..Self::default() },
+            0 => Self { version: 1, ..Self::default() },
+            1 => Self { version: 2, ..Self::default() },
             3 => return Self::parse_v3(r),
             _ => return None,
         };
-        it.community = Some(kept(element(&mut r, OCTETS)?.rest()));
+        it.community = Some(kept(r.value(OCTET_STRING)?));
         it.pdu = Some(Pdu::parse(&mut r)?);
         Some(it)
     }
 
-    fn parse_v3(mut r: Reader<'_>) -> Option<Self> {
-        let mut header = element(&mut r, SEQUENCE)?;
+    fn parse_v3(mut r: Ber<'_>) -> Option<Self> {
+        let mut header = r.inside(SEQUENCE)?;
         let (_id, _max_size) = (integer(&mut header)?, integer(&mut header)?);
-        let flags = element(&mut header, OCTETS)?.u8()?;
+        let flags = *header.value(OCTET_STRING)?.first()?;
         let model = integer(&mut header)?;
-        let mut security = element(&mut r, OCTETS)?;
+        let mut security = r.inside(OCTET_STRING)?;
         let mut it = Self { version: 3, ..Self::default() };
         if model == 3 {
             // The user-based model (RFC 3414 section 2.4): engine, boots, time, user.
-            let mut user = element(&mut security, SEQUENCE)?;
-            element(&mut user, OCTETS)?;
+            let mut user = security.inside(SEQUENCE)?;
+            user.value(OCTET_STRING)?;
             integer(&mut user)?;
             integer(&mut user)?;
-            it.user = Some(kept(element(&mut user, OCTETS)?.rest()));
+            it.user = Some(kept(user.value(OCTET_STRING)?));
         }
         if flags & PRIVATE == 0 {
-            let mut scoped = element(&mut r, SEQUENCE)?;
-            element(&mut scoped, OCTETS)?;
-            element(&mut scoped, OCTETS)?;
+            let mut scoped = r.inside(SEQUENCE)?;
+            scoped.value(OCTET_STRING)?;
+            scoped.value(OCTET_STRING)?;
             it.pdu = Some(Pdu::parse(&mut scoped)?);
         }
         Some(it)
@@ -129,17 +130,18 @@ impl Message {
 }
 
 impl Pdu {
-    fn parse(r: &mut Reader<'_>) -> Option<Self> {
-        let (tag, mut r) = any(r)?;
+    fn parse(r: &mut Ber<'_>) -> Option<Self> {
+        let (tag, content) = r.next()?;
+        let mut r = Ber::new(content);
         if !(0xa0..=0xa8).contains(&tag) {
             return None;
         }
         let mut it = Self { tag, ..Self::default() };
         if tag == TRAP_V1 {
-            let enterprise = oid(element(&mut r, OID)?);
-            let agent = element(&mut r, IP_ADDRESS)?.array::<4>().map(Ipv4Addr::from);
+            let enterprise = oid(r.value(OID)?);
+            let agent = r.value(IP_ADDRESS)?.first_chunk::<4>().map(|ip| Ipv4Addr::from(*ip));
             let generic = integer(&mut r)?;
-            let (_specific, _time) = (integer(&mut r)?, any(&mut r)?);
+            let (_specific, _time) = (integer(&mut r)?, r.next()?);
             it.trap = Some(Trap { generic, enterprise, agent });
         } else {
             let (_id, error) = (integer(&mut r)?, integer(&mut r)?);
@@ -147,10 +149,10 @@ impl Pdu {
             // GetBulk has other numbers here.
             it.error = if tag == 0xa5 { 0 } else { error };
         }
-        let mut list = element(&mut r, SEQUENCE)?;
+        let mut list = r.inside(SEQUENCE)?;
         while it.vars.len() < VARS_CAP && !list.is_empty() {
-            let mut var = element(&mut list, SEQUENCE)?;
-            it.vars.push(oid(element(&mut var, OID)?));
+            let mut var = list.inside(SEQUENCE)?;
+            it.vars.push(oid(var.value(OID)?));
         }
         Some(it)
     }
@@ -174,40 +176,17 @@ fn kept(bytes: &[u8]) -> Vec<u8> {
     bytes.get(..TEXT_CAP).unwrap_or(bytes).to_vec()
 }
 
-/// The next element of BER: its tag and its content.
-fn any<'a>(r: &mut Reader<'a>) -> Option<(u8, Reader<'a>)> {
-    let tag = r.u8()?;
-    let length = match r.u8()? {
-        n @ 0..=0x7f => usize::from(n),
-        n @ 0x81..=0x84 => {
-            let digits = r.take(usize::from(n & 0x7f))?;
-            digits.iter().fold(0, |sum, &digit| sum << 8 | usize::from(digit))
-        }
-        _ => return None,
-    };
-    Some((tag, r.sub(length)?))
-}
-
-/// The content of the next element, which must have this tag.
-fn element<'a>(r: &mut Reader<'a>, tag: u8) -> Option<Reader<'a>> {
-    any(r).filter(|(found, _)| *found == tag).map(|(_, content)| content)
-}
-
-/// The next element as a number; negative ones come out large.
-fn integer(r: &mut Reader<'_>) -> Option<u64> {
-    let digits = element(r, INTEGER)?.rest();
-    if digits.is_empty() || digits.len() > 8 {
-        return None;
-    }
-    Some(digits.iter().fold(0, |sum, &digit| sum << 8 | u64::from(digit)))
+/// The next value as a number; negative ones come out large.
+fn integer(r: &mut Ber<'_>) -> Option<u32> {
+    r.number(INTEGER)
 }
 
 /// An object identifier with dots.
-fn oid(mut r: Reader<'_>) -> String {
+fn oid(content: &[u8]) -> String {
     let mut text = String::new();
     let mut number: u64 = 0;
     let mut parts = 0;
-    while let Some(byte) = r.u8() {
+    for &byte in content {
         number = number.saturating_mul(128).saturating_add(u64::from(byte & 0x7f));
         if byte & 0x80 != 0 {
             continue;
@@ -256,8 +235,9 @@ impl Transaction for Message {
             "snmp.trap_type" => trap.iter().for_each(|t| visit(t.generic.to_string().as_bytes())),
             "snmp.trap_oid" => trap.iter().for_each(|t| visit(t.enterprise.as_bytes())),
             "snmp.trap_address" => {
-                let agent = trap.and_then(|t| t.agent);
-                agent.iter().for_each(|ip| visit(ip.to_string().as_bytes()));
+                if let Some(ip) = trap.and_then(|t| t.agent) {
+                    visit(ip.to_string().as_bytes());
+                }
             }
             _ => {}
         }
@@ -306,7 +286,7 @@ impl Serialize for Message {
 }
 
 /// RFC 1157 section 4.1.6.
-fn trap_name(generic: u64) -> &'static str {
+fn trap_name(generic: u32) -> &'static str {
     match generic {
         0 => "coldStart",
         1 => "warmStart",
@@ -320,7 +300,7 @@ fn trap_name(generic: u64) -> &'static str {
 }
 
 /// RFC 3416 section 3.
-fn error_name(error: u64) -> &'static str {
+fn error_name(error: u32) -> &'static str {
     const NAMES: [&str; 18] = [
         "tooBig",
         "noSuchName",

@@ -1,4 +1,4 @@
-//! SSDP (UPnP Device Architecture): devices that look for each other; named only.
+//! SSDP (`UPnP` device architecture): devices that look for each other; named only.
 
 use crate::{First, Probe, Protocol, Transport};
 use flowtrack_event::AppProto;

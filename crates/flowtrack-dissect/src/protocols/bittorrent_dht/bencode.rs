@@ -67,7 +67,7 @@ impl<'a> Dictionary<'a> {
 }
 
 /// Values behind each other.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Default, Debug)]
 pub struct Values<'a>(&'a [u8]);
 
 impl<'a> Iterator for Values<'a> {

@@ -1,4 +1,4 @@
-//! Names of exchanges, payloads, attributes and notifications (IANA "IPsec" and "IKEv2").
+//! Names of exchanges, payloads, attributes and notifications (IANA, "Internet Key Exchange Attributes" and "Parameters").
 
 /// An exchange; the numbers of both versions do not overlap.
 pub fn exchange(kind: u8) -> Option<&'static str> {

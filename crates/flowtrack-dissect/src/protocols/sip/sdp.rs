@@ -60,13 +60,14 @@ impl Sdp {
             let connection = media.first(b'c').or_else(|| self.session.first(b'c'));
             let address = connection.and_then(address);
             // Port 0 refuses the medium.
-            if let (Some(port @ 1024..65_535), true, Some(ip)) = (port, is_rtp, address) {
+            if let (Some(port @ 1024..=65_534), true, Some(ip)) = (port, is_rtp, address) {
                 for (port, name) in [(port, "rtp"), (port + 1, "rtcp")] {
                     expect(Expectation {
                         responder: (ip, port),
                         originator: None,
                         udp: true,
                         protocol: AppProto(name),
+                        transfer: None,
                     });
                 }
             }
