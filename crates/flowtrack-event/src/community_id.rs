@@ -8,11 +8,12 @@ use std::net::IpAddr;
 /// The Community ID (version 1) of a flow, such as `1:hO+sN4H+MG5MY/8hIrXPqc4ZQz0=`.
 ///
 /// The lower endpoint comes first, except for ICMP types without a counterpart, which keep their
-/// direction. Protocols without ports are named by their addresses alone.
+/// direction. Tunnels and ESP are hashed with their ports as zeros, as Suricata does, so that its
+/// events can be joined; other protocols without ports by their addresses alone.
 pub fn community_id(key: &FlowKey, seed: u16) -> String {
     let proto = key.proto.0;
     let (mut sport, mut dport) = (key.src_port, key.dst_port);
-    let mut has_ports = matches!(proto, 6 | 17 | 132);
+    let mut has_ports = matches!(proto, 4 | 6 | 17 | 41 | 50 | 132);
     let mut one_way = false;
     if matches!(proto, 1 | 58) {
         let (kind, code) = (key.icmp_type(), key.icmp_code());
@@ -21,7 +22,8 @@ pub fn community_id(key: &FlowKey, seed: u16) -> String {
         match icmp_counterpart(proto, kind) {
             Some(other) => dport = u16::from(other),
             None => {
-                dport = u16::from(code);
+                // Suricata leaves the code of ICMPv6 out.
+                dport = if proto == 1 { u16::from(code) } else { 0 };
                 one_way = true;
             }
         }

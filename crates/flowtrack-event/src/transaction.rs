@@ -44,6 +44,11 @@ pub trait Transaction: Send + Sync + std::fmt::Debug {
     /// such buffer visits nothing.
     fn buffer(&self, _name: &str, _visit: &mut dyn FnMut(&[u8])) {}
 
+    /// The same, only of what went one way: `http.header` is of the request or of the response.
+    fn buffer_towards(&self, _direction: Direction, name: &str, visit: &mut dyn FnMut(&[u8])) {
+        self.buffer(name, visit);
+    }
+
     /// Addresses and the host names that this exchange gave them (DNS answers, SNI, DHCP).
     fn names(&self, _visit: &mut dyn FnMut(std::net::IpAddr, &str)) {}
 

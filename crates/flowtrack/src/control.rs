@@ -296,8 +296,8 @@ fn take_burst(
     std::panic::catch_unwind(AssertUnwindSafe(|| engine.process(packets, out))).is_ok()
 }
 
-/// The time that passes where no packet comes.
-fn now() -> Timestamp {
+/// The time that it is.
+pub fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }

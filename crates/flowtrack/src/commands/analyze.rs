@@ -9,11 +9,15 @@ use anyhow::Context as _;
 use crossbeam_channel::bounded;
 use flowtrack_engine::{Config as EngineConfig, Engine, Seed, Shard, Tell};
 use flowtrack_event::{CaptureStats, Event, Stats};
-use flowtrack_output::{EveFile, EveWriter, Sink, Summary, sink::OpenMode};
+use flowtrack_output::report::ReportSource;
+use flowtrack_output::sink::OpenMode;
+use flowtrack_output::{EveFile, EveWriter, Report, ReportInfo, Sink, Summary};
+use flowtrack_store::HistoryWriter;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fs::File;
 use std::io::{IsTerminal as _, Write as _, stdout};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Batches of events that wait between a worker and what consumes them.
@@ -44,6 +48,7 @@ fn engine_config(args: &Analyze, config: &Config) -> EngineConfig {
     let logs = args.eve.is_some() || args.db.is_some() || args.report.is_some();
     let mut tell = if logs { Tell::LOGS } else { Tell::FLOWS };
     tell.seconds = !args.each;
+    tell.updates = args.db.is_some();
     tell.anomalies = !args.each || logs;
     EngineConfig {
         flow: config.flow.clone(),
@@ -227,31 +232,7 @@ fn one_run(
 struct Outputs {
     summary: Option<Summary>,
     eve: Option<Box<dyn Sink>>,
-}
-
-/// Events on standard output.
-struct EveStdout(EveWriter<std::io::Stdout>);
-
-impl Sink for EveStdout {
-    fn name(&self) -> &'static str {
-        "eve:-"
-    }
-
-    fn write(&mut self, events: &[Event]) {
-        self.0.write_all(events);
-    }
-
-    fn flush(&mut self) {
-        self.0.flush();
-    }
-
-    fn health(&self) -> flowtrack_output::Health {
-        flowtrack_output::Health {
-            error: self.0.error().map(str::to_owned),
-            closed: self.0.is_closed(),
-            ..flowtrack_output::Health::default()
-        }
-    }
+    history: Option<HistoryWriter>,
 }
 
 impl Outputs {
@@ -259,16 +240,19 @@ impl Outputs {
         let on_stdout = args.eve.as_deref().is_some_and(|path| path.as_os_str() == "-");
         let eve: Option<Box<dyn Sink>> = match args.eve.as_deref() {
             None => None,
-            Some(_) if on_stdout => {
-                Some(Box::new(EveStdout(EveWriter::new(stdout(), config.eve.clone()))))
-            }
+            Some(_) if on_stdout => Some(Box::new(EveWriter::new(stdout(), config.eve.clone()))),
             Some(path) => Some(Box::new(
                 EveFile::open(path, OpenMode::Replace, config.eve.clone())
                     .with_context(|| format!("cannot write {}", path.display()))?,
             )),
         };
+        let history = args.db.as_deref().map(|path| {
+            HistoryWriter::spawn(path, config.history.clone())
+                .with_context(|| format!("cannot keep history in {}", path.display()))
+        });
         let wanted = !on_stdout || args.report.is_some();
-        Ok(Self { summary: wanted.then(Summary::new), eve })
+        let summary = wanted.then(Summary::new);
+        Ok(Self { summary, eve, history: history.transpose()? })
     }
 
     fn take(&mut self, events: &mut Vec<Event>) {
@@ -279,6 +263,11 @@ impl Outputs {
             && !events.is_empty()
         {
             eve.write(events);
+        }
+        if let Some(history) = &self.history
+            && !events.is_empty()
+        {
+            history.append(Arc::new(std::mem::take(events)));
         }
         events.clear();
     }
@@ -295,9 +284,21 @@ impl Outputs {
                 anyhow::bail!("cannot write events: {error}");
             }
         }
+        if let Some(history) = self.history {
+            history.flush();
+            let health = history.health();
+            if health.rows_dropped > 0 {
+                anyhow::bail!(
+                    "history lacks {} rows: {}",
+                    health.rows_dropped,
+                    health.message.unwrap_or_default()
+                );
+            }
+        }
         let Some(summary) = self.summary else { return Ok(()) };
         if let Some(path) = &args.report {
-            let _ = File::create(path);
+            write_report(&summary, args, path)
+                .with_context(|| format!("cannot write {}", path.display()))?;
         }
         let on_stdout = args.eve.as_deref().is_some_and(|path| path.as_os_str() == "-");
         if on_stdout {
@@ -319,6 +320,24 @@ impl Outputs {
             _ => Ok(()),
         }
     }
+}
+
+fn write_report(summary: &Summary, args: &Analyze, path: &Path) -> anyhow::Result<()> {
+    let info = ReportInfo {
+        title: "Capture report".into(),
+        sources: args
+            .files
+            .iter()
+            .map(|file| ReportSource { name: file.display().to_string(), note: None })
+            .collect(),
+        filter: args.filter.clone(),
+        generated: crate::control::now(),
+        version: env!("CARGO_PKG_VERSION").into(),
+    };
+    let mut file = std::io::BufWriter::new(File::create(path)?);
+    Report::new(summary, info).write_to(&mut file)?;
+    file.flush()?;
+    Ok(())
 }
 
 /// Columns of the terminal, or 80.
