@@ -1,0 +1,116 @@
+//! DCE/RPC over a stream.
+
+use super::calls::{Call, Calls, Record};
+use super::{NAME, pdu};
+use crate::{Malformed, Outcome, Pending, Take, Wants};
+use flowtrack_event::{AppProto, Chunk, Direction, Transaction};
+use serde::{Serialize, Serializer};
+
+/// Longest packet: lengths are of two bytes.
+const PACKET_CAP: usize = 0xffff;
+
+/// Reads both directions of one connection.
+pub struct Stream {
+    sides: [Side; 2],
+    calls: Calls,
+    told: u64,
+    ended: bool,
+}
+
+#[derive(Default)]
+struct Side {
+    pending: Pending,
+    /// Its bytes are no longer understood, behind a hole.
+    lost: bool,
+}
+
+impl Stream {
+    /// Of a new connection.
+    pub fn new(wants: Wants) -> Self {
+        Self { sides: Default::default(), calls: Calls::new(wants.buffers), told: 0, ended: false }
+    }
+
+    /// Takes the next chunk.
+    pub fn feed(
+        &mut self,
+        direction: Direction,
+        chunk: Chunk<'_>,
+        out: &mut Outcome,
+    ) -> Result<(), Malformed> {
+        let [to_server, to_client] = &mut self.sides;
+        let side = match direction {
+            Direction::ToServer => to_server,
+            Direction::ToClient => to_client,
+        };
+        let Chunk::Bytes(bytes) = chunk else {
+            // Packets usually begin with a segment: the next chunk may be understood again.
+            side.pending.take();
+            side.lost = true;
+            return Ok(());
+        };
+        if side.lost {
+            if pdu::Header::parse(bytes).is_none() {
+                return Ok(());
+            }
+            side.lost = false;
+        }
+        let (calls, told) = (&mut self.calls, &mut self.told);
+        side.pending.records(bytes, PACKET_CAP, |b| {
+            if b.len() < pdu::HEADER {
+                return Ok(Take::Need(pdu::HEADER));
+            }
+            let Some(header) = pdu::Header::parse(b) else {
+                return Err(Malformed("invalid_header"));
+            };
+            let Some(packet) = b.get(..header.length) else {
+                return Ok(Take::Need(header.length));
+            };
+            if let Some(call) = calls.packet(&header, packet) {
+                tell(told, direction, call, out);
+            }
+            Ok(Take::Used(header.length))
+        })
+    }
+
+    /// One direction ended: what waits will get no answer.
+    pub fn finish(&mut self, direction: Direction, out: &mut Outcome) {
+        if std::mem::replace(&mut self.ended, true) {
+            for call in self.calls.end() {
+                tell(&mut self.told, direction, call, out);
+            }
+        }
+    }
+}
+
+fn tell(told: &mut u64, direction: Direction, call: Call, out: &mut Outcome) {
+    out.transaction(direction, *told, StreamCall(call));
+    *told += 1;
+}
+
+/// A call over a stream.
+#[derive(Debug)]
+struct StreamCall(Call);
+
+impl Serialize for StreamCall {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        Record { call: &self.0, in_smb: false }.serialize(s)
+    }
+}
+
+impl Transaction for StreamCall {
+    fn protocol(&self) -> AppProto {
+        NAME
+    }
+
+    fn record(&self) -> &dyn erased_serde::Serialize {
+        self
+    }
+
+    fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
+        self.0.buffer(name, visit);
+    }
+
+    fn summary(&self) -> String {
+        self.0.summary()
+    }
+}
