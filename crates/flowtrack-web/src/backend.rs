@@ -50,7 +50,7 @@ pub trait Backend: Send + Sync + 'static {
     /// Numbers per second or minute of history, oldest first.
     fn series(&self, query: &SeriesQuery) -> anyhow::Result<Vec<RatePoint>>;
 
-    /// Writes an export; a failing `out` means that the client has gone.
+    /// Writes flows of history or recorded packets; a failing `out` means that the client has gone.
     ///
     /// An error before the first byte is told to the client, a later one cuts the transfer.
     fn export(&self, request: &ExportRequest, out: &mut dyn Write) -> anyhow::Result<()>;

@@ -132,19 +132,19 @@ fn filters_are_checked_and_completed() {
 #[test]
 fn exports_stream_and_tell_when_they_fail() {
     let site = site();
-    let whole = site.get("/api/v1/export/flows.csv");
+    let whole = site.get("/api/v1/export/flows.csv?source=history");
     assert_eq!((whole.status, whole.body.len(), whole.complete), (200, 20_000_000, true));
     assert_eq!(whole.header("content-type"), Some("text/csv; charset=utf-8"));
     let disposition = whole.header("content-disposition").unwrap();
     assert_eq!(disposition, "attachment; filename=\"flowtrack-flows.csv\"");
 
     *site.fake.export_fails_after.lock().unwrap() = Some(0);
-    let at_once = site.get("/api/v1/export/flows.json");
+    let at_once = site.get("/api/v1/export/flows.json?source=history");
     assert_eq!(at_once.status, 500);
     assert!(at_once.text().contains("the disk went away"));
 
     *site.fake.export_fails_after.lock().unwrap() = Some(1_000_000);
-    let half = site.get("/api/v1/export/flows.json");
+    let half = site.get("/api/v1/export/flows.json?source=history");
     assert_eq!(half.status, 200);
     assert!(!half.complete, "a part must not look like the whole");
 
@@ -153,12 +153,27 @@ fn exports_stream_and_tell_when_they_fail() {
 }
 
 #[test]
+fn live_flows_are_exported_without_history() {
+    let site = site();
+    let mut evil = flow(9, 90);
+    evil.src_name = Some("=cmd|'/c calc'!A0".into());
+    site.fake.publish(snapshot(2, vec![flow(1, 10), evil]));
+    let csv = site.get("/api/v1/export/flows.csv?filter=bytes%20%3E%2015").text();
+    let lines: Vec<&str> = csv.lines().collect();
+    assert_eq!(lines.len(), 2, "{csv}");
+    assert!(lines[0].starts_with("start_us,end_us,src_ip,src_name"));
+    assert!(lines[1].contains("'=cmd"), "a spreadsheet must not run it: {}", lines[1]);
+    let json = site.get("/api/v1/export/flows.json?source=live").json();
+    assert_eq!(json.as_array().unwrap().len(), 2);
+}
+
+#[test]
 fn an_export_ends_when_its_client_goes() {
     let site = site();
     let host = site.addr().to_string();
     let bearer = format!("Bearer {TOKEN}");
     let headers = [("Host", host.as_str()), ("Authorization", bearer.as_str())];
-    drop(site.open("GET /api/v1/export/flows.csv", &headers, ""));
+    drop(site.open("GET /api/v1/export/flows.csv?source=history", &headers, ""));
     for _ in 0..100 {
         if site.fake.export_was_cut.load(Ordering::SeqCst) {
             return;

@@ -1039,6 +1039,8 @@ export interface operations {
     flows_csv: {
         parameters: {
             query?: {
+                /** @description Where to look. */
+                source?: "live" | "history";
                 /** @description Filter expression; empty for all. */
                 filter?: string;
                 /** @description Only what was then or later, microseconds since the epoch. */
@@ -1065,6 +1067,8 @@ export interface operations {
     flows_json: {
         parameters: {
             query?: {
+                /** @description Where to look. */
+                source?: "live" | "history";
                 /** @description Filter expression; empty for all. */
                 filter?: string;
                 /** @description Only what was then or later, microseconds since the epoch. */
@@ -1091,7 +1095,7 @@ export interface operations {
     packets_pcap: {
         parameters: {
             query?: {
-                /** @description Filter expression; empty for all. */
+                /** @description Filter expression over the flows that they belong to; empty for all. */
                 filter?: string;
                 /** @description Only what was then or later, microseconds since the epoch. */
                 since_us?: number;
@@ -1126,7 +1130,7 @@ export interface operations {
     packets_pcapng: {
         parameters: {
             query?: {
-                /** @description Filter expression; empty for all. */
+                /** @description Filter expression over the flows that they belong to; empty for all. */
                 filter?: string;
                 /** @description Only what was then or later, microseconds since the epoch. */
                 since_us?: number;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { bitRate, bytes, count, duration, endpoint, exact, percent } from './format';
+import { bitRate, bytes, count, duration, endpoint, exact, percent, protocolOf } from './format';
 
 describe('numbers', () => {
   it('have three significant digits and an SI prefix', () => {
@@ -73,6 +73,14 @@ describe('percentages', () => {
     expect(percent(1, 1_000_000)).toBe('< 0.01 %');
     expect(percent(1, 3)).toBe('33.3 %');
     expect(percent(0, 0)).toBe('–');
+  });
+});
+
+describe('protocols', () => {
+  it('are called by what was recognised, else by the transport', () => {
+    expect(protocolOf({ app_proto: 'tls', proto: 'TCP' })).toBe('tls');
+    expect(protocolOf({ app_proto: 'failed', proto: 'TCP' })).toBe('tcp');
+    expect(protocolOf({ app_proto: null, proto: 'ICMP' })).toBe('icmp');
   });
 });
 

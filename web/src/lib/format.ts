@@ -99,6 +99,12 @@ export function moment(micros: number): string {
   return MOMENT.format(micros / 1000);
 }
 
+/** The protocol that a flow is best called by: what was recognised, else the transport. */
+export function protocolOf(flow: { app_proto?: string | null; proto: string }): string {
+  const recognised = flow.app_proto && flow.app_proto !== 'failed' && flow.app_proto !== 'unknown';
+  return recognised && flow.app_proto ? flow.app_proto : flow.proto.toLowerCase();
+}
+
 /** An address with its port; IPv6 in brackets, no port for protocols without. */
 export function endpoint(addr: string, port: number): string {
   if (port === 0) return addr;

@@ -14,7 +14,7 @@ import {
   type RatePoint,
 } from '../api/client';
 import { Roster } from './roster';
-import { merge } from './seconds';
+import { merge, newest } from './seconds';
 
 /** Which flows a page wants. */
 export interface FlowWish {
@@ -36,6 +36,8 @@ class Live {
   trouble = $state('');
   state = $state.raw<LiveState | null>(null);
   seconds = $state.raw<RatePoint[]>([]);
+  /** The newest second whose numbers are known. */
+  second = $derived(newest(this.seconds, this.state?.at ?? 0));
   rows = $state.raw<Flow[]>([]);
   matched = $state(0);
   /** Whether `rows` answers the wish that is open now. */

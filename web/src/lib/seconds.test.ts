@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { RatePoint } from '../api/client';
-import { columns, largestProtocols, merge, WINDOW } from './seconds';
+import { columns, largestProtocols, merge, newest, WINDOW } from './seconds';
 
 const point = (at: number, bytes = 1, shares: RatePoint['shares'] = []): RatePoint => ({
   at,
@@ -37,6 +37,13 @@ describe('columns', () => {
     expect(time.at(-1)).toBe(1000);
     expect(rate((p) => p.bytes).slice(-5)).toEqual([null, 5, 0, 0, 7]);
     expect(latency((p) => p.rtt_p50_us).slice(-1)).toEqual([null]);
+  });
+});
+
+describe('the newest second', () => {
+  it('waits for numbers that are on their way, but not for ever', () => {
+    expect(newest([point(8)], 10)).toBe(8);
+    expect(newest([point(8)], 60)).toBe(57);
   });
 });
 

@@ -13,6 +13,17 @@ export function merge(known: RatePoint[], changed: RatePoint[], now: number): Ra
     .sort((a, b) => a.at - b.at);
 }
 
+/** The numbers of a second come so much later at most, in seconds. */
+const LAG = 3;
+
+/**
+ * The newest second that is complete: the last one that is known, unless it is so old that there
+ * must have been silence since.
+ */
+export function newest(points: RatePoint[], now: number): number {
+  return Math.max(points.at(-1)?.at ?? 0, now - LAG);
+}
+
 /** Columns for the charts, one slot per second up to `now`; seconds without traffic are 0. */
 export function columns(points: RatePoint[], now: number) {
   const time = Array.from({ length: WINDOW }, (_, i) => now - WINDOW + 1 + i);

@@ -9,13 +9,18 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use flowtrack_filter::Filter;
+use flowtrack_output::{TableFormat, TableWriter, table::Columns};
+use flowtrack_store::live::Snapshot;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use utoipa::IntoParams;
 
-use super::{App, Problem, filter};
-use crate::sink::BodySink;
+use super::{
+    App, Problem, filter,
+    flows::{FlowSort, Order, Source, select},
+};
+use crate::{backend::Backend, sink::BodySink};
 
 /// What is to be written, as the backend gets it.
 #[derive(Clone, PartialEq, Debug)]
@@ -63,11 +68,28 @@ impl ExportKind {
     }
 }
 
-/// What is to be written.
+/// Which flows are to be written.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct ExportParams {
+pub(crate) struct FlowExportParams {
+    /// Where to look.
+    #[param(inline)]
+    #[serde(default)]
+    source: Source,
     /// Filter expression; empty for all.
+    #[serde(default)]
+    filter: String,
+    /// Only what was then or later, microseconds since the epoch.
+    since_us: Option<i64>,
+    /// Only what was before, microseconds since the epoch.
+    until_us: Option<i64>,
+}
+
+/// Which packets are to be written.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PacketExportParams {
+    /// Filter expression over the flows that they belong to; empty for all.
     #[serde(default)]
     filter: String,
     /// Only what was then or later, microseconds since the epoch.
@@ -78,61 +100,82 @@ pub(crate) struct ExportParams {
 
 /// Flows as CSV
 #[utoipa::path(
-    get, path = "/export/flows.csv", tag = "export", params(ExportParams),
+    get, path = "/export/flows.csv", tag = "export", params(FlowExportParams),
     responses((status = OK, body = String, content_type = "text/csv"))
 )]
 pub(super) async fn flows_csv(
     State(app): State<Arc<App>>,
-    params: Result<Query<ExportParams>, QueryRejection>,
+    params: Result<Query<FlowExportParams>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    export(app, ExportKind::FlowsCsv, params?.0).await
+    export_flows(app, ExportKind::FlowsCsv, params?.0).await
 }
 
 /// Flows as JSON
 #[utoipa::path(
-    get, path = "/export/flows.json", tag = "export", params(ExportParams),
+    get, path = "/export/flows.json", tag = "export", params(FlowExportParams),
     responses((status = OK, body = Vec<serde_json::Value>))
 )]
 pub(super) async fn flows_json(
     State(app): State<Arc<App>>,
-    params: Result<Query<ExportParams>, QueryRejection>,
+    params: Result<Query<FlowExportParams>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    export(app, ExportKind::FlowsJson, params?.0).await
+    export_flows(app, ExportKind::FlowsJson, params?.0).await
 }
 
 /// Recorded packets as pcap
 #[utoipa::path(
-    get, path = "/export/packets.pcap", tag = "export", params(ExportParams),
+    get, path = "/export/packets.pcap", tag = "export", params(PacketExportParams),
     responses((status = OK, body = [u8], content_type = "application/vnd.tcpdump.pcap"),
         (status = CONFLICT, description = "Packets are not recorded", body = Problem))
 )]
 pub(super) async fn packets_pcap(
     State(app): State<Arc<App>>,
-    params: Result<Query<ExportParams>, QueryRejection>,
+    params: Result<Query<PacketExportParams>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    export(app, ExportKind::PacketsPcap, params?.0).await
+    export_packets(app, ExportKind::PacketsPcap, params?.0).await
 }
 
 /// Recorded packets as pcapng
 #[utoipa::path(
-    get, path = "/export/packets.pcapng", tag = "export", params(ExportParams),
+    get, path = "/export/packets.pcapng", tag = "export", params(PacketExportParams),
     responses((status = OK, body = [u8], content_type = "application/x-pcapng"),
         (status = CONFLICT, description = "Packets are not recorded", body = Problem))
 )]
 pub(super) async fn packets_pcapng(
     State(app): State<Arc<App>>,
-    params: Result<Query<ExportParams>, QueryRejection>,
+    params: Result<Query<PacketExportParams>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    export(app, ExportKind::PacketsPcapng, params?.0).await
+    export_packets(app, ExportKind::PacketsPcapng, params?.0).await
 }
 
-async fn export(
+async fn export_flows(
     app: Arc<App>,
     kind: ExportKind,
-    params: ExportParams,
+    params: FlowExportParams,
 ) -> Result<Response, Problem> {
-    let wants_packets = matches!(kind, ExportKind::PacketsPcap | ExportKind::PacketsPcapng);
-    if wants_packets && !app.backend.capture_status().recorder {
+    let request = ExportRequest {
+        kind,
+        filter: filter::parse(&params.filter)?,
+        since_us: params.since_us,
+        until_us: params.until_us,
+    };
+    match params.source {
+        Source::Live => {
+            stream(app, kind, move |backend, out| write_live(&backend.snapshot(), &request, out))
+                .await
+        }
+        Source::History => {
+            stream(app, kind, move |backend, out| backend.export(&request, out)).await
+        }
+    }
+}
+
+async fn export_packets(
+    app: Arc<App>,
+    kind: ExportKind,
+    params: PacketExportParams,
+) -> Result<Response, Problem> {
+    if !app.backend.capture_status().recorder {
         return Err(Problem::conflict(
             "packets are not recorded; turn the recorder on to export them",
         ));
@@ -143,6 +186,37 @@ async fn export(
         since_us: params.since_us,
         until_us: params.until_us,
     };
+    stream(app, kind, move |backend, out| backend.export(&request, out)).await
+}
+
+/// Writes the flows of the live view, most recently active first.
+fn write_live(
+    snapshot: &Snapshot,
+    request: &ExportRequest,
+    out: &mut dyn io::Write,
+) -> anyhow::Result<()> {
+    let format = match request.kind {
+        ExportKind::FlowsJson => TableFormat::Json,
+        _ => TableFormat::Csv,
+    };
+    let mut table = TableWriter::new(out, format, Columns::named(LIVE_COLUMNS));
+    for row in select(snapshot, &request.filter, FlowSort::End, Order::Desc) {
+        if request.since_us.is_none_or(|since| row.end_us >= since)
+            && request.until_us.is_none_or(|until| row.start_us < until)
+        {
+            table.write(row)?;
+        }
+    }
+    table.finish()?;
+    Ok(())
+}
+
+/// Answers with what `write` writes, as it is written.
+async fn stream(
+    app: Arc<App>,
+    kind: ExportKind,
+    write: impl FnOnce(&dyn Backend, &mut dyn io::Write) -> anyhow::Result<()> + Send + 'static,
+) -> Result<Response, Problem> {
     let slot = Arc::clone(&app.exports)
         .try_acquire_owned()
         .map_err(|_| Problem::busy("other exports are running; try again when they are done"))?;
@@ -150,7 +224,7 @@ async fn export(
     let (out, mut body) = mpsc::channel(2);
     let task = tokio::task::spawn_blocking(move || {
         let mut sink = BodySink::new(out);
-        let result = app.backend.export(&request, &mut sink);
+        let result = write(&*app.backend, &mut sink);
         drop(slot);
         match &result {
             Ok(()) => sink.finish()?,
@@ -175,3 +249,40 @@ async fn export(
     ];
     Ok((headers, Body::from_stream(chunks)).into_response())
 }
+
+/// The columns of live flows as CSV: those of history, and the rate.
+const LIVE_COLUMNS: &[&str] = &[
+    "start_us",
+    "end_us",
+    "src_ip",
+    "src_name",
+    "src_port",
+    "dest_ip",
+    "dest_name",
+    "dest_port",
+    "proto",
+    "app_proto",
+    "state",
+    "reason",
+    "conn_state",
+    "history",
+    "pkts_toserver",
+    "pkts_toclient",
+    "bytes_toserver",
+    "bytes_toclient",
+    "rate",
+    "rtt_server_us",
+    "rtt_client_us",
+    "response_us",
+    "retransmissions",
+    "out_of_order",
+    "lost",
+    "zero_windows",
+    "in_iface",
+    "vlan",
+    "community_id",
+    "info",
+    "alerted",
+    "run",
+    "id",
+];
