@@ -32,6 +32,7 @@ protocols! {
     netbios_dgm::NetbiosDgm,
     netbios_ns::NetbiosNs,
     modbus::Modbus,
+    mqtt::Mqtt,
     nfs::Nfs,
     ntp::Ntp,
     openvpn::Openvpn,
