@@ -9,6 +9,11 @@ pub trait Datagram: Transaction + Sized + 'static {
     /// Reads it; `None` where it is malformed.
     fn read(at: &Moment<'_>, direction: Direction, bytes: &[u8]) -> Option<Self>;
 
+    /// Whether a datagram is of this protocol at all; others share the flow unnoticed.
+    fn is_mine(_bytes: &[u8]) -> bool {
+        true
+    }
+
     /// Whether it is worth a transaction.
     fn is_logged(&self) -> bool {
         true
@@ -47,6 +52,9 @@ impl<T: Datagram> Dissector for Datagrams<T> {
         out: &mut Outcome,
     ) -> Result<Next, Malformed> {
         let Chunk::Bytes(bytes) = chunk else { return Ok(Next::More) };
+        if !T::is_mine(bytes) {
+            return Ok(Next::More);
+        }
         let tx_id = self.transactions;
         let Some(message) = T::read(at, direction, bytes) else {
             out.anomaly("malformed_data", None);

@@ -15,6 +15,9 @@ pub struct Outcome {
     pub anomalies: Vec<Raised>,
     /// Flows that this one announced.
     pub expectations: Vec<Expectation>,
+    /// The flow's first message turned out to be an answer: its originator is the one who was
+    /// asked. What is told of that message has its direction turned already.
+    pub reversed: bool,
 }
 
 impl Outcome {

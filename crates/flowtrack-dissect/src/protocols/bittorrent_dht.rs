@@ -195,6 +195,11 @@ impl Datagram for Message {
     fn read(_: &Moment<'_>, _: Direction, bytes: &[u8]) -> Option<Self> {
         Self::parse(bytes)
     }
+
+    /// Peers exchange data on the same port (BEP 29).
+    fn is_mine(bytes: &[u8]) -> bool {
+        bytes.starts_with(b"d1:") || bytes.starts_with(b"d2:")
+    }
 }
 
 impl Transaction for Message {

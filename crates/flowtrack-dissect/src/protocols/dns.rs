@@ -6,8 +6,8 @@ pub mod message;
 pub mod record;
 
 use crate::{
-    Dissector, Field, First, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol, Take,
-    Transport, Wants,
+    Dissector, Field, First, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol, Reader,
+    Take, Transport, Wants,
 };
 use flowtrack_event::{AppProto, Chunk, Confidence, Direction, Timestamp, Transaction};
 use message::{HEADER, Message, Z};
@@ -78,27 +78,16 @@ pub fn first_message<'a>(first: &First<'a>) -> Result<&'a [u8], Probe> {
     }
 }
 
-/// Whether a header makes sense; stricter where the port says nothing.
+/// Whether a header makes sense; where the port says nothing, the whole message must.
 pub fn looks_like(bytes: &[u8], usual: bool) -> bool {
-    let Some([_, _, f0, f1, q0, q1, a0, a1, n0, n1, r0, r1]) = bytes.first_chunk::<HEADER>() else {
-        return false;
-    };
-    let flags = u16::from_be_bytes([*f0, *f1]);
-    let counts = [[*q0, *q1], [*a0, *a1], [*n0, *n1], [*r0, *r1]].map(u16::from_be_bytes);
-    let [asked, answered, authorities, additionals] = counts;
-    let opcode = flags >> 11 & 0x0f;
+    let Some((flags, counts)) = header(bytes) else { return false };
     // Operation codes end at 6 (DSO, RFC 8490).
-    let sane = opcode <= 6 && counts.iter().any(|&n| n > 0);
+    let is_sane = flags >> 11 & 0x0f <= 6 && counts.iter().any(|&n| n > 0);
     if usual {
-        return sane && counts.iter().all(|&n| n < 1000);
+        return is_sane && counts.iter().all(|&n| n < 1000);
     }
-    let is_response = flags & message::QR != 0;
-    sane && flags & Z == 0
-        && asked == 1
-        && (is_response || (answered == 0 && authorities == 0))
-        && answered <= 64
-        && authorities <= 64
-        && additionals <= 64
+    is_sane
+        && has_usual_header(bytes)
         && Message::read(bytes).is_some_and(|m| {
             !m.cut
                 && m.questions.iter().all(|q| {
@@ -107,10 +96,31 @@ pub fn looks_like(bytes: &[u8], usual: bool) -> bool {
         })
 }
 
+/// Whether a header is that of a usual question or its answer.
+fn has_usual_header(bytes: &[u8]) -> bool {
+    let Some((flags, [asked, answered, authorities, additionals])) = header(bytes) else {
+        return false;
+    };
+    let is_response = flags & message::QR != 0;
+    flags & Z == 0
+        && asked == 1
+        && (is_response || (answered == 0 && authorities == 0))
+        && [answered, authorities, additionals].iter().all(|&n| n <= 64)
+}
+
+/// The flags, and how many records each section has.
+fn header(bytes: &[u8]) -> Option<(u16, [u16; 4])> {
+    let mut r = Reader::new(bytes);
+    r.skip(2)?;
+    Some((r.u16()?, [r.u16()?, r.u16()?, r.u16()?, r.u16()?]))
+}
+
 /// A transaction made of one message.
 pub trait Exchanged: Transaction + Sized + 'static {
     /// Last operation code that there is; DSO in DNS (RFC 8490).
     const LAST_OPCODE: u16 = 6;
+    /// Port on which it is asked.
+    const PORT: u16 = 53;
 
     /// Makes it; `rtt` is the time since the question that this answers.
     fn new(message: Message, tx_id: u64, rtt: Option<Duration>) -> Self;
@@ -122,9 +132,22 @@ impl Exchanged for Exchange {
     }
 }
 
+/// Whether it is known where in a stream messages begin.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum Sync {
+    /// It is.
+    #[default]
+    Found,
+    /// Bytes were lost; a message may begin with the next one.
+    Behind,
+    /// It is not, and nothing more is read.
+    Lost,
+}
+
 /// Reads a flow of messages: a datagram each, or behind their lengths in a stream.
 pub struct Framed<T> {
     pending: [Pending; 2],
+    sync: [Sync; 2],
     waiting: Vec<(u16, Timestamp)>,
     transactions: u64,
     exchanged: PhantomData<fn() -> T>,
@@ -135,6 +158,7 @@ impl<T: Exchanged> Framed<T> {
     pub fn boxed() -> Box<dyn Dissector> {
         Box::new(Self {
             pending: Default::default(),
+            sync: Default::default(),
             waiting: Vec::new(),
             transactions: 0,
             exchanged: PhantomData::<fn() -> T>,
@@ -150,31 +174,28 @@ impl<T: Exchanged> Dissector for Framed<T> {
         chunk: Chunk<'_>,
         out: &mut Outcome,
     ) -> Result<Next, Malformed> {
-        let Chunk::Bytes(bytes) = chunk else {
-            // Where a message begins behind a hole cannot be known.
-            return Ok(Next::Done);
-        };
-        if at.is_udp() {
-            self.message(at, direction, bytes, out);
-            return Ok(Next::More);
-        }
         let side = match direction {
             Direction::ToServer => 0,
             Direction::ToClient => 1,
         };
         let mut pending = self.pending.get_mut(side).map(std::mem::take).unwrap_or_default();
-        pending.records(bytes, MESSAGE_CAP, |b| -> Result<Take, Malformed> {
-            let Some((length, rest)) = b.split_first_chunk::<2>() else {
-                return Ok(Take::Need(2));
-            };
-            let length = usize::from(u16::from_be_bytes(*length));
-            let Some(message) = rest.get(..length) else { return Ok(Take::Need(2 + length)) };
-            if !looks_like(message, true) {
-                return Err(Malformed("malformed_data"));
+        let mut sync = self.sync.get(side).copied().unwrap_or_default();
+        match chunk {
+            Chunk::Gap(_) => {
+                pending.take();
+                sync = if sync == Sync::Lost { sync } else { Sync::Behind };
             }
-            self.message(at, direction, message, out);
-            Ok(Take::Used(2 + length))
-        })?;
+            Chunk::Bytes(bytes) if at.is_udp() => self.message(at, direction, bytes, out),
+            Chunk::Bytes(_) if sync == Sync::Lost => {}
+            Chunk::Bytes(bytes) => {
+                pending.records(bytes, MESSAGE_CAP, |b| {
+                    self.record(at, direction, b, &mut sync, out)
+                })?;
+            }
+        }
+        if let Some(held) = self.sync.get_mut(side) {
+            *held = sync;
+        }
         if let Some(held) = self.pending.get_mut(side) {
             *held = pending;
         }
@@ -183,13 +204,64 @@ impl<T: Exchanged> Dissector for Framed<T> {
 }
 
 impl<T: Exchanged> Framed<T> {
-    fn message(&mut self, at: &Moment<'_>, direction: Direction, bytes: &[u8], out: &mut Outcome) {
+    /// Takes the message at the front of a stream.
+    fn record(
+        &mut self,
+        at: &Moment<'_>,
+        direction: Direction,
+        bytes: &[u8],
+        sync: &mut Sync,
+        out: &mut Outcome,
+    ) -> Result<Take, Malformed> {
+        let Some((length, rest)) = bytes.split_first_chunk::<2>() else {
+            return Ok(Take::Need(2));
+        };
+        let length = usize::from(u16::from_be_bytes(*length));
+        if *sync == Sync::Behind {
+            if rest.len() < HEADER {
+                return Ok(Take::Need(2 + HEADER));
+            }
+            let begins = length > HEADER && has_usual_header(rest);
+            *sync = if begins { Sync::Found } else { Sync::Lost };
+        }
+        if *sync == Sync::Lost {
+            return Ok(Take::Used(bytes.len()));
+        }
+        let Some(message) = rest.get(..length) else { return Ok(Take::Need(2 + length)) };
+        if !looks_like(message, true) {
+            return Err(Malformed("malformed_data"));
+        }
+        self.message(at, direction, message, out);
+        Ok(Take::Used(2 + length))
+    }
+
+    /// Whether an answer as first message means that the question was missed. From DNS's port to
+    /// another it may as well be reflected to a victim, who asked nothing.
+    fn answers_first(at: &Moment<'_>) -> bool {
+        at.is_udp() && at.key.src_port == T::PORT && (T::PORT != 53 || at.key.dst_port == 53)
+    }
+
+    fn message(
+        &mut self,
+        at: &Moment<'_>,
+        mut direction: Direction,
+        bytes: &[u8],
+        out: &mut Outcome,
+    ) {
         let tx_id = self.transactions;
         let Some(message) = Message::read(bytes) else {
             out.anomaly("malformed_data", Some(tx_id));
             return;
         };
         self.transactions += 1;
+        if tx_id == 0
+            && message.is_response()
+            && direction == Direction::ToServer
+            && Self::answers_first(at)
+        {
+            out.reversed = true;
+            direction = Direction::ToClient;
+        }
         let mut rtt = None;
         if message.is_response() {
             if let Some(asked) = self.waiting.iter().position(|&(id, _)| id == message.id) {

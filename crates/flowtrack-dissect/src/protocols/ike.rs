@@ -5,7 +5,7 @@ mod payload;
 
 use crate::{Dissector, Field, First, Malformed, Moment, Next, Outcome, Probe, Protocol};
 use crate::{Reader, Transport, Wants, hex};
-use flowtrack_event::{AppProto, Chunk, Direction, Transaction};
+use flowtrack_event::{AppProto, Chunk, Direction, FlowKey, Transaction};
 use payload::{Attribute, Payloads};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -65,7 +65,8 @@ impl Protocol for Ike {
     }
 
     fn probe(&self, first: &First<'_>) -> Probe {
-        let Some((header, _)) = Header::read(first.bytes) else { return Probe::No };
+        let bytes = message(first.bytes, first.key);
+        let Some((header, _)) = bytes.and_then(Header::read) else { return Probe::No };
         let sane = match header.major {
             1 => matches!(header.exchange, 1..=6 | 32..=33),
             2 => matches!(header.exchange, 34..=44),
@@ -74,7 +75,7 @@ impl Protocol for Ike {
         // In a capture cut short the length cannot be held against the bytes.
         let length = header.length as usize;
         let usual = first.has_port(self.ports()) && (HEADER..=65_535).contains(&length);
-        let exact = length == message(first.bytes).len() && header.initiator != [0; 8];
+        let exact = length == bytes.map_or(0, <[u8]>::len) && header.initiator != [0; 8];
         Probe::content(sane && header.minor == 0 && (exact || usual))
     }
 
@@ -87,9 +88,11 @@ impl Protocol for Ike {
     }
 }
 
-/// The message behind the marker of port 4500.
-fn message(bytes: &[u8]) -> &[u8] {
-    bytes.strip_prefix(&NON_ESP_MARKER).unwrap_or(bytes)
+/// The message, which on port 4500 stands behind a marker; what has none there is ESP, or keeps
+/// the path open.
+fn message<'a>(bytes: &'a [u8], key: &FlowKey) -> Option<&'a [u8]> {
+    let translated = key.dst_port == 4500 || key.src_port == 4500;
+    if translated { bytes.strip_prefix(&NON_ESP_MARKER) } else { Some(bytes) }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -108,7 +111,7 @@ struct Header {
 impl Header {
     /// Reads it, and answers what follows.
     fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
-        let mut r = Reader::new(message(bytes));
+        let mut r = Reader::new(bytes);
         let (initiator, responder) = (r.array()?, r.array()?);
         let (next, version) = (r.u8()?, r.u8()?);
         let header = Self {
@@ -123,6 +126,11 @@ impl Header {
             length: r.u32()?,
         };
         Some((header, r.rest()))
+    }
+
+    /// Whether it certainly comes from the responder.
+    fn is_answer(&self) -> bool {
+        self.major == 2 && self.flags & V2_INITIATOR == 0
     }
 }
 
@@ -142,12 +150,7 @@ impl Dissector for Reading {
         out: &mut Outcome,
     ) -> Result<Next, Malformed> {
         let Chunk::Bytes(bytes) = chunk else { return Ok(Next::More) };
-        if at.key.dst_port == 4500 || at.key.src_port == 4500 {
-            // What has no marker is ESP, and a single byte keeps the path open (RFC 3948).
-            if !bytes.starts_with(&NON_ESP_MARKER) {
-                return Ok(Next::More);
-            }
-        }
+        let Some(bytes) = message(bytes, at.key) else { return Ok(Next::More) };
         let tx_id = self.transactions;
         let Some((header, rest)) = Header::read(bytes) else {
             out.anomaly("malformed_data", None);
@@ -160,6 +163,11 @@ impl Dissector for Reading {
             out.anomaly("malformed_data", Some(tx_id));
         }
         self.doi = payloads.doi.or(self.doi);
+        let mut direction = direction;
+        if tx_id == 0 && direction == Direction::ToServer && header.is_answer() {
+            out.reversed = true;
+            direction = Direction::ToClient;
+        }
         out.transaction(direction, tx_id, Exchange { header, direction, doi: self.doi, payloads });
         Ok(Next::More)
     }

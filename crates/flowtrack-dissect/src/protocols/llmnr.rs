@@ -68,8 +68,9 @@ impl Protocol for Llmnr {
 /// Whether a message asks or answers one question; other operation codes are an anomaly, not
 /// another protocol.
 fn looks_like(bytes: &[u8]) -> bool {
-    let Some([_, _, _, _, q0, q1, ..]) = bytes.first_chunk::<HEADER>() else { return false };
-    u16::from_be_bytes([*q0, *q1]) == 1 && Message::read(bytes).is_some()
+    let Some(header) = bytes.first_chunk::<HEADER>() else { return false };
+    // One question, and not more records than a message holds.
+    matches!(header, [_, _, _, _, 0, 1, 0, _, 0, _, 0, _])
 }
 
 /// One message.
@@ -82,6 +83,7 @@ struct Exchange {
 impl Exchanged for Exchange {
     /// Section 2.1.1: it is the only code there is.
     const LAST_OPCODE: u16 = 0;
+    const PORT: u16 = 5355;
 
     fn new(message: Message, tx_id: u64, _rtt: Option<Duration>) -> Self {
         Self { message, tx_id }

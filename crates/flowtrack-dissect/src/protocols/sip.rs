@@ -77,7 +77,8 @@ impl Protocol for Sip {
 
     fn probe(&self, first: &First<'_>) -> Probe {
         // Line ends alone keep a path open (RFC 5626).
-        let bytes = first.bytes.trim_ascii_start();
+        let ends = first.bytes.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+        let bytes = first.bytes.get(ends..).unwrap_or_default();
         let Some(end) = memchr::memchr(b'\n', bytes) else {
             let may_come = !first.udp && bytes.len() < FIRST_LINE_CAP && may_begin(bytes);
             return if may_come { Probe::NeedMore } else { Probe::No };

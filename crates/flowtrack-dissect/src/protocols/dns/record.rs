@@ -111,7 +111,10 @@ pub fn summary(m: &Message) -> String {
     };
     if m.is_response() {
         let rcode = m.rcode();
-        match m.answers.iter().rev().find_map(|r| plain(&r.data)) {
+        // What was asked for rather than the alias that leads there.
+        let fits = |r: &&Record| asked.is_none_or(|q| q.kind == r.kind);
+        let answer = m.answers.iter().find(fits).or(m.answers.last());
+        match answer.and_then(|r| plain(&r.data)) {
             Some(answer) if rcode == 0 => text += &format!(" -> {answer}"),
             _ => text += &format!(" -> {}", rcode_text(rcode)),
         }
