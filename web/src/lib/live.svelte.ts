@@ -29,6 +29,8 @@ export type Connection = 'connecting' | 'open' | 'lost' | 'signed-out';
 /** The server says something at least every five seconds. */
 const SILENCE_MS = 12_000;
 const RETRY_MS = [1_000, 2_000, 4_000, 8_000];
+/** A tab that nobody looks at gives its connection back; browsers have few for one server. */
+const HIDDEN_MS = 60_000;
 
 class Live {
   connection = $state<Connection>('connecting');
@@ -51,6 +53,15 @@ class Live {
   private watchdog: ReturnType<typeof setTimeout> | undefined;
   private retry: ReturnType<typeof setTimeout> | undefined;
   private failures = 0;
+  private hiding: ReturnType<typeof setTimeout> | undefined;
+
+  constructor() {
+    document.addEventListener('visibilitychange', () => {
+      clearTimeout(this.hiding);
+      if (document.hidden) this.hiding = setTimeout(() => this.rest(), HIDDEN_MS);
+      else if (!this.source && this.connection === 'open') this.open();
+    });
+  }
 
   /** Opens the stream, or opens it anew for other flows. */
   want(wish: FlowWish): void {
@@ -82,6 +93,14 @@ class Live {
     on('ping', () => {});
     source.onerror = () => this.lost();
     this.watch();
+  }
+
+  /** Closes the stream until the tab is looked at again. */
+  private rest(): void {
+    if (this.connection !== 'open') return;
+    clearTimeout(this.watchdog);
+    this.source?.close();
+    this.source = null;
   }
 
   private restart(state: LiveState): void {

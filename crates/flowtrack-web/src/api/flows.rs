@@ -1,6 +1,6 @@
 //! `/flows`: flows of the live view or of history, filtered and sorted.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::{borrow::Cow, cmp::Reverse, net::IpAddr, sync::Arc};
 
 use axum::{
     Json,
@@ -193,7 +193,7 @@ pub enum Order {
     Desc,
 }
 
-/// The flows of the snapshot that are wanted, sorted; and how many there are without the limit.
+/// The flows of the snapshot that are wanted, sorted.
 pub(crate) fn select<'a>(
     snapshot: &'a Snapshot,
     filter: &Filter,
@@ -202,35 +202,42 @@ pub(crate) fn select<'a>(
 ) -> Vec<&'a FlowRow> {
     let mut rows: Vec<&FlowRow> =
         (snapshot.flows.iter()).filter(|row| filter.is_empty() || filter.matches(*row)).collect();
-    // Equal ones stand in the order of their numbers, so that they do not dance.
-    rows.sort_unstable_by(|a, b| {
-        let by_key = match order {
-            Order::Asc => compare(a, b, sort),
-            Order::Desc => compare(b, a, sort),
-        };
-        by_key.then(a.id.cmp(&b.id))
-    });
+    // Equal ones stay in the order of their numbers either way, so that they do not dance.
+    rows.sort_unstable_by_key(|row| row.id);
+    match order {
+        Order::Asc => rows.sort_by_cached_key(|row| sort_key(row, sort)),
+        Order::Desc => rows.sort_by_cached_key(|row| Reverse(sort_key(row, sort))),
+    }
     rows
 }
 
-fn compare(a: &FlowRow, b: &FlowRow, sort: FlowSort) -> Ordering {
-    let bytes = |f: &FlowRow| f.bytes_toserver.saturating_add(f.bytes_toclient);
-    let packets = |f: &FlowRow| f.pkts_toserver.saturating_add(f.pkts_toclient);
-    let protocol = |f: &FlowRow| f.app_proto.clone().unwrap_or_else(|| f.proto.to_lowercase());
+/// What a flow is sorted by; every flow of one sorting has the same variant.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum SortKey<'a> {
+    Time(i64),
+    Count(u64),
+    Latency(Option<u32>),
+    /// By number, not by letter: 10.0.0.9 comes before 10.0.0.10.
+    Endpoint(Option<IpAddr>, u16),
+    Protocol(Cow<'a, str>),
+}
+
+fn sort_key(flow: &FlowRow, sort: FlowSort) -> SortKey<'_> {
     match sort {
-        FlowSort::Start => a.start_us.cmp(&b.start_us),
-        FlowSort::End => a.end_us.cmp(&b.end_us),
-        FlowSort::Duration => {
-            a.end_us.saturating_sub(a.start_us).cmp(&b.end_us.saturating_sub(b.start_us))
-        }
-        FlowSort::Bytes => bytes(a).cmp(&bytes(b)),
-        FlowSort::Packets => packets(a).cmp(&packets(b)),
-        FlowSort::Rate => a.rate.cmp(&b.rate),
-        FlowSort::Src => a.src_ip.cmp(&b.src_ip).then(a.src_port.cmp(&b.src_port)),
-        FlowSort::Dest => a.dest_ip.cmp(&b.dest_ip).then(a.dest_port.cmp(&b.dest_port)),
-        FlowSort::Protocol => protocol(a).cmp(&protocol(b)),
-        FlowSort::Rtt => a.rtt_server_us.cmp(&b.rtt_server_us),
-        FlowSort::Retransmissions => a.retransmissions.cmp(&b.retransmissions),
+        FlowSort::Start => SortKey::Time(flow.start_us),
+        FlowSort::End => SortKey::Time(flow.end_us),
+        FlowSort::Duration => SortKey::Time(flow.end_us.saturating_sub(flow.start_us)),
+        FlowSort::Bytes => SortKey::Count(flow.bytes_toserver.saturating_add(flow.bytes_toclient)),
+        FlowSort::Packets => SortKey::Count(flow.pkts_toserver.saturating_add(flow.pkts_toclient)),
+        FlowSort::Rate => SortKey::Count(flow.rate),
+        FlowSort::Src => SortKey::Endpoint(flow.src_ip.parse().ok(), flow.src_port),
+        FlowSort::Dest => SortKey::Endpoint(flow.dest_ip.parse().ok(), flow.dest_port),
+        FlowSort::Protocol => SortKey::Protocol(match &flow.app_proto {
+            Some(app) => Cow::Borrowed(app),
+            None => Cow::Owned(flow.proto.to_lowercase()),
+        }),
+        FlowSort::Rtt => SortKey::Latency(flow.rtt_server_us),
+        FlowSort::Retransmissions => SortKey::Count(flow.retransmissions.into()),
     }
 }
 
@@ -395,6 +402,15 @@ mod tests {
         assert_eq!(ids("", FlowSort::Bytes, Order::Desc), [2, 1, 3]);
         assert_eq!(ids("", FlowSort::Bytes, Order::Asc), [1, 3, 2]);
         assert_eq!(ids("", FlowSort::Protocol, Order::Asc), [3, 2, 1]);
+    }
+
+    #[test]
+    fn addresses_are_sorted_by_number() {
+        let row = |id, ip: &str| FlowRow { id, src_ip: ip.into(), ..FlowRow::default() };
+        let flows = vec![row(1, "192.0.2.10"), row(2, "2001:db8::1"), row(3, "192.0.2.9")];
+        let snapshot = Snapshot { flows, ..Snapshot::default() };
+        let sorted = select(&snapshot, &Filter::default(), FlowSort::Src, Order::Asc);
+        assert_eq!(sorted.iter().map(|row| row.id).collect::<Vec<_>>(), [3, 1, 2]);
     }
 
     #[test]
