@@ -22,9 +22,9 @@ pub fn community_id(key: &FlowKey, seed: u16) -> String {
         match icmp_counterpart(proto, kind) {
             Some(other) => dport = u16::from(other),
             None => {
-                // Suricata leaves the code of ICMPv6 out.
+                // Suricata leaves the code of ICMPv6 out, and orders the endpoints all the same.
                 dport = if proto == 1 { u16::from(code) } else { 0 };
-                one_way = true;
+                one_way = proto == 1;
             }
         }
     }

@@ -85,9 +85,11 @@ pub struct FlowKey {
     pub src: IpAddr,
     /// Responder.
     pub dst: IpAddr,
-    /// Originator's port; for ICMP `type << 8 | code` of the first packet; else 0.
+    /// Originator's port; for ICMP `type << 8 | code` of the first packet; for ESP the lower half of
+    /// the security parameter index; else 0.
     pub src_port: u16,
-    /// Responder's port; for ICMP the identifier of an echo; else 0.
+    /// Responder's port; for ICMP the identifier of an echo; for ESP the upper half of the index;
+    /// else 0.
     pub dst_port: u16,
     /// IP protocol.
     pub proto: IpProto,

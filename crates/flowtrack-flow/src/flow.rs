@@ -228,6 +228,9 @@ impl<'a, A> Flow<'a, A> {
                 }
                 _ => (0, 0),
             };
+        } else if key.proto == IpProto::ESP {
+            // The security parameter index stands in the key upper half first.
+            (key.src_port, key.dst_port) = (key.dst_port, key.src_port);
         } else if !key.has_ports() {
             (key.src_port, key.dst_port) = (0, 0);
         }
