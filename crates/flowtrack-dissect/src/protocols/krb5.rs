@@ -1,12 +1,33 @@
-//! Kerberos 5 (RFC 4120) over UDP and TCP.
+//! Kerberos 5 (RFC 4120) over UDP and TCP: tickets asked for, given and refused.
+
+mod message;
 
 use crate::ber;
-use crate::{First, Probe, Protocol, Reader, Transport};
-use flowtrack_event::AppProto;
+use crate::{
+    Dissector, Field, First, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol, Reader,
+    Take, Transport, Wants,
+};
+use flowtrack_event::{AppProto, Chunk, Direction};
+use message::Message;
 
 const NAME: AppProto = AppProto("krb5");
+/// Length of what stands before a message over TCP.
+const RECORD_MARK: usize = 4;
 /// Longest message; tickets with many groups reach some tens of kilobytes.
 const MESSAGE_CAP: usize = 256 * 1024;
+
+const FIELDS: &[Field] = &[
+    Field::eve("msg_type", "string", "type of the message"),
+    Field::eve("cname", "string", "name of the client"),
+    Field::eve("realm", "string", "realm"),
+    Field::eve("sname", "string", "name of the service"),
+    Field::eve("encryption", "string", "encryption of the answer"),
+    Field::eve("weak_encryption", "boolean", "whether that encryption is weak"),
+    Field::eve("ticket_encryption", "string", "encryption of the ticket"),
+    Field::eve("ticket_weak_encryption", "boolean", "whether that encryption is weak"),
+    Field::eve("error_code", "string", "why the request was refused"),
+    Field::eve("failed_request", "string", "type of the request that was refused"),
+];
 
 /// Kerberos.
 pub struct Krb5;
@@ -36,6 +57,14 @@ impl Protocol for Krb5 {
             None => Probe::No,
         }
     }
+
+    fn dissector(&self, wants: Wants) -> Option<Box<dyn Dissector>> {
+        (wants.records || wants.buffers).then(|| Box::<Reading>::default() as Box<dyn Dissector>)
+    }
+
+    fn fields(&self) -> &'static [Field] {
+        FIELDS
+    }
 }
 
 /// Whether a message begins here; `None` while too little is there to tell.
@@ -55,4 +84,62 @@ fn looks_like(bytes: &[u8]) -> Option<bool> {
     let version = r.array::<5>()?;
     let field = if matches!(tag, 0x6a | 0x6c) { 0xa1 } else { 0xa0 };
     Some(version == [field, 3, ber::INTEGER, 1, 5])
+}
+
+#[derive(Default)]
+struct Reading {
+    sides: [Pending; 2],
+    told: u64,
+    /// Type of the last request, which an error refuses.
+    asked: Option<u8>,
+}
+
+impl Dissector for Reading {
+    fn feed(
+        &mut self,
+        at: &Moment<'_>,
+        direction: Direction,
+        chunk: Chunk<'_>,
+        out: &mut Outcome,
+    ) -> Result<Next, Malformed> {
+        let Chunk::Bytes(bytes) = chunk else { return Ok(Next::Done) };
+        if at.is_udp() {
+            if !self.message(direction, bytes, out) {
+                out.anomaly("malformed_data", None);
+            }
+            return Ok(Next::More);
+        }
+        let [to_server, to_client] = &mut self.sides;
+        let mut pending = std::mem::take(match direction {
+            Direction::ToServer => to_server,
+            Direction::ToClient => to_client,
+        });
+        pending.records(bytes, RECORD_MARK + MESSAGE_CAP, |b| {
+            let mut r = Reader::new(b);
+            let Some(length) = r.u32() else { return Ok(Take::Need(RECORD_MARK)) };
+            let whole = RECORD_MARK.saturating_add(length as usize);
+            let Some(message) = r.take(length as usize) else { return Ok(Take::Need(whole)) };
+            if !self.message(direction, message, out) {
+                return Err(Malformed("malformed_data"));
+            }
+            Ok(Take::Used(whole))
+        })?;
+        if let Some(side) = self.sides.get_mut(usize::from(direction == Direction::ToClient)) {
+            *side = pending;
+        }
+        Ok(Next::More)
+    }
+}
+
+impl Reading {
+    fn message(&mut self, direction: Direction, bytes: &[u8], out: &mut Outcome) -> bool {
+        let Some(mut message) = Message::parse(bytes) else { return false };
+        if message.is_request() {
+            self.asked = Some(message.kind());
+        }
+        message.answers(self.asked);
+        out.transaction(direction, self.told, message);
+        self.told += 1;
+        true
+    }
 }

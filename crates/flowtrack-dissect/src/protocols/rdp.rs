@@ -78,23 +78,18 @@ impl Protocol for Rdp {
             Direction::ToServer => CONNECTION_REQUEST,
             Direction::ToClient => CONNECTION_CONFIRM,
         };
-        let fits = version == 3
-            && reserved == 0
-            && kind & 0xf0 == wanted
-            && (11..=512).contains(&length)
-            && usize::from(inner) + TPKT + 1 == length;
-        if !fits {
+        let fits =
+            version == 3 && reserved == 0 && kind & 0xf0 == wanted && (11..=512).contains(&length);
+        let usual = first.has_port(self.ports());
+        if !fits || (!usual && usize::from(inner) + TPKT + 1 != length) {
             return Probe::No;
         }
-        let usual = first.has_port(self.ports());
         match first.bytes.get(11..length) {
             None => Probe::NeedMore,
-            Some([]) if usual => Probe::Match(Confidence::Content),
-            Some(rest) => Probe::content(
-                Negotiation::parse(rest).is_some()
-                    || rest.starts_with(b"Cookie: ")
-                    || (usual && rest.ends_with(b"\r\n")),
-            ),
+            Some(_) if usual => Probe::Match(Confidence::Content),
+            Some(rest) => {
+                Probe::content(Negotiation::parse(rest).is_some() || rest.starts_with(b"Cookie: "))
+            }
         }
     }
 

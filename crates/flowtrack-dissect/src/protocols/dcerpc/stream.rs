@@ -55,7 +55,7 @@ impl Stream {
             side.lost = false;
         }
         let (calls, told) = (&mut self.calls, &mut self.told);
-        side.pending.records(bytes, PACKET_CAP, |b| {
+        let read = side.pending.records(bytes, PACKET_CAP, |b| {
             if b.len() < pdu::HEADER {
                 return Ok(Take::Need(pdu::HEADER));
             }
@@ -69,15 +69,23 @@ impl Stream {
                 tell(told, direction, call, out);
             }
             Ok(Take::Used(header.length))
-        })
+        });
+        if read.is_err() {
+            self.end(direction, out);
+        }
+        read
     }
 
     /// One direction ended: what waits will get no answer.
     pub fn finish(&mut self, direction: Direction, out: &mut Outcome) {
         if std::mem::replace(&mut self.ended, true) {
-            for call in self.calls.end() {
-                tell(&mut self.told, direction, call, out);
-            }
+            self.end(direction, out);
+        }
+    }
+
+    fn end(&mut self, direction: Direction, out: &mut Outcome) {
+        for call in self.calls.end() {
+            tell(&mut self.told, direction, call, out);
         }
     }
 }

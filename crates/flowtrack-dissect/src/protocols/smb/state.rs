@@ -17,6 +17,9 @@ const CALL_CAP: usize = 128;
 /// Longest packet of a pipe: lengths are of two bytes.
 const PACKET_CAP: usize = 0xffff;
 
+/// Stands for the file that an earlier message of the same compound opens.
+pub const OF_COMPOUND: Guid = Guid([0xff; 16]);
+
 /// What a message says of itself, in either version.
 #[derive(Clone, Copy, Debug)]
 pub struct Context {
@@ -73,6 +76,7 @@ struct Share {
 }
 
 /// An open file or pipe.
+#[derive(Default)]
 struct Open {
     name: String,
     share: String,

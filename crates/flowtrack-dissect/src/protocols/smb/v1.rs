@@ -158,6 +158,8 @@ pub fn read(state: &mut State, bytes: &[u8], out: &mut Outcome) -> Option<Sink> 
     let mut command = header.command;
     let mut offset = HEADER;
     let mut sink = None;
+    // What an earlier command of the chain opened.
+    let mut opened = None;
     for _ in 0..CHAIN_CAP {
         let context = Context {
             key: header.key,
@@ -169,7 +171,7 @@ pub fn read(state: &mut State, bytes: &[u8], out: &mut Outcome) -> Option<Sink> 
         let block = Block::at(bytes, offset, header.unicode);
         let mut message = Message { state, context, header: &header, out };
         sink = if header.is_response {
-            message.response(command, block.as_ref())
+            message.response(command, block.as_ref(), &mut opened)
         } else {
             message.request(command, block.as_ref())
         };
@@ -355,13 +357,18 @@ impl Message<'_> {
         Some(Details::Delete { set_info: None, name, delete, guid: file })
     }
 
-    fn response(&mut self, command: u8, block: Option<&Block<'_>>) -> Option<Sink> {
+    fn response(
+        &mut self,
+        command: u8,
+        block: Option<&Block<'_>>,
+        opened: &mut Option<Guid>,
+    ) -> Option<Sink> {
         let waiting = self.state.answered(&self.context);
         let status = match self.header.status {
             Status::Nt(status) => Some(status),
             Status::Dos(..) => None,
         };
-        let file = waiting.as_ref().and_then(|w| w.guid);
+        let file = opened.or(waiting.as_ref().and_then(|w| w.guid));
         let mut sink = None;
         if self.header.succeeded() {
             match (command, block, file) {
@@ -385,6 +392,9 @@ impl Message<'_> {
         exchange.status = Some(self.header.status);
         if let Some(block) = block {
             self.complete(&mut exchange.details, block);
+        }
+        if let Details::Create(Create { opened: Some(file), .. }) = &exchange.details {
+            *opened = Some(file.guid);
         }
         if command == TREE_CONNECT_ANDX {
             exchange.tree = self.context.tree;

@@ -1,7 +1,7 @@
 //! Messages of SMB 2 and 3 (MS-SMB2).
 
 use super::record::{Command, Create, Details, Guid, Negotiate, Opened, Session, Status, Tree};
-use super::state::{Context, Sink, State, Waiting};
+use super::state::{Context, OF_COMPOUND, Sink, State, Waiting};
 use super::{names, security, unix_time, utf16};
 use crate::{Outcome, Reader};
 use flowtrack_event::Direction;
@@ -30,8 +30,6 @@ const SET_INFO: u16 = 17;
 const STATUS_PENDING: u32 = 0x103;
 const BUFFER_OVERFLOW: u32 = 0x8000_0005;
 const PIPE_TRANSCEIVE: u32 = 0x0011_c017;
-/// Stands for the file that the compound has opened.
-const OF_COMPOUND: Guid = Guid([0xff; 16]);
 
 /// Header of one message.
 struct Header {
@@ -305,7 +303,7 @@ impl Response<'_> {
                 let offset = waiting.as_ref().map_or(0, |w| w.offset);
                 sink = guid.and_then(|guid| self.read_file(guid, offset));
             }
-            IOCTL if matches!(status, 0 | BUFFER_OVERFLOW) => self.ioctl(),
+            IOCTL if matches!(status, 0 | BUFFER_OVERFLOW) => self.ioctl(guid),
             CLOSE if status == 0 => {
                 if let Some(guid) = guid {
                     self.state.close(guid, self.context.direction, self.out);
@@ -377,13 +375,14 @@ impl Response<'_> {
         self.state.data(&self.context, guid, (offset, length), bytes, status, self.out)
     }
 
-    fn ioctl(&mut self) {
+    fn ioctl(&mut self, asked: Option<Guid>) {
         let mut r = body(self.message);
         r.skip(2);
         let (Some(code), Some(guid)) = (r.u32_le(), r.array().map(Guid)) else { return };
         if code != PIPE_TRANSCEIVE {
             return;
         }
+        let guid = asked.unwrap_or(guid);
         r.skip(8);
         let (Some(offset), Some(length)) = (r.u32_le(), r.u32_le()) else { return };
         let bytes = at(self.message, offset as usize, length as usize);
