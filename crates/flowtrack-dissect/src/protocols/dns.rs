@@ -3,6 +3,7 @@
 //! Every message is a transaction of its own, as in EVE; an answer also tells how long it took.
 
 pub mod message;
+mod present;
 pub mod record;
 
 use crate::{

@@ -1,7 +1,7 @@
 //! LLMNR (RFC 4795): names of the local link, which Windows asks for where DNS knows none.
 
-use super::dns::message::{CNAME, Data, HEADER, Message, NS, PTR, Record};
-use super::dns::record::{Options, kind_text, plain, structured, summary, visit_names};
+use super::dns::message::{CNAME, Data, HEADER, Message, NS, PTR, Record, kind_text};
+use super::dns::record::{Options, plain, structured, summary, visit_names};
 use super::dns::{Exchanged, Framed, first_message};
 use super::mdns::Asked;
 use crate::{Dissector, Field, First, Probe, Protocol, Transport, Wants};

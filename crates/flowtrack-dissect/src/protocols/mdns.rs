@@ -1,7 +1,7 @@
 //! Multicast DNS (RFC 6762): how devices on a network find each other and their services.
 
-use super::dns::message::{Data, Message, Question, Record};
-use super::dns::record::{kind_text, structured, summary, visit_names};
+use super::dns::message::{Data, Message, Question, Record, kind_text};
+use super::dns::record::{structured, summary, visit_names};
 use super::dns::{Exchanged, Framed, looks_like};
 use crate::{Dissector, Field, First, Probe, Protocol, Transport, Wants};
 use flowtrack_event::{AppProto, Transaction, WireText};

@@ -25,7 +25,8 @@ impl Protocol for Ssdp {
         let is_mine = [&b"M-SEARCH * HTTP/1.1\r\n"[..], b"NOTIFY * HTTP/1.1\r\n"]
             .iter()
             .any(|line| first.bytes.starts_with(line));
-        let is_answer = first.bytes.starts_with(b"HTTP/1.1 200 OK") && first.has_port(self.ports());
+        // Answers go to the port that searched.
+        let is_answer = first.bytes.starts_with(b"HTTP/1.1 200 OK\r\n");
         Probe::content(is_mine || is_answer)
     }
 }

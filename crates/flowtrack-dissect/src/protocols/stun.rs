@@ -1,7 +1,9 @@
 //! STUN (RFC 8489) and TURN (RFC 8656): how peers behind address translation meet; named only.
 
-use crate::{First, Probe, Protocol, Reader, Transport};
-use flowtrack_event::AppProto;
+use crate::{
+    Dissector, First, Malformed, Moment, Next, Outcome, Probe, Protocol, Reader, Transport, Wants,
+};
+use flowtrack_event::{AppProto, Chunk, Direction};
 
 const NAME: AppProto = AppProto("stun");
 /// Bytes of a message's header.
@@ -62,5 +64,33 @@ impl Protocol for Stun {
         // RFC 3489 had no cookie.
         let is_known = matches!(kind & 0x3eef, 1..=4) && has_sane_attributes(first.bytes);
         Probe::content(is_whole && first.udp && is_known && first.has_port(self.ports()))
+    }
+
+    fn dissector(&self, _wants: Wants) -> Option<Box<dyn Dissector>> {
+        Some(Box::new(Meeting))
+    }
+}
+
+/// Waits for what the peers do once they have met.
+struct Meeting;
+
+impl Dissector for Meeting {
+    fn feed(
+        &mut self,
+        at: &Moment<'_>,
+        _direction: Direction,
+        chunk: Chunk<'_>,
+        _out: &mut Outcome,
+    ) -> Result<Next, Malformed> {
+        if !at.is_udp() {
+            return Ok(Next::Done);
+        }
+        // A DTLS record has a type from 20 to 25 and a version that counts down from 0xfeff.
+        Ok(match chunk {
+            Chunk::Bytes([20..=25, 0xfe, 0xfc..=0xff, ..]) => {
+                Next::Change { consumed: 0, to: None }
+            }
+            _ => Next::More,
+        })
     }
 }

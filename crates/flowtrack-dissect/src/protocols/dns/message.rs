@@ -217,7 +217,7 @@ fn data(message: &[u8], start: usize, kind: u16, bytes: &[u8]) -> Option<Data> {
     Some(match kind {
         A => Data::Address(IpAddr::V4(Ipv4Addr::from(r.array::<4>()?))),
         AAAA => Data::Address(IpAddr::V6(Ipv6Addr::from(r.array::<16>()?))),
-        NS | CNAME | PTR => Data::Name(name_at(0)?.0),
+        NS | CNAME | PTR | DNAME => Data::Name(name_at(0)?.0),
         MX => Data::Name(name_at(2)?.0),
         NULL => Data::Null(kept(bytes)),
         TXT => {
@@ -261,7 +261,7 @@ fn data(message: &[u8], start: usize, kind: u16, bytes: &[u8]) -> Option<Data> {
 
 /// Reads a name and moves behind it. Pointers must go backwards (RFC 1035 section 4.1.4), so every
 /// name ends.
-fn name<'a>(message: &'a [u8], r: &mut Reader<'a>) -> Option<Name> {
+pub fn name<'a>(message: &'a [u8], r: &mut Reader<'a>) -> Option<Name> {
     let mut name = Name::default();
     let mut at = *r;
     let mut base = r.position();
@@ -313,6 +313,7 @@ const NULL: u16 = 10;
 const TXT: u16 = 16;
 const AAAA: u16 = 28;
 const SRV: u16 = 33;
+const DNAME: u16 = 39;
 const OPT: u16 = 41;
 const SSHFP: u16 = 44;
 
@@ -355,7 +356,7 @@ pub fn kind_name(kind: u16) -> Option<&'static str> {
         36 => "KX",
         37 => "CERT",
         38 => "A6",
-        39 => "DNAME",
+        DNAME => "DNAME",
         OPT => "OPT",
         42 => "APL",
         43 => "DS",
@@ -391,6 +392,11 @@ pub fn kind_name(kind: u16) -> Option<&'static str> {
         257 => "CAA",
         _ => return None,
     })
+}
+
+/// The name of a record type, or `TYPE` and its number (RFC 3597).
+pub fn kind_text(kind: u16) -> String {
+    kind_name(kind).map_or_else(|| format!("TYPE{kind}"), str::to_owned)
 }
 
 /// The name of a response code (IANA "DNS RCODEs").

@@ -1,6 +1,7 @@
 //! What is logged of a DNS message.
 
-use super::message::{Data, Message, Question, Record, TC, kind_name, rcode_name};
+use super::message::{Data, Message, Question, Record, TC, kind_text, rcode_name};
+use super::present::present;
 use crate::{Field, hex};
 use flowtrack_event::{AppProto, Transaction, WireText};
 use serde::ser::{SerializeMap, SerializeSeq};
@@ -114,7 +115,7 @@ pub fn summary(m: &Message) -> String {
         // What was asked for rather than the alias that leads there.
         let fits = |r: &&Record| asked.is_none_or(|q| q.kind == r.kind);
         let answer = m.answers.iter().find(fits).or(m.answers.last());
-        match answer.and_then(|r| plain(&r.data)) {
+        match answer.and_then(told) {
             Some(answer) if rcode == 0 => text += &format!(" -> {answer}"),
             _ => text += &format!(" -> {}", rcode_text(rcode)),
         }
@@ -222,7 +223,7 @@ impl Serialize for Row<'_> {
                 }
             }
             data => {
-                if let Some(text) = plain(data) {
+                if let Some(text) = told(record) {
                     map.serialize_entry("rdata", &text)?;
                 } else if let Some((name, value)) = structured(data)
                     && (section == Section::Answers
@@ -317,6 +318,14 @@ pub fn plain(data: &Data) -> Option<String> {
     }
 }
 
+/// A record's data as one text, also where only its type gives it a form.
+fn told(record: &Record) -> Option<String> {
+    match &record.data {
+        Data::Other(bytes) => present(record.kind, bytes),
+        data => plain(data),
+    }
+}
+
 /// A record's data as an object, with the key it stands under.
 pub fn structured(data: &Data) -> Option<(&'static str, Structured<'_>)> {
     let name = match data {
@@ -362,11 +371,6 @@ impl Serialize for Structured<'_> {
 
 fn colons(bytes: &[u8]) -> String {
     bytes.iter().map(|b| hex(&[*b])).collect::<Vec<_>>().join(":")
-}
-
-/// The name of a record type, or `TYPE` and its number (RFC 3597).
-pub fn kind_text(kind: u16) -> String {
-    kind_name(kind).map_or_else(|| format!("TYPE{kind}"), str::to_owned)
 }
 
 fn rcode_text(rcode: u16) -> String {
