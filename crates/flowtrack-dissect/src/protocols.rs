@@ -37,6 +37,7 @@ protocols! {
     ntp::Ntp,
     openvpn::Openvpn,
     pop3::Pop3,
+    quic::Quic,
     radius::Radius,
     rdp::Rdp,
     rfb::Rfb,

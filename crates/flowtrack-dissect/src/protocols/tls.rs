@@ -5,10 +5,10 @@
 
 pub mod alert;
 mod certificate;
-mod cipher;
+pub mod cipher;
 mod der;
 pub mod fingerprint;
-mod group;
+pub mod group;
 pub mod hello;
 pub mod record;
 pub mod session;

@@ -35,6 +35,28 @@ impl Ja3 {
         Self::of(text)
     }
 
+    /// The same over QUIC. GREASE stays in: that is how JA3 over QUIC is logged and how rules that
+    /// were made from such logs expect it, though it changes from one connection of a client to the
+    /// next. JA4 leaves it out.
+    pub fn quic_client(hello: &ClientHello) -> Self {
+        /// What stands for any extension of GREASE.
+        const GREASE: u16 = 0xfafa;
+        let mut text = hello.legacy_version.to_string();
+        text.push(',');
+        push_numbers(&mut text, hello.ciphers.iter().copied());
+        text.push(',');
+        let extensions = hello.extensions.iter();
+        push_numbers(
+            &mut text,
+            extensions.map(|&n| if version::is_grease(n) { GREASE } else { n }),
+        );
+        text.push(',');
+        push_numbers(&mut text, hello.groups.iter().copied());
+        text.push(',');
+        push_numbers(&mut text, hello.point_formats.iter().map(|&n| u16::from(n)));
+        Self::of(text)
+    }
+
     /// Version, cipher suite and extensions of a server.
     pub fn server(hello: &ServerHello) -> Self {
         let mut text = format!("{},{},", hello.legacy_version, hello.cipher);
@@ -80,7 +102,14 @@ pub fn ja4(hello: &ClientHello, carrier: Carrier) -> String {
             Carrier::Quic => 'q',
             Carrier::Dtls => 'd',
         },
-        version = ja4_version(hello.version()),
+        version = ja4_version(match carrier {
+            // Over QUIC drafts of TLS 1.3 count as newer than what became of them.
+            Carrier::Quic => {
+                let offered = hello.versions.iter().copied().filter(|&v| !version::is_grease(v));
+                offered.max().unwrap_or(hello.legacy_version)
+            }
+            Carrier::Tcp | Carrier::Dtls => hello.version(),
+        }),
         target =
             if hello.extensions.contains(&extension::SERVER_NAME) { 'd' } else { 'i' },
         ciphers = ciphers.len().min(COUNT_CAP),
@@ -199,6 +228,7 @@ mod tests {
         assert_eq!(of(&[version::TLS_1_2, version::TLS_1_3]), "13");
         assert_eq!(of(&[version::TLS_1_3, 0xfb1a]), "13");
         assert_eq!(of(&[0x7f12, version::TLS_1_2]), "00");
+        assert_eq!(of(&[0x7f10, version::TLS_1_2]), "12");
         assert_eq!(of(&[]), "12");
     }
 
@@ -211,6 +241,15 @@ mod tests {
         assert_eq!(of(b"\xab"), "ab");
         assert_eq!(of(b"\x30\xab"), "3b");
         assert_eq!(of(b"\x0a\x0a"), "00");
+    }
+
+    #[test]
+    fn ja3_over_quic_keeps_grease() {
+        assert_eq!(
+            Ja3::quic_client(&chrome()).string,
+            "771,10794-4865-4866-4867-49195-49199-49196-49200-52393-52392-49171-49172-156-157-47-53,\
+             64250-27-0-51-16-17513-23-45-13-5-35-18-43-65281-11-10-21,35466-29-23-24,0"
+        );
     }
 
     #[test]

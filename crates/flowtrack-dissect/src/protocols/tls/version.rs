@@ -79,7 +79,8 @@ pub const fn age(version: u16) -> u32 {
         DTLS_1_2 => 3,
         TLS_1_3 | DTLS_1_3 => FINAL,
         _ => match version.to_be_bytes() {
-            [DRAFT | DRAFT_FACEBOOK, draft @ 1..=28] => DRAFTS + draft as u32,
+            // Those before were hardly in use.
+            [DRAFT, draft @ 18..=28] => DRAFTS + draft as u32,
             _ => 0,
         },
     }
