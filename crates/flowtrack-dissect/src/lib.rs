@@ -23,6 +23,7 @@
 mod app;
 mod ber;
 mod both;
+mod brief;
 mod datagrams;
 mod digest;
 mod file;
