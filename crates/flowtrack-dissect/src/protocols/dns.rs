@@ -286,3 +286,47 @@ impl<T: Exchanged> Framed<T> {
         out.transaction(direction, tx_id, T::new(message, tx_id, rtt));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flowtrack_event::{FlowKey, IpProto};
+
+    /// What comes of an answer as first message between these ports.
+    fn first_answer(src_port: u16, dst_port: u16) -> (bool, Direction) {
+        let key = FlowKey {
+            src: [192, 0, 2, 1].into(),
+            dst: [192, 0, 2, 2].into(),
+            src_port,
+            dst_port,
+            proto: IpProto::UDP,
+        };
+        let at = Moment { ts: Timestamp::from_secs(1), packet: 1, key: &key, midstream: false };
+        let answer = b"\0\x07\x81\x80\0\x01\0\0\0\0\0\0\x01a\0\0\x01\0\x01";
+        let mut out = Outcome::default();
+        Framed::<Exchange>::boxed()
+            .feed(&at, Direction::ToServer, Chunk::Bytes(answer), &mut out)
+            .unwrap();
+        (out.reversed, out.transactions[0].direction)
+    }
+
+    #[test]
+    fn a_flow_that_begins_with_an_answer_is_turned_round() {
+        assert_eq!(first_answer(53, 53), (true, Direction::ToClient));
+        assert_eq!(first_answer(4000, 53), (false, Direction::ToServer));
+        // As reflected to a victim.
+        assert_eq!(first_answer(53, 4000), (false, Direction::ToServer));
+    }
+
+    #[test]
+    fn headers_are_looked_at_harder_away_from_the_usual_port() {
+        let question = b"\0\x07\x01\0\0\x01\0\0\0\0\0\0\x01a\0\0\x01\0\x01";
+        assert!(looks_like(question, false));
+        // Of a class that is not used, cut short, and with no question.
+        let mut strange = *question;
+        strange[18] = 9;
+        assert!(looks_like(&strange, true) && !looks_like(&strange, false));
+        assert!(!looks_like(&question[..15], false));
+        assert!(!looks_like(&[0; HEADER], true));
+    }
+}

@@ -87,8 +87,9 @@ impl Protocol for Sip {
         Probe::content(is_first_line(line))
     }
 
-    fn dissector(&self, wants: Wants) -> Option<Box<dyn Dissector>> {
-        (wants.records || wants.buffers).then(|| Box::<Reading>::default() as Box<dyn Dissector>)
+    fn dissector(&self, _wants: Wants) -> Option<Box<dyn Dissector>> {
+        // Without it the flows that carry the media would have no name.
+        Some(Box::<Reading>::default())
     }
 
     fn fields(&self) -> &'static [Field] {

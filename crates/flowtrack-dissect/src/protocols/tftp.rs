@@ -41,8 +41,9 @@ impl Protocol for Tftp {
         }))
     }
 
-    fn dissector(&self, wants: Wants) -> Option<Box<dyn Dissector>> {
-        (wants.records || wants.buffers).then(Datagrams::<Message>::boxed)
+    fn dissector(&self, _wants: Wants) -> Option<Box<dyn Dissector>> {
+        // Without it the flow that carries the file would have no name.
+        Some(Datagrams::<Message>::boxed())
     }
 
     fn fields(&self) -> &'static [Field] {

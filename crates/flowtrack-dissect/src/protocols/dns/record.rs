@@ -58,6 +58,14 @@ impl Transaction for Exchange {
             // A request's names alone, as the rules that use it expect.
             Some("query") if self.message.is_response() => {}
             Some("query") => visit_names(&self.message, "queries.rrname", visit),
+            // Numbers, as text.
+            Some("opcode") => visit(self.message.opcode().to_string().as_bytes()),
+            Some("rcode") => visit(self.message.rcode().to_string().as_bytes()),
+            Some("rrtype") => {
+                let asked = self.message.questions.iter().map(|q| q.kind);
+                let answered = self.message.answers.iter().map(|r| r.kind);
+                asked.chain(answered).for_each(|kind| visit(kind.to_string().as_bytes()));
+            }
             Some(rest) => visit_names(&self.message, rest, visit),
             None => {}
         }
