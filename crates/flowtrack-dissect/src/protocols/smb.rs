@@ -6,6 +6,8 @@ mod names;
 mod record;
 mod security;
 mod state;
+#[cfg(test)]
+mod tests;
 mod v1;
 mod v2;
 
@@ -169,17 +171,8 @@ impl Side {
         bytes: &[u8],
         out: &mut Outcome,
     ) -> Result<(), Malformed> {
-        let mut bytes = bytes;
-        if self.lost {
-            let Some(at) = resume(bytes) else { return Ok(()) };
-            bytes = bytes.get(at..).unwrap_or_default();
-            self.lost = false;
-        }
         let Self { pending, left, sink, lost } = self;
         pending.records(bytes, framing::HEADER + HEAD_CAP, |b| {
-            if *lost {
-                return Ok(Take::Used(b.len()));
-            }
             if *left > 0 {
                 let n = b.len().min(*left);
                 *left -= n;
@@ -191,6 +184,13 @@ impl Side {
             let Some((kind, length)) = framing::header(b) else {
                 return Ok(Take::Need(framing::HEADER));
             };
+            if *lost {
+                match begins(b) {
+                    None => return Ok(Take::Need(framing::HEADER + 4)),
+                    Some(false) => return Ok(Take::Used(1)),
+                    Some(true) => *lost = false,
+                }
+            }
             let held = length.min(HEAD_CAP);
             let Some(message) = b.get(framing::HEADER..framing::HEADER + held) else {
                 return Ok(Take::Need(framing::HEADER + held));
@@ -203,7 +203,7 @@ impl Side {
                     None => {
                         out.anomaly("malformed_data", None);
                         *lost = true;
-                        return Ok(Take::Used(b.len()));
+                        return Ok(Take::Used(1));
                     }
                 };
                 *left = length - held;
@@ -251,15 +251,11 @@ impl Side {
     }
 }
 
-/// Where the next message begins in bytes behind a hole.
-fn resume(bytes: &[u8]) -> Option<usize> {
-    memchr::memmem::find_iter(bytes, b"SMB").find_map(|at| {
-        let start = at.checked_sub(framing::HEADER + 1)?;
-        let (kind, length) = framing::header(bytes.get(start..)?)?;
-        let message = bytes.get(start + framing::HEADER..)?;
-        let fits = kind == framing::MESSAGE && length >= 32 && Kind::of(message).is_some();
-        fits.then_some(start)
-    })
+/// Whether a message begins here, behind a hole; `None` while too little is there to tell.
+fn begins(bytes: &[u8]) -> Option<bool> {
+    let (kind, length) = framing::header(bytes)?;
+    let mark = bytes.get(framing::HEADER..framing::HEADER + 4)?;
+    Some(kind == framing::MESSAGE && length >= 32 && Kind::of(mark).is_some())
 }
 
 /// Text of two bytes a letter, as it is on the wire of Windows.

@@ -20,7 +20,7 @@ pub struct Stream {
 #[derive(Default)]
 struct Side {
     pending: Pending,
-    /// Its bytes are no longer understood, behind a hole.
+    /// Behind a hole the next packet is looked for.
     lost: bool,
 }
 
@@ -43,28 +43,26 @@ impl Stream {
             Direction::ToClient => to_client,
         };
         let Chunk::Bytes(bytes) = chunk else {
-            // Packets usually begin with a segment: the next chunk may be understood again.
             side.pending.take();
             side.lost = true;
             return Ok(());
         };
-        if side.lost {
-            if pdu::Header::parse(bytes).is_none() {
-                return Ok(());
-            }
-            side.lost = false;
-        }
+        let Side { pending, lost } = side;
         let (calls, told) = (&mut self.calls, &mut self.told);
-        let read = side.pending.records(bytes, PACKET_CAP, |b| {
+        let read = pending.records(bytes, PACKET_CAP, |b| {
             if b.len() < pdu::HEADER {
                 return Ok(Take::Need(pdu::HEADER));
             }
             let Some(header) = pdu::Header::parse(b) else {
+                if *lost {
+                    return Ok(Take::Used(1));
+                }
                 return Err(Malformed("invalid_header"));
             };
             let Some(packet) = b.get(..header.length) else {
                 return Ok(Take::Need(header.length));
             };
+            *lost = false;
             if let Some(call) = calls.packet(&header, packet) {
                 tell(told, direction, call, out);
             }
