@@ -172,8 +172,9 @@ impl Transaction for Session {
         match name {
             "rfb.name" => self.framebuffer.iter().for_each(|f| visit(f.name.as_bytes())),
             "rfb.sectype" => {
-                let kind = self.authentication.security_type;
-                kind.iter().for_each(|kind| visit(kind.to_string().as_bytes()));
+                if let Some(kind) = self.authentication.security_type {
+                    visit(kind.to_string().as_bytes());
+                }
             }
             "rfb.secresult" => {
                 self.authentication.security_result.iter().for_each(|r| visit(r.as_bytes()));
@@ -348,7 +349,7 @@ impl Reading {
                 self.server_at = ServerStep::Security;
                 Ok(Take::Used(VERSION))
             }
-            ServerStep::Security => self.security(b),
+            ServerStep::Security => Ok(self.security(b)),
             ServerStep::Challenge => {
                 let Some(challenge) = b.get(..16) else { return Ok(Take::Need(16)) };
                 let vnc = self.session.authentication.vnc.get_or_insert_default();
@@ -376,13 +377,13 @@ impl Reading {
                 self.server_at = ServerStep::Done;
                 Ok(Take::Used(whole))
             }
-            ServerStep::Init => self.init(b),
+            ServerStep::Init => Ok(self.init(b)),
             ServerStep::Chosen | ServerStep::Done => Ok(Take::Used(b.len())),
         }
     }
 
     /// The server offers kinds of security, or chooses one itself before version 3.7.
-    fn security(&mut self, b: &[u8]) -> Result<Take, Malformed> {
+    fn security(&mut self, b: &[u8]) -> Take {
         // The older of both versions is spoken; where the client's is not known yet, the length
         // of what stands here cannot be told, so the server's own must do.
         let chooses = |v: &Option<Version>| v.as_ref().is_some_and(Version::server_chooses);
@@ -391,7 +392,7 @@ impl Reading {
             chooses(&session.server_protocol_version) || chooses(&session.client_protocol_version);
         let mut r = Reader::new(b);
         if by_server {
-            let Some(kind) = r.u32() else { return Ok(Take::Need(4)) };
+            let Some(kind) = r.u32() else { return Take::Need(4) };
             self.session.authentication.security_type = Some(kind);
             if self.session.client_protocol_version.is_some() {
                 self.client_at = Self::after_choice(Some(kind));
@@ -402,30 +403,30 @@ impl Reading {
                 NO_AUTHENTICATION => ServerStep::Init,
                 _ => ServerStep::Done,
             };
-            return Ok(Take::Used(4));
+            return Take::Used(4);
         }
-        let Some(count) = r.u8().map(usize::from) else { return Ok(Take::Need(1)) };
+        let Some(count) = r.u8().map(usize::from) else { return Take::Need(1) };
         if count == 0 {
             self.server_at = ServerStep::Reason;
-            return Ok(Take::Used(1));
+            return Take::Used(1);
         }
         if r.take(count).is_none() {
-            return Ok(Take::Need(1 + count));
+            return Take::Need(1 + count);
         }
         // What follows depends on what the client chooses of them, which is known by then.
         self.server_at = ServerStep::Chosen;
-        Ok(Take::Used(1 + count))
+        Take::Used(1 + count)
     }
 
-    fn init(&mut self, b: &[u8]) -> Result<Take, Malformed> {
+    fn init(&mut self, b: &[u8]) -> Take {
         let mut r = Reader::new(b);
-        let Some(framebuffer) = r.take(20).map(Reader::new) else { return Ok(Take::Need(24)) };
-        let Some(length) = r.u32().map(|n| n as usize) else { return Ok(Take::Need(24)) };
+        let Some(framebuffer) = r.take(20).map(Reader::new) else { return Take::Need(24) };
+        let Some(length) = r.u32().map(|n| n as usize) else { return Take::Need(24) };
         let whole = length.saturating_add(24);
-        let Some(name) = r.take(length) else { return Ok(Take::Need(whole)) };
+        let Some(name) = r.take(length) else { return Take::Need(whole) };
         self.session.framebuffer = read_framebuffer(framebuffer, name);
         self.server_at = ServerStep::Done;
-        Ok(Take::Used(whole))
+        Take::Used(whole)
     }
 }
 

@@ -41,7 +41,7 @@ pub struct Half {
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Call {
     /// Its number in the connection.
-    pub call_id: u32,
+    pub number: u32,
     /// Minor version of the protocol.
     minor: u8,
     request: Option<Half>,
@@ -166,7 +166,7 @@ impl Serialize for Record<'_> {
                 .collect();
             map.serialize_entry("interfaces", &interfaces)?;
         }
-        map.serialize_entry("call_id", &call.call_id)?;
+        map.serialize_entry("call_id", &call.number)?;
         if !self.in_smb {
             map.serialize_entry("rpc_version", &format_args!("5.{}", call.minor))?;
         }
@@ -239,7 +239,7 @@ impl Calls {
     pub fn packet(&mut self, header: &Header, pdu: &[u8]) -> Option<Call> {
         match Body::parse(header, pdu)? {
             Body::Bind(contexts) => {
-                let mut call = Call { call_id: header.call_id, ..Call::default() };
+                let mut call = Call { number: header.call_id, ..Call::default() };
                 for context in contexts {
                     let interface = Interface {
                         context: context.id,
@@ -288,7 +288,7 @@ impl Calls {
 
     fn request(&mut self, header: &Header, context: u16, opnum: u16, stub: &[u8]) -> Option<Call> {
         let under_way = self.waiting.iter_mut().find(|call| {
-            call.call_id == header.call_id
+            call.number == header.call_id
                 && call.is_request()
                 && call.request.as_ref().is_some_and(|half| !half.complete)
         });
@@ -302,7 +302,7 @@ impl Calls {
         half.add(stub, header, self.keep_stubs);
         let interfaces = self.bound.iter().filter(|i| i.context == context).copied().collect();
         self.wait(Call {
-            call_id: header.call_id,
+            number: header.call_id,
             minor: header.minor,
             request: Some(half),
             response: None,
@@ -314,10 +314,10 @@ impl Calls {
     /// The oldest call that this packet may answer, or one whose request was not seen.
     fn answered(&mut self, header: &Header, fits: impl Fn(&Call) -> bool) -> Call {
         let at = self.waiting.iter().position(|call| {
-            call.call_id == header.call_id && (fits(call) || call.request.is_none())
+            call.number == header.call_id && (fits(call) || call.request.is_none())
         });
         at.map_or_else(
-            || Call { call_id: header.call_id, minor: header.minor, ..Call::default() },
+            || Call { number: header.call_id, minor: header.minor, ..Call::default() },
             |at| self.waiting.remove(at),
         )
     }

@@ -571,7 +571,9 @@ impl Message {
             Operation::Search(search) => search.attributes.iter().for_each(|a| visit(a)),
             Operation::Modify { changes, .. } => changes.iter().for_each(|(_, a)| visit(&a.name)),
             Operation::Add { attributes, .. } | Operation::Entry { attributes, .. } => {
-                attributes.iter().for_each(|a| visit(&a.name));
+                for attribute in attributes {
+                    visit(&attribute.name);
+                }
             }
             Operation::Compare { description, .. } => visit(description),
             _ => {}

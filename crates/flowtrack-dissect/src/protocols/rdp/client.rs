@@ -17,7 +17,8 @@ pub struct Client {
     keyboard_layout: String,
     build: String,
     #[serde(skip_serializing_if = "String::is_empty")]
-    client_name: String,
+    #[serde(rename = "client_name")]
+    computer: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     keyboard_type: Option<&'static str>,
     function_keys: u32,
@@ -32,7 +33,7 @@ pub struct Client {
 impl Client {
     /// Name of its computer.
     pub fn name(&self) -> &str {
-        &self.client_name
+        &self.computer
     }
 }
 
@@ -69,7 +70,7 @@ fn read_core(block: &[u8]) -> Option<Client> {
     r.skip(2)?;
     let layout = r.u32_le()?;
     let build = r.u32_le()?;
-    let client_name = utf16(r.take(32)?);
+    let computer = utf16(r.take(32)?);
     let keyboard_type = r.u32_le()?;
     r.skip(4)?;
     let function_keys = r.u32_le()?;
@@ -81,7 +82,7 @@ fn read_core(block: &[u8]) -> Option<Client> {
         color_depth: depth(color_depth),
         keyboard_layout: layout_name(layout),
         build: build_name(build),
-        client_name,
+        computer,
         keyboard_type: keyboard(keyboard_type),
         function_keys,
         ..Client::default()
@@ -92,6 +93,8 @@ fn read_core(block: &[u8]) -> Option<Client> {
 }
 
 fn read_optional(r: &mut Reader<'_>, client: &mut Client) -> Option<()> {
+    const WANTS_32: u16 = 0x0002;
+    const SUPPORTS_32: u16 = 0x0008;
     client.color_depth = depth(r.u16_le()?).or(client.color_depth);
     client.product_id = Some(r.u16_le()?);
     r.skip(4)?;
@@ -101,8 +104,6 @@ fn read_optional(r: &mut Reader<'_>, client: &mut Client) -> Option<()> {
     }
     let supported = r.u16_le()?;
     let early = r.u16_le()?;
-    const WANTS_32: u16 = 0x0002;
-    const SUPPORTS_32: u16 = 0x0008;
     if early & WANTS_32 != 0 && supported & SUPPORTS_32 != 0 {
         client.color_depth = Some(32);
     }

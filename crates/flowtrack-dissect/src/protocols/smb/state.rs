@@ -224,7 +224,7 @@ impl State {
 
     fn end_pipe(&mut self, mut pipe: Pipe, direction: Direction, out: &mut Outcome) {
         for call in pipe.calls.end() {
-            if let Some(exchange) = pipe.begun_by(call.call_id) {
+            if let Some(exchange) = pipe.begun_by(call.number) {
                 let details = Details::Call(Box::new(call));
                 self.tell(Exchange { details, ..exchange }, direction, out);
             }
@@ -390,11 +390,11 @@ impl State {
             }
             if let Some(call) = pipe.calls.packet(&header, packet) {
                 let exchange = pipe
-                    .begun_by(call.call_id)
+                    .begun_by(call.number)
                     .unwrap_or_else(|| self.begin(context, Details::None));
                 let details = Details::Call(Box::new(call));
                 let status = status.map(Status::Nt);
-                self.tell(Exchange { details, status, ..exchange }, context.direction, out);
+                self.tell(Exchange { status, details, ..exchange }, context.direction, out);
             }
             Ok(Take::Used(header.length))
         });

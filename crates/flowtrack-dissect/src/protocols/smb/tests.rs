@@ -77,7 +77,7 @@ fn contents_of_long_messages_are_followed_without_being_held() {
 
 #[test]
 fn a_hole_in_a_long_message_is_a_hole_in_its_file() {
-    let stream = upload(&[1; 700_000]);
+    let stream = upload(&vec![1; 700_000]);
     for lost in [1, 60, 150, 300] {
         let file = run(&stream, 1460, Some(lost));
         assert_eq!((file.gaps, file.state), (true, FileState::Truncated), "piece {lost}");

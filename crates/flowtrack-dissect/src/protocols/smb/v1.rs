@@ -334,9 +334,9 @@ impl Message<'_> {
         const RENAME_INFORMATION: u16 = 1010;
         let transaction = Transaction::request(block)?;
         let mut r = Reader::new(transaction.parameters);
-        let (file, level) = match transaction.setup.first()? {
-            &SET_FILE => (Some(guid(r.u16_le()?)), r.u16_le()?),
-            &SET_PATH => (None, r.u16_le()?),
+        let (file, level) = match *transaction.setup.first()? {
+            SET_FILE => (Some(guid(r.u16_le()?)), r.u16_le()?),
+            SET_PATH => (None, r.u16_le()?),
             _ => return None,
         };
         let name = match file {
