@@ -14,7 +14,7 @@ fn is_message(bytes: &[u8]) -> bool {
     };
     // Half a byte becomes a letter from A to P (RFC 1001 section 14.1).
     let is_name = r.take(32).is_some_and(|name| name.iter().all(|b| (b'A'..=b'P').contains(b)));
-    is_name && asked + answered <= 64 && asked.max(answered) >= 1
+    is_name && (1..=64).contains(&asked.max(answered))
 }
 
 /// NetBIOS name service.
