@@ -204,7 +204,7 @@ impl Reading {
             None
         };
         let read = objects::read(r, function);
-        let (objects, complete) = (read.objects, read.complete);
+        let (objects, complete) = (read.list, read.complete);
         if let Some(anomaly) = read.anomaly {
             out.anomaly(anomaly, Some(self.tx_id));
         }

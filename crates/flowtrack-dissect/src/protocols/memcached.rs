@@ -129,7 +129,7 @@ impl Messages for MemcachedMessages {
             return Ok(Step::Used(n));
         }
         match bytes.first() {
-            Some(0x80) => return binary(bytes, brief),
+            Some(0x80) => return Ok(binary(bytes, brief)),
             // The header of a datagram: a number, which datagram of how many, and a zero.
             Some(_) if bytes.get(2..4) == Some(&[0, 0]) && bytes.get(6..8) == Some(&[0, 0]) => {
                 return Ok(Step::Used(DATAGRAM_HEADER));
@@ -154,15 +154,15 @@ impl Messages for MemcachedMessages {
     }
 }
 
-fn binary(bytes: &[u8], brief: &mut Brief) -> Result<Step, Malformed> {
+fn binary(bytes: &[u8], brief: &mut Brief) -> Step {
     let Some([_, code, k0, k1, extras, _, _, _, b0, b1, b2, b3, ..]) =
         bytes.first_chunk::<BINARY_HEADER>()
     else {
-        return Ok(Step::Need(BINARY_HEADER));
+        return Step::Need(BINARY_HEADER);
     };
     let total = BINARY_HEADER.saturating_add(u32::from_be_bytes([*b0, *b1, *b2, *b3]) as usize);
     if bytes.len() < total {
-        return Ok(Step::Need(total));
+        return Step::Need(total);
     }
     brief.list("commands", code_name(*code).as_bytes());
     let from = BINARY_HEADER + usize::from(*extras);
@@ -170,7 +170,7 @@ fn binary(bytes: &[u8], brief: &mut Brief) -> Result<Step, Malformed> {
     if let Some(key) = key.filter(|key| !key.is_empty()) {
         brief.list("keys", key);
     }
-    Ok(Step::Used(total))
+    Step::Used(total)
 }
 
 const fn code_name(code: u8) -> &'static str {

@@ -1,4 +1,4 @@
-//! MongoDB: the commands of a client and the databases they go to.
+//! `MongoDB`: the commands of a client and the databases they go to.
 
 use crate::brief::{Brief, Messages, Step};
 use crate::{Field, First, Malformed, Probe, Reader};
@@ -15,7 +15,7 @@ const FIELDS: &[Field] = &[
 const HEADER: usize = 16;
 
 crate::brief_protocol!(
-    /// MongoDB.
+    /// `MongoDB`.
     Mongodb, MongodbMessages, PORTS, FIELDS, probe
 );
 

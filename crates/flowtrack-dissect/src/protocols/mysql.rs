@@ -1,4 +1,4 @@
-//! MySQL and MariaDB: who logs in where, and what is asked first.
+//! `MySQL` and `MariaDB`: who logs in where, and what is asked first.
 
 use crate::brief::{Brief, Messages, Step};
 use crate::{Field, First, Malformed, Probe, Reader};
@@ -23,7 +23,7 @@ const CLIENT_SECURE: u32 = 0x8000;
 const CLIENT_LENENC: u32 = 0x0020_0000;
 
 crate::brief_protocol!(
-    /// MySQL.
+    /// `MySQL`.
     Mysql, MysqlMessages, PORTS, FIELDS, probe
 );
 

@@ -1,4 +1,4 @@
-//! PostgreSQL (protocol 3): every request of a client with what answers it. Passwords are not kept.
+//! `PostgreSQL` (protocol 3): every request of a client with what answers it. Passwords are not kept.
 
 mod record;
 
@@ -22,7 +22,7 @@ const CANCEL: u32 = 80_877_102;
 const TLS: u32 = 80_877_103;
 const GSS: u32 = 80_877_104;
 
-/// PostgreSQL.
+/// `PostgreSQL`.
 pub struct Pgsql;
 
 impl Protocol for Pgsql {

@@ -91,7 +91,7 @@ struct Reading {
     stage: Stage,
     /// Commands that wait for their reply.
     waiting: VecDeque<Command>,
-    /// Last greeting of the client that was not refused.
+    /// Last greeting of the client.
     helo: Text,
     mail: Option<Mail>,
     body: Option<MailReader>,
@@ -139,20 +139,20 @@ impl Dissector for Reading {
         chunk: Chunk<'_>,
         out: &mut Outcome,
     ) -> Result<Next, Malformed> {
-        match (chunk, direction) {
+        Ok(match (chunk, direction) {
             (Chunk::Bytes(bytes), Direction::ToServer) => self.requests(bytes, out),
             (Chunk::Bytes(bytes), Direction::ToClient) => self.replies(bytes, out),
             (Chunk::Gap(bytes), Direction::ToServer) => {
                 self.hole(bytes);
-                Ok(Next::More)
+                Next::More
             }
             (Chunk::Gap(_), Direction::ToClient) => {
                 // Replies can no longer be told to their commands one by one.
                 self.lines.to_client.take();
                 self.waiting.clear();
-                Ok(Next::More)
+                Next::More
             }
-        }
+        })
     }
 
     fn finish(&mut self, _at: &Moment<'_>, direction: Direction, out: &mut Outcome) {
@@ -167,7 +167,7 @@ impl Dissector for Reading {
 
 impl Reading {
     /// Reads what the client sends.
-    fn requests(&mut self, bytes: &[u8], out: &mut Outcome) -> Result<Next, Malformed> {
+    fn requests(&mut self, bytes: &[u8], out: &mut Outcome) -> Next {
         let mut rest = bytes;
         while !rest.is_empty() {
             let used = match self.stage {
@@ -193,7 +193,7 @@ impl Reading {
                     if rest.first() == Some(&0x16) {
                         self.tell(Direction::ToServer, out);
                         let consumed = bytes.len() - rest.len();
-                        return Ok(Next::Change { consumed, to: Some(AppProto("tls")) });
+                        return Next::Change { consumed, to: Some(AppProto("tls")) };
                     }
                     self.stage = Stage::Commands;
                     0
@@ -201,7 +201,7 @@ impl Reading {
             };
             rest = rest.get(used..).unwrap_or_default();
         }
-        Ok(Next::More)
+        Next::More
     }
 
     fn command(&mut self, line: &[u8], out: &mut Outcome) {
@@ -221,14 +221,12 @@ impl Reading {
         }
         let command = match &verb[..] {
             b"EHLO" | b"HELO" | b"LHLO" => {
+                // Accepted, it forgets a mail begun (RFC 5321 section 4.1.4); see the reply.
                 let name = Text::new(rest.trim_ascii());
-                if self.mail().mail_from.is_some() {
-                    // An accepted greeting forgets the mail begun (RFC 5321 section 4.1.4); that it
-                    // is accepted is usual.
-                    self.helo.clone_from(&name);
-                } else {
-                    self.helo.clone_from(&name);
-                    self.mail().helo = name;
+                self.helo.clone_from(&name);
+                let mail = self.mail();
+                if mail.mail_from.is_none() {
+                    mail.helo = name;
                 }
                 Command::Hello
             }
@@ -344,7 +342,7 @@ impl Reading {
     }
 
     /// Reads what the server answers.
-    fn replies(&mut self, bytes: &[u8], out: &mut Outcome) -> Result<Next, Malformed> {
+    fn replies(&mut self, bytes: &[u8], out: &mut Outcome) -> Next {
         let mut pending = std::mem::take(&mut self.lines.to_client);
         let mut change = false;
         let used = pending.lines(bytes, LINE_CAP, |line| {
@@ -354,9 +352,9 @@ impl Reading {
         self.lines.to_client = pending;
         if change {
             self.tell(Direction::ToClient, out);
-            return Ok(Next::Change { consumed: used, to: Some(AppProto("tls")) });
+            return Next::Change { consumed: used, to: Some(AppProto("tls")) };
         }
-        Ok(Next::More)
+        Next::More
     }
 
     /// One line of a reply; says whether encryption begins behind it.
@@ -384,10 +382,8 @@ impl Reading {
             return false;
         }
         let accepted = *a == b'2' || *a == b'3';
-        match self.waiting.pop_front() {
-            None => {
-                // The client may not be heard; several replies of an ended session are usual.
-            }
+        let first = self.waiting.pop_front();
+        match first {
             Some(Command::Data) if accepted => {
                 if self.stage == Stage::DataAsked {
                     self.begin_body();
@@ -401,26 +397,24 @@ impl Reading {
                 }
                 self.done = true;
             }
-            Some(Command::End) => {
-                self.done = true;
+            Some(Command::End | Command::Reset | Command::Quit) => {
                 self.tell(Direction::ToClient, out);
             }
-            Some(Command::Reset | Command::Quit) => self.tell(Direction::ToClient, out),
+            Some(Command::StartTls) if accepted => return true,
             Some(Command::StartTls) => {
-                if accepted {
-                    return true;
-                }
                 out.anomaly("tls_rejected", Some(self.tx_id));
                 if self.stage == Stage::TlsAsked {
                     self.stage = Stage::Commands;
                 }
             }
             Some(Command::Hello) => {
-                if accepted && self.mail.as_ref().is_some_and(|m| m.mail_from.is_some()) {
+                let begun = self.mail.as_ref().is_some_and(|m| m.mail_from.is_some());
+                if accepted && begun {
                     self.tell(Direction::ToClient, out);
                 }
             }
-            Some(Command::Auth | Command::Other) => {}
+            // Without a command the client is not heard, or the server says good-bye.
+            Some(Command::Auth | Command::Other) | None => {}
         }
         false
     }

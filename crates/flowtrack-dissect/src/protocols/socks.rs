@@ -30,7 +30,7 @@ fn probe(first: &First<'_>) -> Probe {
     let usual = first.has_port(PORTS);
     let sure = Probe::Match(if usual { Confidence::Content } else { Confidence::Heuristic });
     match first.bytes {
-        [5] | [4] if usual => Probe::NeedMore,
+        [4 | 5] if usual => Probe::NeedMore,
         [5, count @ 1..=8, methods @ ..] => {
             let all_known = methods.iter().all(|m| matches!(m, 0..=9 | 0x80 | 0x82 | 0xfe));
             let distinct = methods

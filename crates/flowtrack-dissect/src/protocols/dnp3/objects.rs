@@ -62,7 +62,7 @@ impl Serialize for Point {
 
 /// What was read of a fragment.
 pub(super) struct Objects {
-    pub(super) objects: Vec<Object>,
+    pub(super) list: Vec<Object>,
     /// Whether all of it was understood.
     pub(super) complete: bool,
     pub(super) anomaly: Option<&'static str>,
@@ -70,10 +70,10 @@ pub(super) struct Objects {
 
 /// Reads all objects of a fragment with this function.
 pub(super) fn read(mut r: Reader<'_>, function: u8) -> Objects {
-    let mut read = Objects { objects: Vec::new(), complete: true, anomaly: None };
+    let mut read = Objects { list: Vec::new(), complete: true, anomaly: None };
     let mut room = POINT_CAP;
     while !r.is_empty() {
-        if read.objects.len() >= OBJECT_CAP {
+        if read.list.len() >= OBJECT_CAP {
             read.anomaly = Some("too_many_objects");
             read.complete = false;
             break;
@@ -84,7 +84,7 @@ pub(super) fn read(mut r: Reader<'_>, function: u8) -> Objects {
             break;
         };
         let result = points(&mut r, &mut object, function, &mut room);
-        read.objects.push(object);
+        read.list.push(object);
         if let Err(anomaly) = result {
             read.anomaly = Some(anomaly);
             read.complete = false;
@@ -360,7 +360,7 @@ const DOUBLE_REAL: Kind = Kind::F64("value");
 /// The layout of a group and variation; `None` where it is not known.
 const fn layout(group: u8, variation: u8) -> Option<Layout> {
     Some(match (group, variation) {
-        (1 | 10 | 80, 1) => Layout::Packed(1),
+        (1 | 10 | 80, 1) | (12, 3) => Layout::Packed(1),
         (3, 1) => Layout::Packed(2),
         (1, 2) => Layout::Fixed(&[BINARY]),
         (2, 1) => Layout::Fixed(&[Kind::U8("state")]),
@@ -372,21 +372,20 @@ const fn layout(group: u8, variation: u8) -> Option<Layout> {
         (10, 2) | (11, 1) => Layout::Fixed(&[OUTPUT]),
         (11, 2) => Layout::Fixed(&[OUTPUT, TIME]),
         (12, 1 | 2) => Layout::Fixed(CONTROL),
-        (12, 3) => Layout::Packed(1),
         (13, 1) => Layout::Fixed(&[STATUS]),
         (13, 2) => Layout::Fixed(&[STATUS, TIME]),
-        (20 | 21 | 22 | 23, 1 | 3) => Layout::Fixed(&[COUNTER, COUNT32]),
-        (20 | 21 | 22 | 23, 2 | 4) => Layout::Fixed(&[COUNTER, COUNT16]),
-        (21 | 22 | 23, 5 | 7) => Layout::Fixed(&[COUNTER, COUNT32, TIME]),
-        (21 | 22 | 23, 6 | 8) => Layout::Fixed(&[COUNTER, COUNT16, TIME]),
+        (20..=23, 1 | 3) => Layout::Fixed(&[COUNTER, COUNT32]),
+        (20..=23, 2 | 4) => Layout::Fixed(&[COUNTER, COUNT16]),
+        (21..=23, 5 | 7) => Layout::Fixed(&[COUNTER, COUNT32, TIME]),
+        (21..=23, 6 | 8) => Layout::Fixed(&[COUNTER, COUNT16, TIME]),
         (20, 5 | 7) | (21, 9 | 11) => Layout::Fixed(&[COUNT32]),
         (20, 6 | 8) | (21, 10 | 12) => Layout::Fixed(&[COUNT16]),
-        (30 | 31 | 32 | 33 | 40 | 42, 1) => Layout::Fixed(&[ANALOG, INT32]),
-        (30 | 31 | 32 | 33 | 40 | 42, 2) => Layout::Fixed(&[ANALOG, INT16]),
+        (30..=33 | 40 | 42, 1) => Layout::Fixed(&[ANALOG, INT32]),
+        (30..=33 | 40 | 42, 2) => Layout::Fixed(&[ANALOG, INT16]),
         (30, 3) | (31, 5) => Layout::Fixed(&[INT32]),
         (30, 4) | (31, 6) => Layout::Fixed(&[INT16]),
-        (31, 3) | (32 | 33 | 42, 3) => Layout::Fixed(&[ANALOG, INT32, TIME]),
-        (31, 4) | (32 | 33 | 42, 4) => Layout::Fixed(&[ANALOG, INT16, TIME]),
+        (31..=33 | 42, 3) => Layout::Fixed(&[ANALOG, INT32, TIME]),
+        (31..=33 | 42, 4) => Layout::Fixed(&[ANALOG, INT16, TIME]),
         (30 | 32 | 33 | 42, 5) | (31, 7) | (40, 3) => Layout::Fixed(&[ANALOG, REAL]),
         (30 | 32 | 33 | 42, 6) | (31, 8) | (40, 4) => Layout::Fixed(&[ANALOG, DOUBLE_REAL]),
         (32 | 33 | 42, 7) => Layout::Fixed(&[ANALOG, REAL, TIME]),

@@ -114,13 +114,19 @@ impl Transaction for Exchange {
                 (Body::Publish { topic, .. }, "mqtt.publish.topic") => visit(topic),
                 (Body::Publish { message, .. }, "mqtt.publish.message") => visit(message),
                 (Body::Subscribe(topics), "mqtt.subscribe.topic") => {
-                    topics.iter().for_each(|subscription| visit(&subscription.topic));
+                    for subscription in topics {
+                        visit(&subscription.topic);
+                    }
                 }
                 (Body::Unsubscribe(topics), "mqtt.unsubscribe.topic") => {
-                    topics.iter().for_each(|topic| visit(topic));
+                    for topic in topics {
+                        visit(topic);
+                    }
                 }
-                (Body::Reason(Some(code)), "mqtt.reason_code")
-                | (Body::Connack { return_code: code, .. }, "mqtt.reason_code") => {
+                (
+                    Body::Reason(Some(code)) | Body::Connack { return_code: code, .. },
+                    "mqtt.reason_code",
+                ) => {
                     visit(code.to_string().as_bytes());
                 }
                 _ => {}

@@ -94,6 +94,7 @@ pub(super) struct Startup {
     pub(super) optional_parameters: Vec<(Text, Text)>,
 }
 
+#[expect(clippy::struct_field_names, reason = "the names are those of the record")]
 #[derive(Clone, Default, Debug, Serialize)]
 pub(super) struct Response {
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -88,7 +88,9 @@ impl Email {
             "file.data" => return self.contents.iter().for_each(|data| visit(data)),
             _ => return,
         };
-        one.iter().for_each(|value| visit(value));
+        if let Some(value) = one {
+            visit(value);
+        }
     }
 }
 

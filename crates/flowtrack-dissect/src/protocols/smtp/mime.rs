@@ -168,7 +168,7 @@ impl MailReader {
             return;
         }
         if self.in_headers {
-            self.header_line(line, begins, out);
+            self.header_line(line, begins);
         } else {
             self.body_line(line, begins, ends);
         }
@@ -195,10 +195,10 @@ impl MailReader {
         true
     }
 
-    fn header_line(&mut self, line: &[u8], begins: bool, out: &mut Outcome) {
+    fn header_line(&mut self, line: &[u8], begins: bool) {
         if begins && line.is_empty() {
             self.end_of_header();
-            self.end_of_headers(out);
+            self.end_of_headers();
             return;
         }
         let folded = !begins || line.first().is_some_and(|b| *b == b' ' || *b == b'\t');
@@ -263,13 +263,14 @@ impl MailReader {
     }
 
     /// An empty line ended the headers.
-    fn end_of_headers(&mut self, _out: &mut Outcome) {
+    fn end_of_headers(&mut self) {
         self.in_headers = false;
         self.outermost = false;
-        if let Some(boundary) = self.part.boundary.take() {
-            if self.part.kind == Kind::Multipart && self.boundaries.len() < NESTING_CAP {
-                self.boundaries.push(boundary);
-            }
+        if let Some(boundary) = self.part.boundary.take()
+            && self.part.kind == Kind::Multipart
+            && self.boundaries.len() < NESTING_CAP
+        {
+            self.boundaries.push(boundary);
         }
         let filename = std::mem::take(&mut self.part.filename).get();
         if let Some(name) = filename.filter(|_| self.part.kind != Kind::Multipart) {

@@ -13,6 +13,7 @@ pub(super) const FIELDS: &[Field] = &[
 ];
 
 /// One mail and its envelope.
+#[expect(clippy::struct_field_names, reason = "the names are those of the record")]
 #[derive(Clone, Default, Debug, Serialize)]
 pub(super) struct Mail {
     #[serde(skip_serializing_if = "is_empty")]
