@@ -101,7 +101,8 @@ impl Apps {
         AppSide { app, streams, context: Arc::new(context_of(flow)), midstream }
     }
 
-    /// Takes a packet of a flow.
+    /// Takes a packet of a flow; says whether its bytes show that the responder sent it, although it
+    /// came first.
     pub(crate) fn packet(
         &mut self,
         side: &mut AppSide,
@@ -109,9 +110,9 @@ impl Apps {
         seen: &Seen,
         place: Place,
         out: &mut Output,
-    ) {
+    ) -> bool {
         if !side.app.wants_bytes() {
-            return;
+            return false;
         }
         let context = Arc::clone(&side.context);
         let moment = moment_of(&context, side.midstream, place);
@@ -126,7 +127,13 @@ impl Apps {
         if seen.tcp.is_some_and(|tcp| tcp.closed) {
             self.close(side, &moment);
         }
-        self.tell(&context, place, out);
+        let reversed = std::mem::take(&mut self.outcome.reversed);
+        if reversed {
+            let key = context.key.reversed();
+            side.context = Arc::new(FlowContext { key, ..FlowContext::clone(&context) });
+        }
+        self.tell(&Arc::clone(&side.context), place, out);
+        reversed
     }
 
     fn segment(

@@ -6,7 +6,7 @@ use flowtrack_event::{
     Anomaly, AnomalyLayer, DecoderStats, EndReason, Event, FlowEvent, FlowId, FlowPhase,
     FlowRecord, LedgerRow, RawPacket, Stats, Timestamp, TunnelKind,
 };
-use flowtrack_flow::{At, Defrag, FlowIndex, FlowTable, PacketKey, Rates, Seen};
+use flowtrack_flow::{At, Defrag, FlowIndex, FlowTable, PacketKey, Rates, Seen, Unplaced};
 use flowtrack_wire::{
     DecodeAnomaly, Network, Packet, Transport, checksum_ok, decode_inner, decode_into,
     decode_reassembled, preload,
@@ -160,7 +160,7 @@ impl Path {
         if !self.ended.is_empty() {
             self.tell_ended(place, out);
         }
-        let seen = seen.map_err(|unplaced| unplaced.name())?;
+        let seen = seen.map_err(Unplaced::name)?;
         if seen.is_new {
             self.begun(&seen, place, out);
         }
@@ -206,8 +206,10 @@ impl Path {
         if begins.is_some() {
             *slot = begins;
         }
-        if let Some(side) = slot {
-            apps.packet(side, packet, seen, place, out);
+        if let Some(side) = slot
+            && apps.packet(side, packet, seen, place, out)
+        {
+            table.reverse(seen.index);
         }
     }
 

@@ -161,7 +161,7 @@ pub enum Checksums {
 /// `flowtrack export`.
 #[derive(Args, Debug)]
 pub struct Export {
-    /// `flows`, `packets`, `alerts`, `anomalies`, or an application protocol such as `dns`
+    /// `flows`, `packets`, `anomalies`, or an application protocol such as `dns`
     pub what: String,
     /// Form of the output
     #[arg(long, value_name = "FORMAT")]

@@ -1,0 +1,178 @@
+//! The program as a user at a shell meets it.
+
+use flowtrack_capture::{PacketWriter as _, PcapWriter, Precision};
+use flowtrack_event::{IfaceId, LinkType, RawPacket, Timestamp};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn flowtrack(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_flowtrack")).args(args).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A DNS question in an Ethernet frame, from one of several hosts.
+fn frame(host: u8, id: u16) -> Vec<u8> {
+    let mut dns = id.to_be_bytes().to_vec();
+    dns.extend([1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+    dns.extend(b"\x07example\x03org\0\0\x01\0\x01");
+    let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, host, 8, 0];
+    frame.extend([0x45, 0]);
+    frame.extend((28 + dns.len() as u16).to_be_bytes());
+    frame.extend([0, 0, 0, 0, 64, 17, 0, 0, 192, 0, 2, host, 198, 51, 100, 53]);
+    frame.extend(40_000_u16.to_be_bytes());
+    frame.extend(53_u16.to_be_bytes());
+    frame.extend((8 + dns.len() as u16).to_be_bytes());
+    frame.extend([0, 0]);
+    frame.extend(dns);
+    frame
+}
+
+/// Writes a capture of DNS questions from `hosts` hosts, three each; answers its path.
+fn capture(folder: &Path, name: &str, hosts: u8) -> PathBuf {
+    let path = folder.join(name);
+    let file = std::fs::File::create(&path).unwrap();
+    let mut writer = PcapWriter::new(file, Precision::Micros);
+    for round in 0..3_u16 {
+        for host in 1..=hosts {
+            let data = frame(host, round);
+            let packet = RawPacket {
+                ts: Timestamp::from_secs(1_700_000_000 + i64::from(round)),
+                iface: IfaceId(0),
+                link: LinkType::ETHERNET,
+                number: 1,
+                wire_len: data.len() as u32,
+                vlan_tci: None,
+                data: &data,
+            };
+            writer.write(&packet, "").unwrap();
+        }
+    }
+    writer.finish().unwrap();
+    path
+}
+
+/// The EVE lines of a run without what differs from run to run, sorted.
+fn events(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .filter(|event| event["event_type"] != "stats")
+        .map(|mut event| {
+            event.as_object_mut().unwrap().remove("flow_id");
+            event.to_string()
+        })
+        .collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn analyze_tells_what_is_in_a_capture() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = capture(folder.path(), "a.pcap", 5);
+    let path = path.to_str().unwrap();
+    let text = flowtrack(&["analyze", path]);
+    assert!(text.status.success());
+    assert!(stdout(&text).contains("15 packets"), "{}", stdout(&text));
+    let json = flowtrack(&["analyze", "--json", path]);
+    let summary: serde_json::Value = serde_json::from_str(&stdout(&json)).unwrap();
+    assert_eq!(summary["totals"]["packets"], 15);
+    let report = folder.path().join("report.html");
+    assert!(flowtrack(&["analyze", path, "--report", report.to_str().unwrap()]).status.success());
+    assert!(std::fs::read_to_string(report).unwrap().contains("<svg"));
+}
+
+#[test]
+fn events_alone_are_on_standard_output_and_end_with_counters() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = capture(folder.path(), "a.pcap", 2);
+    let output = flowtrack(&["analyze", "--eve", "-", path.to_str().unwrap()]);
+    let last: serde_json::Value =
+        serde_json::from_str(stdout(&output).lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (&last["event_type"], &last["stats"]["decoder"]["pkts"]),
+        (&"stats".into(), &6.into())
+    );
+    let dns = stdout(&output).lines().filter(|l| l.contains(r#""event_type":"dns""#)).count();
+    assert_eq!(dns, 6);
+}
+
+#[test]
+fn four_workers_tell_what_one_tells() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = capture(folder.path(), "a.pcap", 40);
+    let run = |workers| {
+        stdout(&flowtrack(&["analyze", "--workers", workers, "--eve", "-", path.to_str().unwrap()]))
+    };
+    let one = events(&run("1"));
+    assert_eq!(one.len(), 40 + 120);
+    assert_eq!(events(&run("4")), one);
+}
+
+#[test]
+fn each_file_is_a_run_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (capture(folder.path(), "a", 1), capture(folder.path(), "b", 2));
+    let out = folder.path().join("out");
+    let [out_arg, a, b] = [&out, &a, &b].map(|path| path.to_str().unwrap());
+    let output = flowtrack(&["analyze", "--each", "--eve", out_arg, a, b]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    for (name, packets) in [("000000.eve.json", 3), ("000001.eve.json", 6)] {
+        let text = std::fs::read_to_string(out.join(name)).unwrap();
+        assert!(text.contains(&format!(r#""pkts":{packets}"#)), "{name}: {text}");
+    }
+}
+
+#[test]
+fn a_cut_file_keeps_what_came_before_and_says_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = capture(folder.path(), "a.pcap", 4);
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() - 10]).unwrap();
+    let output = flowtrack(&["analyze", "--json", path.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("byte "), "{}", stderr(&output));
+    let summary: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(summary["totals"]["packets"], 11);
+}
+
+#[test]
+fn wrong_usage_is_told_with_the_nearest_right_word() {
+    let status = |args: &[&str]| flowtrack(args).status.code();
+    assert_eq!(status(&["analyze"]), Some(2));
+    assert_eq!(status(&["--no-such-option"]), Some(2));
+    let output = flowtrack(&["--set", "flow.max_flow=1", "config", "check"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("did you mean `flow.max_flows`?"), "{}", stderr(&output));
+    assert_eq!(status(&["analyze", "/no/such/file"]), Some(3));
+    assert_eq!(status(&["config", "show"]), Some(0));
+}
+
+#[test]
+fn history_of_a_capture_can_be_exported() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = capture(folder.path(), "a.pcap", 3);
+    let db = folder.path().join("h.db");
+    let db = db.to_str().unwrap();
+    let output = flowtrack(&["analyze", path.to_str().unwrap(), "--db", db]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let csv = flowtrack(&["export", "flows", "--format", "csv", "--db", db]);
+    assert_eq!(stdout(&csv).lines().count(), 4, "{}{}", stdout(&csv), stderr(&csv));
+    let args = ["export", "flows", "--format", "json", "--db", db, "--filter", "host = 192.0.2.2"];
+    let json = flowtrack(&args);
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&stdout(&json)).unwrap();
+    assert_eq!(rows.len(), 1);
+    let dns = flowtrack(&["export", "dns", "--format", "json", "--db", db]);
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&stdout(&dns)).unwrap();
+    assert_eq!(rows.len(), 9);
+    let wrong = flowtrack(&["export", "dsn", "--format", "json", "--db", db]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(stderr(&wrong).contains("did you mean `dns`?"), "{}", stderr(&wrong));
+}
