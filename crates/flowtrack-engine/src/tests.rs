@@ -1,4 +1,5 @@
 #![allow(clippy::disallowed_methods, reason = "captures of the corpus are files")]
+#![allow(clippy::disallowed_macros, reason = "a skipped test says why")]
 
 use super::*;
 use flowtrack_capture::{Burst, FileOptions, FileSource, PacketSource as _};

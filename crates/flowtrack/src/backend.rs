@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// Time that an export may take.
-const EXPORT_PATIENCE: Duration = Duration::from_secs(600);
+const EXPORT_PATIENCE: Duration = Duration::from_mins(10);
 
 /// What the dashboard reads and steers.
 pub struct Program {
@@ -85,6 +85,14 @@ impl Backend for Program {
                 name: i.name,
             })
             .collect();
+        list.extend(self.control.replayable().map(|name| Interface {
+            name,
+            description: "capture file".into(),
+            kind: InterfaceKind::File,
+            addresses: Vec::new(),
+            up: true,
+            default_route: false,
+        }));
         list.push(Interface {
             name: ANY.into(),
             description: "all interfaces".into(),
@@ -99,6 +107,11 @@ impl Backend for Program {
     fn start_capture(&self, request: &CaptureRequest) -> Result<(), CaptureProblem> {
         if request.interfaces.is_empty() {
             return Err(CaptureProblem::Request("choose at least one interface".into()));
+        }
+        if let [name] = &request.interfaces[..]
+            && self.control.replayable().is_some_and(|file| file == *name)
+        {
+            return self.control.replay_again().map_err(CaptureProblem::Failed);
         }
         let known = flowtrack_host::interfaces();
         for name in &request.interfaces {

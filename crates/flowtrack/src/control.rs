@@ -75,8 +75,21 @@ pub struct Control {
     recorder: Option<Arc<Recorder>>,
     running: Mutex<Option<Capture>>,
     status: Arc<Mutex<Status>>,
+    replay: Mutex<Option<Arc<Replay>>>,
     /// Numbers engines, so that flows of a later capture have other identifiers.
     engines: AtomicUsize,
+}
+
+/// A capture file that is replayed.
+pub struct Replay {
+    /// What it is called on the screen.
+    pub name: String,
+    /// What a person should know besides.
+    pub note: String,
+    /// How its time passes.
+    pub mode: Mode,
+    /// Opens it from its beginning.
+    pub open: Box<dyn Fn() -> anyhow::Result<Box<dyn PacketSource>> + Send + Sync>,
 }
 
 /// The threads of one capture.
@@ -94,6 +107,7 @@ impl Control {
             recorder,
             running: Mutex::default(),
             status: Arc::default(),
+            replay: Mutex::default(),
             engines: AtomicUsize::new(0),
         }
     }
@@ -121,24 +135,33 @@ impl Control {
         Ok(())
     }
 
-    /// Replays a capture file; a capture that runs ends first.
-    pub fn start_replay(
-        &self,
-        source: Box<dyn PacketSource>,
-        name: String,
-        note: String,
-        mode: Mode,
-    ) {
+    /// Replays a capture file; a capture that runs ends first. It can be replayed again by
+    /// [`Control::replay_again`].
+    pub fn start_replay(&self, replay: Arc<Replay>) -> anyhow::Result<()> {
+        let source = (replay.open)()?;
         let mut running = lock(&self.running);
         self.end(&mut running);
         let status = Status {
             state: State::Running,
-            interfaces: vec![name],
+            interfaces: vec![replay.name.clone()],
             since: Some(SystemTime::now()),
-            note,
+            note: replay.note.clone(),
             ..Status::default()
         };
-        *running = Some(self.begin(vec![source], status, mode));
+        *running = Some(self.begin(vec![source], status, replay.mode));
+        *lock(&self.replay) = Some(replay);
+        Ok(())
+    }
+
+    /// Name of the file that can be replayed again.
+    pub fn replayable(&self) -> Option<String> {
+        lock(&self.replay).as_ref().map(|replay| replay.name.clone())
+    }
+
+    /// Replays the file again from its beginning, where there is one.
+    pub fn replay_again(&self) -> anyhow::Result<()> {
+        let replay = lock(&self.replay).clone();
+        replay.map_or(Ok(()), |replay| self.start_replay(replay))
     }
 
     /// Ends the capture; its flows end with it.
@@ -241,9 +264,8 @@ impl Worker {
                 *panics += u64::from(!take_burst(engine, recorder.as_mut(), packets, &mut out));
             });
             match burst {
-                Ok(Burst::Packets(_)) => {}
                 Ok(Burst::Idle) if self.is_now => self.engine.tick(now(), &mut out),
-                Ok(Burst::Idle) => {}
+                Ok(Burst::Packets(_) | Burst::Idle) => {}
                 Ok(Burst::Again) => self.engine.end_flows(&mut out),
                 Ok(Burst::End) => break Some(State::Finished),
                 Err(e) => {

@@ -37,7 +37,6 @@ pub fn read(
         let go_on = emit(&mut out.events, &SourceProgress(source));
         out.events.clear();
         match burst {
-            Ok(Burst::End) => return Status::Ok,
             Ok(Burst::Packets(_) | Burst::Idle | Burst::Again) if go_on => {}
             Ok(_) => return Status::Ok,
             Err(e) => {

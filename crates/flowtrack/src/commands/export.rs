@@ -15,7 +15,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Time that the database may take to answer.
-const PATIENCE: Duration = Duration::from_secs(3600);
+const PATIENCE: Duration = Duration::from_hours(1);
 
 /// Runs the command.
 pub fn run(args: &Export, data_dir: &Path) -> anyhow::Result<Status> {

@@ -3,7 +3,7 @@
 use crate::backend::Program;
 use crate::cli::Run;
 use crate::config::Config;
-use crate::control::{Control, Live, Mode, State};
+use crate::control::{Control, Live, Mode, Replay, State};
 use crate::hub::Hub;
 use crate::input;
 use crate::status::Status;
@@ -142,25 +142,35 @@ fn replay(path: &Path, args: &Run, filter: Option<&str>, control: &Control) -> a
     let mode = if pace == Pace::Max { Mode::Past } else { Mode::Live };
     let stamps = if pace == Pace::Max { Stamps::Capture } else { Stamps::Now };
     let options = PaceOptions { pace, stamps, ..PaceOptions::default() };
-    let mut source = Paced::new(input::open(path, filter)?, options);
-    if args.repeat {
-        let (path, filter) = (path.to_owned(), filter.map(str::to_owned));
-        source = source.looped(Box::new(move || input::reopen(&path, filter.as_deref())));
-    }
-    control.start_replay(Box::new(source), path.display().to_string(), String::new(), mode);
-    Ok(())
+    let (repeat, path, filter) = (args.repeat, path.to_owned(), filter.map(str::to_owned));
+    let name = path.display().to_string();
+    let open = move || {
+        let source = Paced::new(input::open(&path, filter.as_deref())?, options);
+        if !repeat {
+            return Ok(Box::new(source) as Box<dyn PacketSource>);
+        }
+        let (path, filter) = (path.clone(), filter.clone());
+        let again = move || input::reopen(&path, filter.as_deref());
+        Ok(Box::new(source.looped(Box::new(again))) as _)
+    };
+    let note = String::new();
+    control.start_replay(Arc::new(Replay { name, note, mode, open: Box::new(open) }))
 }
 
 /// Replays the demo capture in a loop, because nothing can be captured.
 fn demo(control: &Control, data_dir: &Path, note: String) -> anyhow::Result<Status> {
     let path = data_dir.join("demo.pcap.zst");
     std::fs::write(&path, DEMO).with_context(|| format!("cannot write {}", path.display()))?;
-    let open = move || FileSource::open(&path, FileOptions::default());
     let options =
         PaceOptions { pace: Pace::Times(1.0), stamps: Stamps::Now, ..PaceOptions::default() };
-    let source = Paced::new(open()?, options).looped(Box::new(open));
-    let source: Box<dyn PacketSource> = Box::new(source);
-    control.start_replay(source, "demo".into(), note, Mode::Live);
+    let open = move || {
+        let path = path.clone();
+        let open = move || FileSource::open(&path, FileOptions::default());
+        let source = Paced::new(open()?, options).looped(Box::new(open));
+        Ok(Box::new(source) as Box<dyn PacketSource>)
+    };
+    let (name, mode) = ("demo".into(), Mode::Live);
+    control.start_replay(Arc::new(Replay { name, note, mode, open: Box::new(open) }))?;
     println!("replaying  the demo capture, in a loop");
     Ok(Status::Ok)
 }
