@@ -124,7 +124,6 @@ enum Command {
     Data,
     /// The end of a mail.
     End,
-    Reset,
     StartTls,
     Quit,
     Auth,
@@ -250,8 +249,10 @@ impl Reading {
             }
             b"BDAT" => return self.bdat(rest, out),
             b"RSET" => {
+                // It ends the mail in hand, whether that was complete or not.
                 self.mail_unless_told();
-                Command::Reset
+                self.tell(Direction::ToServer, out);
+                Command::Other
             }
             b"STARTTLS" => {
                 self.mail();
@@ -397,9 +398,9 @@ impl Reading {
                 }
                 self.done = true;
             }
-            Some(Command::End | Command::Reset | Command::Quit) => {
-                self.tell(Direction::ToClient, out);
-            }
+            // With pipelining the next mail may have begun already.
+            Some(Command::End) if !self.done => {}
+            Some(Command::End | Command::Quit) => self.tell(Direction::ToClient, out),
             Some(Command::StartTls) if accepted => return true,
             Some(Command::StartTls) => {
                 out.anomaly("tls_rejected", Some(self.tx_id));
@@ -447,6 +448,7 @@ impl Reading {
         if let Some(body) = self.body.take() {
             let email = body.finish(state, out);
             self.mail().email = Some(email);
+            self.done = state == FileState::Closed;
         }
     }
 
