@@ -23,6 +23,7 @@ protocols! {
     dhcpv6::Dhcpv6,
     dnp3::Dnp3,
     dns::Dns,
+    dtls::Dtls,
     enip::Enip,
     ftp::Ftp,
     ftp_data::FtpData,

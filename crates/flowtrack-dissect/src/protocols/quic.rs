@@ -4,7 +4,6 @@
 //! the first of them. Every packet with a long header gives a record until the sender's hello is
 //! read; what follows is encrypted and only counted.
 
-mod crypto;
 mod extension;
 mod frame;
 mod google;
@@ -15,12 +14,12 @@ mod version;
 
 use super::tls::fingerprint::{Carrier, Ja3, ja4};
 use super::tls::hello::{ClientHello, ServerHello};
+use super::tls::pieces::Pieces;
 use super::tls::session::message;
 use crate::{
     Dissector, Field, First, Malformed, Moment, Next, Outcome, Probe, Protocol, Reader, Transport,
     Wants,
 };
-use crypto::CryptoStream;
 use flowtrack_event::{AppProto, Chunk, Confidence, Direction};
 use frame::Invalid;
 use keys::{Keys, Sender};
@@ -32,6 +31,12 @@ const NAME: AppProto = AppProto("quic");
 
 /// Datagrams of a flow that are looked at for hellos.
 const DATAGRAMS_CAP: u32 = 256;
+/// Packets of a datagram that are looked at; a handshake sends three together.
+const PACKETS_CAP: usize = 8;
+/// Records of a flow.
+const RECORDS_CAP: u64 = 64;
+/// Times that keys are made for a flow: that is work which packets of a few bytes could ask for.
+const KEYS_CAP: u8 = 16;
 /// Shortest packet with a short header: its byte, an empty connection ID, and a sample to protect
 /// the header with (RFC 9001 section 5.4.2).
 const SHORT_MIN: usize = 21;
@@ -102,8 +107,10 @@ impl Protocol for Quic {
 #[derive(Default)]
 struct Reading {
     keys: Option<Keys>,
-    /// The connection ID that the keys are made from.
-    origin: Vec<u8>,
+    /// Version and connection ID that the keys are made from.
+    origin: (u32, Vec<u8>),
+    /// How often keys were made.
+    keys_made: u8,
     client: Side,
     server: Side,
     /// Whether the client is whom the flow takes for the server.
@@ -115,7 +122,7 @@ struct Reading {
 /// One sender.
 #[derive(Default)]
 struct Side {
-    stream: CryptoStream,
+    stream: Pieces,
     /// Whether its hello was read.
     has_hello: bool,
     /// Whether it has gone over to short headers.
@@ -133,7 +140,10 @@ impl Dissector for Reading {
         let Chunk::Bytes(datagram) = chunk else { return Ok(Next::More) };
         self.datagrams += 1;
         let mut rest = datagram;
-        while !rest.is_empty() {
+        for _ in 0..PACKETS_CAP {
+            if rest.is_empty() {
+                break;
+            }
             let Some((packet, after)) = packet::read(rest) else {
                 // Bytes behind a packet of this protocol may be padding.
                 if rest.len() == datagram.len() {
@@ -182,6 +192,7 @@ impl Reading {
         let is_over = sides.iter().all(|side| side.has_hello)
             || sides.iter().all(|side| side.is_short)
             || self.datagrams >= DATAGRAMS_CAP
+            || self.transactions >= RECORDS_CAP
             || is_damaged;
         if is_over { Next::Done } else { Next::More }
     }
@@ -263,22 +274,30 @@ impl Reading {
         Ok(())
     }
 
+    fn make_keys(&mut self, version: u32, dcid: &[u8]) -> Option<Keys> {
+        self.keys_made = self.keys_made.checked_add(1).filter(|&made| made <= KEYS_CAP)?;
+        Keys::initial(version, dcid)
+    }
+
     fn open(&mut self, sender: Sender, packet: &Long<'_>) -> Opened {
         if let Some(keys) = &self.keys
             && let Some(frames) = keys.open(sender, packet)
         {
             return Opened::Frames(frames);
         }
+        let (version, dcid) = &self.origin;
         let origin = match sender {
-            Sender::Client => packet.dcid,
+            Sender::Client => packet.dcid.to_vec(),
             // It may choose another version, but keeps the connection ID (RFC 9368 section 2.3).
             // Without the client's first packet its keys cannot be known.
-            Sender::Server if self.keys.is_none() => return Opened::Unknown,
-            Sender::Server => &self.origin,
+            Sender::Server if self.keys.is_none() || *version == packet.version => {
+                return Opened::Unknown;
+            }
+            Sender::Server => dcid.clone(),
         };
-        let Some(keys) = Keys::initial(packet.version, origin) else { return Opened::Unknown };
+        let Some(keys) = self.make_keys(packet.version, &origin) else { return Opened::Unknown };
         if let Some(frames) = keys.open(sender, packet) {
-            self.origin = origin.to_vec();
+            self.origin = (packet.version, origin);
             self.keys = Some(keys);
             return Opened::Frames(frames);
         }

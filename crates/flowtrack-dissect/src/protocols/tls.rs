@@ -10,6 +10,7 @@ mod der;
 pub mod fingerprint;
 pub mod group;
 pub mod hello;
+pub mod pieces;
 pub mod record;
 pub mod session;
 mod ssl2;
@@ -20,6 +21,7 @@ use crate::{
     Transport, Wants,
 };
 use flowtrack_event::{AppProto, Chunk, Confidence, Direction};
+use hello::ServerHello;
 use session::{Session, message};
 
 /// The name of the protocol.
@@ -142,7 +144,7 @@ struct Reading {
 struct Side {
     pending: Pending,
     /// Beginning of a handshake message that goes on in the next record.
-    fragment: Vec<u8>,
+    messages: Pending,
     /// Bytes of a record that are passed over.
     skip: usize,
     /// Whether its first record was read.
@@ -288,7 +290,10 @@ impl Reading {
         };
         self.side(direction).begun = true;
         let then = match kind {
-            content::HANDSHAKE => self.handshake(at, direction, body, out)?,
+            content::HANDSHAKE => {
+                self.handshake(at, direction, body, out)?;
+                Then::Read
+            }
             content::CHANGE_CIPHER_SPEC => self.change_cipher_spec(direction),
             content::ALERT => self.alert(direction, body),
             _ => Then::Read,
@@ -301,19 +306,17 @@ impl Reading {
         &mut self,
         at: &Moment<'_>,
         direction: Direction,
-        body: &[u8],
+        content: &[u8],
         out: &mut Outcome,
-    ) -> Result<Then, Malformed> {
-        let mut joined = std::mem::take(&mut self.side(direction).fragment);
-        let mut rest = if joined.is_empty() {
-            body
-        } else {
-            joined.extend_from_slice(body);
-            &joined
-        };
-        while !self.side(direction).over
-            && let Some((&[kind, l0, l1, l2], after)) = rest.split_first_chunk::<MESSAGE_HEADER>()
-        {
+    ) -> Result<(), Malformed> {
+        let mut messages = std::mem::take(&mut self.side(direction).messages);
+        messages.records(content, MESSAGE_HEADER + MESSAGE_CAP, |b| -> Result<Take, Malformed> {
+            if self.side(direction).over {
+                return Ok(Take::Used(b.len()));
+            }
+            let Some((&[kind, l0, l1, l2], rest)) = b.split_first_chunk::<MESSAGE_HEADER>() else {
+                return Ok(Take::Need(MESSAGE_HEADER));
+            };
             if !session::is_plain_message(kind) {
                 return Err(Malformed("INVALID_HANDSHAKE_MESSAGE"));
             }
@@ -321,48 +324,25 @@ impl Reading {
             if length > MESSAGE_CAP {
                 return Err(Malformed("HANDSHAKE_INVALID_LENGTH"));
             }
-            let Some((message, after)) = after.split_at_checked(length) else { break };
-            self.session.message(kind, message, direction, at, self.wants, out)?;
-            if kind == message::SERVER_HELLO
-                && self.session.server.as_ref().is_some_and(hello::ServerHello::hides_certificate)
-            {
-                self.side(direction).over = true;
-            }
-            rest = after;
-        }
-        if !self.side(direction).over {
-            self.side(direction).fragment = rest.to_vec();
-        }
-        Ok(Then::Read)
+            let Some(body) = rest.get(..length) else {
+                return Ok(Take::Need(MESSAGE_HEADER + length));
+            };
+            self.session.message(kind, body, direction, at, self.wants, out)?;
+            let hides = self.session.server.as_ref().is_some_and(ServerHello::hides_certificate);
+            self.side(direction).over = kind == message::SERVER_HELLO && hides;
+            Ok(Take::Used(MESSAGE_HEADER + length))
+        })?;
+        self.side(direction).messages = messages;
+        Ok(())
     }
 
-    /// Everything this side sends from here on is encrypted, except in TLS 1.3, where the record
-    /// means nothing.
+    /// Everything this side sends from here on may be encrypted.
     fn change_cipher_spec(&mut self, direction: Direction) -> Then {
-        let is_client = self.session.is_client(direction);
-        let is_final = match &self.session.server {
-            Some(server) => !server.hides_certificate(),
-            // Sent for the sake of middleboxes, or with early data.
-            None if self.session.retried => false,
-            None => !is_client || self.session.client.is_none() || self.session.keys_exchanged,
-        };
-        if !is_final {
-            return Then::Read;
+        if self.session.begins_to_encrypt(direction) {
+            self.encrypted(direction)
+        } else {
+            Then::Read
         }
-        if !is_client && self.session.server.is_some() {
-            self.session.resumed = self.session.server_chain.length == 0
-                && !self.session.keys_exchanged
-                && self.resumption_was_offered();
-        }
-        self.encrypted(direction)
-    }
-
-    fn resumption_was_offered(&self) -> bool {
-        let (Some(client), Some(server)) = (&self.session.client, &self.session.server) else {
-            return false;
-        };
-        client.shows_ticket
-            || (!client.session_id.is_empty() && client.session_id == server.session_id)
     }
 
     /// Encrypted content, which may also be the end of the handshake of TLS 1.3.
@@ -377,7 +357,7 @@ impl Reading {
         if is_early && !self.session.keys_exchanged {
             return Then::Read;
         }
-        if self.session.server.as_ref().is_some_and(hello::ServerHello::hides_certificate) {
+        if self.session.server.as_ref().is_some_and(ServerHello::hides_certificate) {
             self.session.established = length >= FINISHED;
             self.side(direction).over = true;
             return Then::Read;

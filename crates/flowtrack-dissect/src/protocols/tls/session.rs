@@ -178,6 +178,30 @@ impl Session {
         });
     }
 
+    /// A side says that all it sends from here on is encrypted; tells whether that is so. In TLS 1.3
+    /// it means nothing and is sent for the sake of middleboxes.
+    pub fn begins_to_encrypt(&mut self, direction: Direction) -> bool {
+        let is_client = self.is_client(direction);
+        let is_so = match &self.server {
+            Some(server) => !server.hides_certificate(),
+            None if self.retried => false,
+            // The client may be ahead of the server with early data.
+            None => !is_client || self.client.is_none() || self.keys_exchanged,
+        };
+        if is_so && !is_client && self.server.is_some() {
+            self.resumed = self.server_chain.length == 0
+                && !self.keys_exchanged
+                && self.resumption_was_offered();
+        }
+        is_so
+    }
+
+    fn resumption_was_offered(&self) -> bool {
+        let (Some(client), Some(server)) = (&self.client, &self.server) else { return false };
+        client.shows_ticket
+            || (!client.session_id.is_empty() && client.session_id == server.session_id)
+    }
+
     /// Takes a whole handshake message.
     pub fn message(
         &mut self,
@@ -255,6 +279,8 @@ impl Session {
         const INVALID: Malformed = Malformed("CERTIFICATE_INVALID_LENGTH");
         let is_client = self.is_client(direction);
         let chain = if is_client { &mut self.client_chain } else { &mut self.server_chain };
+        // Datagrams may be sent again.
+        *chain = Chain::default();
         let mut r = Reader::new(body);
         let length = r.u24().ok_or(INVALID)?;
         let mut r = r.sub(length as usize).ok_or(INVALID)?;

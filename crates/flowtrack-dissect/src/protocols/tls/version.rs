@@ -14,6 +14,8 @@ pub const TLS_1_1: u16 = 0x0302;
 pub const TLS_1_2: u16 = 0x0303;
 /// TLS 1.3.
 pub const TLS_1_3: u16 = 0x0304;
+/// What was DTLS before its standard, which some VPNs still speak.
+pub const DTLS_OLD: u16 = 0x0100;
 /// DTLS 1.0.
 pub const DTLS_1_0: u16 = 0xfeff;
 /// DTLS 1.2.
@@ -36,6 +38,7 @@ pub fn name(version: u16) -> Cow<'static, str> {
         TLS_1_1 => "TLS 1.1",
         TLS_1_2 => "TLS 1.2",
         TLS_1_3 => "TLS 1.3",
+        DTLS_OLD => "DTLS 0.9",
         DTLS_1_0 => "DTLS 1.0",
         DTLS_1_2 => "DTLS 1.2",
         DTLS_1_3 => "DTLS 1.3",
@@ -75,7 +78,7 @@ pub const fn age(version: u16) -> u32 {
         SSL_2 => 1,
         SSL_3..=TLS_1_2 => 2 + (version - SSL_3) as u32,
         // Those of DTLS count downwards.
-        DTLS_1_0 => 2,
+        DTLS_OLD | DTLS_1_0 => 2,
         DTLS_1_2 => 3,
         TLS_1_3 | DTLS_1_3 => FINAL,
         _ => match version.to_be_bytes() {

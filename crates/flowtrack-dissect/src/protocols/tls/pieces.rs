@@ -1,21 +1,21 @@
-//! The stream of handshake messages that CRYPTO frames carry in pieces and in any order (RFC 9000
-//! section 19.6).
+//! Handshake bytes that come in pieces and in any order, as DTLS (RFC 6347 section 4.2.3) and QUIC
+//! (RFC 9000 section 19.6) send them.
 
-/// Bytes of a hello that are put together; larger ones are not known to exist.
+/// Bytes that are put together; larger messages are not known to exist.
 const STREAM_CAP: usize = 64 * 1024;
 /// Pieces that may wait for those before them.
 const PIECES_CAP: usize = 64;
 
-/// One direction's handshake bytes.
+/// A message or stream that is put together.
 #[derive(Default, Debug)]
-pub struct CryptoStream {
+pub struct Pieces {
     /// From the first byte on, without a hole.
     ready: Vec<u8>,
     /// Pieces behind a hole, by their place.
     waiting: Vec<(usize, Vec<u8>)>,
 }
 
-impl CryptoStream {
+impl Pieces {
     /// Takes a piece; what goes beyond the caps is dropped.
     pub fn add(&mut self, offset: u64, data: &[u8]) {
         let Ok(offset) = usize::try_from(offset) else { return };
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn pieces_come_in_any_order() {
-        let mut stream = CryptoStream::default();
+        let mut stream = Pieces::default();
         stream.add(6, b"ghi");
         stream.add(3, b"def");
         assert_eq!(stream.ready(), b"");
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn there_are_caps() {
-        let mut stream = CryptoStream::default();
+        let mut stream = Pieces::default();
         stream.add(u64::MAX, b"x");
         stream.add(STREAM_CAP as u64, b"x");
         for i in 0..1000 {
