@@ -13,22 +13,19 @@ pub(super) struct Base64 {
 impl Base64 {
     pub(super) fn decode(&mut self, bytes: &[u8], into: &mut Vec<u8>) {
         for &byte in bytes {
-            let value = match byte {
-                b'A'..=b'Z' => byte - b'A',
-                b'a'..=b'z' => byte - b'a' + 26,
-                b'0'..=b'9' => byte - b'0' + 52,
-                b'+' => 62,
-                b'/' => 63,
-                b'=' => {
+            let value = SEXTETS.get(usize::from(byte)).copied().unwrap_or(STRANGE);
+            match value {
+                0..64 => {}
+                PAD => {
                     self.pad(into);
                     continue;
                 }
-                b'\r' | b'\n' | b' ' | b'\t' => continue,
+                SPACE => continue,
                 _ => {
                     self.strange = true;
                     continue;
                 }
-            };
+            }
             if self.ended {
                 continue;
             }
@@ -56,6 +53,28 @@ impl Base64 {
         (self.bits, self.count) = (0, 0);
     }
 }
+
+const PAD: u8 = 64;
+const SPACE: u8 = 65;
+const STRANGE: u8 = 66;
+
+/// The six bits that each byte stands for, or what it is instead.
+#[allow(clippy::indexing_slicing, reason = "computed by the compiler, which would say so")]
+const SEXTETS: [u8; 256] = {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut table = [STRANGE; 256];
+    let mut value = 0;
+    while value < alphabet.len() {
+        table[alphabet[value] as usize] = value as u8;
+        value += 1;
+    }
+    table[b'=' as usize] = PAD;
+    table[b'\r' as usize] = SPACE;
+    table[b'\n' as usize] = SPACE;
+    table[b' ' as usize] = SPACE;
+    table[b'\t' as usize] = SPACE;
+    table
+};
 
 /// Decodes one line of quoted-printable (RFC 2045 section 6.7); says whether its end is soft.
 pub(super) fn quoted_printable(line: &[u8], into: &mut Vec<u8>) -> bool {

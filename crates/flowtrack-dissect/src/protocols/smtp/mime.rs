@@ -164,6 +164,10 @@ impl MailReader {
 
     /// One line or a piece of one, without its end.
     fn line(&mut self, line: &[u8], begins: bool, ends: bool, out: &mut Outcome) {
+        if self.wants == Wants::default() {
+            // Only where the mail ends is asked for.
+            return;
+        }
         if begins && line.starts_with(b"--") && self.at_boundary(line, out) {
             return;
         }
