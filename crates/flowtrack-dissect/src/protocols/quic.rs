@@ -362,3 +362,31 @@ enum Opened {
     /// Its keys are not known.
     Unknown,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_bytes_do_harm(first in any::<u8>(), bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            for version in [0, version::V1, version::V2, 0x5130_3233, 0x5130_3436, 0xff00_0011] {
+                let mut datagram = vec![first];
+                datagram.extend(version.to_be_bytes());
+                datagram.extend(&bytes);
+                if let Some((Packet::Long(long), _)) = packet::read(&datagram) {
+                    let keys = Keys::initial(long.version, long.dcid);
+                    keys.and_then(|keys| keys.open(Sender::Client, &long));
+                }
+                if let Some((Packet::Google(google), _)) = packet::read(&datagram) {
+                    google::hello(google.frames, 43);
+                }
+            }
+            let mut pieces = Pieces::default();
+            let _ = frame::read(&bytes, |piece| pieces.add(piece.offset, piece.data));
+            google::hello(&bytes, 43);
+            google::Chlo::read(&[b"CHLO", &bytes[..]].concat());
+        }
+    }
+}

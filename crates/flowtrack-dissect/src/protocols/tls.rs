@@ -6,7 +6,6 @@
 pub mod alert;
 mod certificate;
 pub mod cipher;
-mod der;
 pub mod fingerprint;
 pub mod group;
 pub mod hello;
@@ -14,6 +13,7 @@ pub mod pieces;
 pub mod record;
 pub mod session;
 mod ssl2;
+mod time;
 pub mod version;
 
 use crate::{
@@ -358,8 +358,11 @@ impl Reading {
             return Then::Read;
         }
         if self.session.server.as_ref().is_some_and(ServerHello::hides_certificate) {
-            self.session.established = length >= FINISHED;
-            self.side(direction).over = true;
+            // Before it may stand an empty certificate or the end of early data.
+            if length >= FINISHED {
+                self.session.established = true;
+                self.side(direction).over = true;
+            }
             return Then::Read;
         }
         self.encrypted(direction)

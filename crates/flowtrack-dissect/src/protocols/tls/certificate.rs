@@ -1,7 +1,8 @@
 //! What a certificate says about its owner (X.509, RFC 5280). Nothing here checks a signature.
 
-use super::der::{self, Element, tag};
-use crate::{Reader, hex, sha1_hex};
+use super::time;
+use crate::ber::{self, Ber};
+use crate::{hex, sha1_hex};
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -11,6 +12,8 @@ const NAMES_CAP: usize = 256;
 const ATTRIBUTES_CAP: usize = 64;
 /// Longest text of a distinguished name.
 const NAME_TEXT_CAP: usize = 4096;
+/// `OBJECT IDENTIFIER`.
+const OID: u8 = 0x06;
 
 /// One certificate.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -39,25 +42,23 @@ pub type Flaw = &'static str;
 impl Certificate {
     /// Reads its DER form.
     pub fn read(der: &[u8]) -> Result<Self, Flaw> {
-        let whole = der::expect(&mut Reader::new(der), tag::SEQUENCE);
-        let mut r = whole.ok_or("CERTIFICATE_INVALID_DER")?.inside();
-        let signed = der::expect(&mut r, tag::SEQUENCE).ok_or("CERTIFICATE_INVALID_DER")?;
-        let mut r = signed.inside();
-        // Version is absent in version 1.
-        let _ = der::expect(&mut r, 0xa0);
-        let serial = der::expect(&mut r, tag::INTEGER).ok_or("CERTIFICATE_INVALID_SERIAL")?;
-        der::expect(&mut r, tag::SEQUENCE).ok_or("CERTIFICATE_INVALID_ALGORITHMIDENTIFIER")?;
-        let issuer = der::expect(&mut r, tag::SEQUENCE).ok_or("CERTIFICATE_INVALID_X509NAME")?;
-        let validity = der::expect(&mut r, tag::SEQUENCE).ok_or("CERTIFICATE_INVALID_DATE")?;
-        let subject = der::expect(&mut r, tag::SEQUENCE).ok_or("CERTIFICATE_INVALID_X509NAME")?;
-        let mut dates = validity.inside();
-        let mut date = || der::element(&mut dates).and_then(|e| der::time(&e));
+        const INVALID_NAME: Flaw = "CERTIFICATE_INVALID_X509NAME";
+        const VERSION: u8 = 0xa0;
+        let whole = Ber::new(der).inside(ber::SEQUENCE);
+        let signed = whole.and_then(|mut whole| whole.inside(ber::SEQUENCE));
+        let mut r = signed.ok_or("CERTIFICATE_INVALID_DER")?;
+        // Absent in version 1.
+        let _ = r.value(VERSION);
+        let serial = r.value(ber::INTEGER).ok_or("CERTIFICATE_INVALID_SERIAL")?;
+        r.value(ber::SEQUENCE).ok_or("CERTIFICATE_INVALID_ALGORITHMIDENTIFIER")?;
+        let issuer = r.inside(ber::SEQUENCE).and_then(distinguished_name).ok_or(INVALID_NAME)?;
+        let mut dates = r.inside(ber::SEQUENCE).ok_or("CERTIFICATE_INVALID_DATE")?;
+        let mut date = || dates.next().and_then(|(tag, value)| time::read(tag, value));
         let (not_before, not_after) = date().zip(date()).ok_or("CERTIFICATE_INVALID_DATE")?;
-        let issuer = distinguished_name(&issuer).ok_or("CERTIFICATE_INVALID_X509NAME")?;
-        let subject = distinguished_name(&subject).ok_or("CERTIFICATE_INVALID_X509NAME")?;
+        let subject = r.inside(ber::SEQUENCE).and_then(distinguished_name).ok_or(INVALID_NAME)?;
         Ok(Self {
             names: alternative_names(r),
-            serial: with_colons(&hex(serial.content).to_uppercase()),
+            serial: with_colons(&hex(serial).to_uppercase()),
             fingerprint: with_colons(&sha1_hex(der)),
             subject: subject.text,
             issuer: issuer.text,
@@ -91,18 +92,18 @@ struct Name {
     common_name: Option<String>,
 }
 
-fn distinguished_name(name: &Element<'_>) -> Option<Name> {
+fn distinguished_name(mut sets: Ber<'_>) -> Option<Name> {
     const COMMON_NAME: &[u8] = &[0x55, 4, 3];
     let mut read = Name { text: String::new(), common_name: None };
-    let mut sets = name.inside();
     let mut attributes = 0;
     while !sets.is_empty() {
-        let mut set = der::expect(&mut sets, tag::SET)?.inside();
+        let mut set = sets.inside(ber::SET)?;
         let mut between = ", ";
         while !set.is_empty() {
-            let mut pair = der::expect(&mut set, tag::SEQUENCE)?.inside();
-            let kind = der::expect(&mut pair, tag::OID)?;
-            let value = value_text(&der::element(&mut pair)?);
+            let mut pair = set.inside(ber::SEQUENCE)?;
+            let kind = pair.value(OID)?;
+            let (tag, value) = pair.next()?;
+            let value = value_text(tag, value);
             attributes += 1;
             if attributes > ATTRIBUTES_CAP || read.text.len() + value.len() > NAME_TEXT_CAP {
                 return Some(read);
@@ -110,13 +111,13 @@ fn distinguished_name(name: &Element<'_>) -> Option<Name> {
             if !read.text.is_empty() {
                 read.text.push_str(between);
             }
-            match attribute_name(kind.content) {
+            match attribute_name(kind) {
                 Some(name) => read.text.push_str(name),
-                None => read.text.push_str(&der::oid_text(kind.content)),
+                None => read.text.push_str(&oid_text(kind)),
             }
             read.text.push('=');
             read.text.push_str(&value);
-            if kind.content == COMMON_NAME {
+            if kind == COMMON_NAME {
                 read.common_name = Some(value);
             }
             between = " + ";
@@ -174,52 +175,72 @@ fn attribute_name(oid: &[u8]) -> Option<&'static str> {
 }
 
 /// A string of any kind; other values as hexadecimal digits.
-fn value_text(value: &Element<'_>) -> String {
+fn value_text(tag: u8, value: &[u8]) -> String {
     const BMP_STRING: u8 = 0x1e;
     const UNIVERSAL_STRING: u8 = 0x1c;
-    match value.tag {
+    match tag {
         // UTF8, numeric, printable, T.61, videotex, IA5, graphic, visible and general string.
-        0x0c | 0x12..=0x16 | 0x19..=0x1b => match std::str::from_utf8(value.content) {
+        0x0c | 0x12..=0x16 | 0x19..=0x1b => match std::str::from_utf8(value) {
             Ok(text) => text.to_owned(),
             // What claims to be T.61 is Latin 1 in practice.
-            Err(_) => value.content.iter().copied().map(char::from).collect(),
+            Err(_) => value.iter().copied().map(char::from).collect(),
         },
         BMP_STRING => {
-            let (pairs, _) = value.content.as_chunks::<2>();
+            let (pairs, _) = value.as_chunks::<2>();
             let units: Vec<u16> = pairs.iter().map(|&pair| u16::from_be_bytes(pair)).collect();
             String::from_utf16_lossy(&units)
         }
         UNIVERSAL_STRING => {
-            let (fours, _) = value.content.as_chunks::<4>();
+            let (fours, _) = value.as_chunks::<4>();
             fours.iter().filter_map(|&four| char::from_u32(u32::from_be_bytes(four))).collect()
         }
-        _ => hex(value.content).to_uppercase(),
+        _ => hex(value).to_uppercase(),
     }
 }
 
-/// The names of the extension `subjectAltName`; `r` stands behind the subject.
-fn alternative_names(mut r: Reader<'_>) -> Vec<String> {
-    const EXTENSIONS: u8 = 0xa3;
-    const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
-    let mut names = Vec::new();
-    while let Some(part) = der::element(&mut r) {
-        if part.tag != EXTENSIONS {
+/// An object identifier as numbers with dots.
+fn oid_text(content: &[u8]) -> String {
+    let mut text = String::new();
+    let mut value = 0u64;
+    for &byte in content {
+        value = value << 7 | u64::from(byte & 0x7f);
+        if byte & 0x80 != 0 {
             continue;
         }
-        let Some(list) = der::expect(&mut part.inside(), tag::SEQUENCE) else { break };
-        let mut extensions = list.inside();
-        while let Some(extension) = der::expect(&mut extensions, tag::SEQUENCE) {
-            let mut r = extension.inside();
-            let is_it = der::expect(&mut r, tag::OID).is_some_and(|e| e.content == SUBJECT_ALT_NAME);
-            if !is_it {
+        // The first two numbers share the first value. Writing to a string cannot fail.
+        let _ = if text.is_empty() {
+            let first = (value / 40).min(2);
+            write!(text, "{first}.{}", value - first * 40)
+        } else {
+            write!(text, ".{value}")
+        };
+        value = 0;
+    }
+    text
+}
+
+/// The names of the extension `subjectAltName`; `r` stands behind the subject.
+fn alternative_names(mut r: Ber<'_>) -> Vec<String> {
+    const EXTENSIONS: u8 = 0xa3;
+    const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
+    const BOOLEAN: u8 = 0x01;
+    let mut names = Vec::new();
+    while let Some((tag, value)) = r.next() {
+        if tag != EXTENSIONS {
+            continue;
+        }
+        let Some(mut extensions) = Ber::new(value).inside(ber::SEQUENCE) else { break };
+        while let Some(mut extension) = extensions.inside(ber::SEQUENCE) {
+            if extension.value(OID) != Some(SUBJECT_ALT_NAME) {
                 continue;
             }
-            let _ = der::expect(&mut r, tag::BOOLEAN);
-            let Some(value) = der::expect(&mut r, tag::OCTET_STRING) else { break };
-            let Some(list) = der::expect(&mut value.inside(), tag::SEQUENCE) else { break };
-            let mut r = list.inside();
-            while let Some(name) = der::element(&mut r).filter(|_| names.len() < NAMES_CAP) {
-                names.extend(general_name(&name));
+            let _ = extension.value(BOOLEAN);
+            let list = extension.value(ber::OCTET_STRING).map(Ber::new);
+            let Some(mut list) = list.and_then(|mut list| list.inside(ber::SEQUENCE)) else {
+                break;
+            };
+            while let Some((tag, value)) = list.next().filter(|_| names.len() < NAMES_CAP) {
+                names.extend(general_name(tag, value));
             }
         }
     }
@@ -227,16 +248,16 @@ fn alternative_names(mut r: Reader<'_>) -> Vec<String> {
 }
 
 /// A mail address, host name, URI or IP address; other kinds name nobody on a network.
-fn general_name(name: &Element<'_>) -> Option<String> {
+fn general_name(tag: u8, value: &[u8]) -> Option<String> {
     const MAIL: u8 = 0x81;
     const HOST: u8 = 0x82;
     const URI: u8 = 0x86;
     const ADDRESS: u8 = 0x87;
-    match name.tag {
-        MAIL | HOST | URI => Some(String::from_utf8_lossy(name.content).into_owned()),
-        ADDRESS => match name.content.len() {
-            4 => <[u8; 4]>::try_from(name.content).ok().map(|b| Ipv4Addr::from(b).to_string()),
-            16 => <[u8; 16]>::try_from(name.content).ok().map(|b| Ipv6Addr::from(b).to_string()),
+    match tag {
+        MAIL | HOST | URI => Some(String::from_utf8_lossy(value).into_owned()),
+        ADDRESS => match value.len() {
+            4 => <[u8; 4]>::try_from(value).ok().map(|b| Ipv4Addr::from(b).to_string()),
+            16 => <[u8; 16]>::try_from(value).ok().map(|b| Ipv6Addr::from(b).to_string()),
             _ => None,
         },
         _ => None,
@@ -252,4 +273,90 @@ fn with_colons(digits: &str) -> String {
         let _ = write!(text, "{between}{digit}");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tag, length and content.
+    fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+        [&[tag, 0x82], &length[..], content].concat()
+    }
+
+    fn sequence(parts: &[Vec<u8>]) -> Vec<u8> {
+        tlv(ber::SEQUENCE, &parts.concat())
+    }
+
+    fn attribute(oid: &[u8], tag: u8, value: &[u8]) -> Vec<u8> {
+        sequence(&[tlv(OID, oid), tlv(tag, value)])
+    }
+
+    fn certificate(subject: Vec<u8>, extensions: &[u8]) -> Vec<u8> {
+        let signed = sequence(&[
+            tlv(ber::INTEGER, &[0xff, 1]),
+            sequence(&[]),
+            sequence(&[]),
+            sequence(&[tlv(0x17, b"240101000000Z"), tlv(0x18, b"20250101000000Z")]),
+            subject,
+            sequence(&[]),
+            extensions.to_vec(),
+        ]);
+        sequence(&[signed])
+    }
+
+    #[test]
+    fn names_are_written_as_logs_write_them() {
+        let subject = sequence(&[
+            tlv(ber::SET, &attribute(&[0x55, 4, 6], 0x13, b"DE")),
+            tlv(
+                ber::SET,
+                &[
+                    attribute(&[0x55, 4, 10], 0x14, b"K\xf6ln"),
+                    attribute(&[0x55, 4, 11], 0x1e, &[0, b'A', 0x20, 0xac]),
+                ]
+                .concat(),
+            ),
+            tlv(ber::SET, &attribute(&[0x55, 4, 99], 0x04, &[0xab, 0xcd])),
+            tlv(ber::SET, &attribute(&[0x55, 4, 3], 0x0c, b"www.example.org")),
+        ]);
+        let read = Certificate::read(&certificate(subject, &[])).unwrap();
+        assert_eq!(read.subject, "C=DE, O=K\u{f6}ln + OU=A\u{20ac}, 2.5.4.99=ABCD, CN=www.example.org");
+        assert_eq!((read.issuer.as_str(), read.serial.as_str()), ("", "FF:01"));
+        assert_eq!((read.not_before, read.not_after), (1_704_067_200, 1_735_689_600));
+        assert!(read.is_for("WWW.example.org") && !read.is_for("example.org"));
+    }
+
+    #[test]
+    fn a_wildcard_stands_for_one_label() {
+        let names = sequence(&[tlv(0x82, b"*.example.org"), tlv(0x87, &[192, 0, 2, 1]), tlv(0x88, &[42])]);
+        let extension = sequence(&[
+            tlv(OID, &[0x55, 0x1d, 0x11]),
+            tlv(0x01, &[0xff]),
+            tlv(ber::OCTET_STRING, &names),
+        ]);
+        let extensions = tlv(0xa3, &sequence(&[sequence(&[tlv(OID, &[0x55, 0x1d, 0x0f])]), extension]));
+        let read = Certificate::read(&certificate(sequence(&[]), &extensions)).unwrap();
+        assert_eq!(read.names, ["*.example.org", "192.0.2.1"]);
+        assert!(read.is_for("a.example.org"));
+        assert!(!read.is_for("example.org") && !read.is_for("a.b.example.org"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told() {
+        assert_eq!(Certificate::read(b""), Err("CERTIFICATE_INVALID_DER"));
+        let no_dates = sequence(&[sequence(&[tlv(ber::INTEGER, &[1]), sequence(&[]), sequence(&[])])]);
+        assert_eq!(Certificate::read(&no_dates), Err("CERTIFICATE_INVALID_DATE"));
+        let bad_name = certificate(tlv(ber::SEQUENCE, &[1, 2]), &[]);
+        assert_eq!(Certificate::read(&bad_name), Err("CERTIFICATE_INVALID_X509NAME"));
+    }
+
+    #[test]
+    fn object_identifiers_are_numbers_with_dots() {
+        assert_eq!(oid_text(&[0x55, 4, 3]), "2.5.4.3");
+        assert_eq!(oid_text(&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d]), "1.2.840.113549");
+        assert_eq!(oid_text(&[0x88, 0x37, 1]), "2.999.1");
+        assert_eq!(oid_text(&[0xff; 99]), "");
+    }
 }

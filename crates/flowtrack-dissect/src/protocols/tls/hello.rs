@@ -262,3 +262,81 @@ fn alpns(mut r: Reader<'_>) -> Option<Vec<Vec<u8>>> {
     }
     Some(names)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn with_extensions(extensions: &[(u16, &[u8])]) -> Vec<u8> {
+        let mut list = Vec::new();
+        for (kind, data) in extensions {
+            list.extend(kind.to_be_bytes());
+            list.extend((data.len() as u16).to_be_bytes());
+            list.extend(*data);
+        }
+        let mut body = vec![3, 3];
+        body.extend([7; 32]);
+        body.extend([0, 0, 4, 0x13, 0x01, 0x0a, 0x0a, 1, 0]);
+        body.extend((list.len() as u16).to_be_bytes());
+        body.extend(list);
+        body
+    }
+
+    #[test]
+    fn a_hello_is_read() {
+        let hello = ClientHello::read(
+            &with_extensions(&[
+                (0, b"\0\x06\0\0\x03a.b"),
+                (10, &[0, 4, 0x1a, 0x1a, 0, 29]),
+                (11, &[1, 0]),
+                (13, &[0, 2, 4, 3]),
+                (16, b"\0\x06\x02h2\x02h3"),
+                (35, &[1]),
+                (43, &[4, 3, 4, 3, 3]),
+                (0xfe0d, &[]),
+            ]),
+            false,
+        )
+        .unwrap();
+        assert_eq!(hello.ciphers, [0x1301, 0x0a0a]);
+        assert_eq!(hello.server_name.as_deref(), Some(&b"a.b"[..]));
+        assert_eq!((&hello.groups[..], &hello.point_formats[..]), (&[0x1a1a, 29][..], &[0][..]));
+        assert_eq!(hello.alpns, [b"h2", b"h3"]);
+        assert!(hello.shows_ticket && hello.has_ech() && hello.flaw.is_none());
+        assert_eq!(hello.version(), version::TLS_1_3);
+    }
+
+    #[test]
+    fn flaws_of_the_server_name_are_told() {
+        let flaw = |extensions: &[(u16, &[u8])]| {
+            ClientHello::read(&with_extensions(extensions), false).unwrap().flaw
+        };
+        let name = &b"\0\x06\0\0\x03a.b"[..];
+        assert_eq!(flaw(&[(0, name), (0, name)]), Some("MULTIPLE_SNI_EXTENSIONS"));
+        assert_eq!(flaw(&[(0, b"\0\x06\x01\0\x03a.b")]), Some("INVALID_SNI_TYPE"));
+        assert_eq!(flaw(&[(0, b"\0\x06\0\0\x09a.b")]), Some("INVALID_SNI_LENGTH"));
+        assert_eq!(flaw(&[(0, b"")]), None);
+    }
+
+    #[test]
+    fn lists_have_caps() {
+        let many: Vec<(u16, &[u8])> = (0..2000).map(|n| (n + 100, &b""[..])).collect();
+        let hello = ClientHello::read(&with_extensions(&many), false).unwrap();
+        assert_eq!(hello.extensions.len(), LIST_CAP);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_do_harm(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let whole = with_extensions(&[(0, &bytes), (10, &bytes), (16, &bytes), (43, &bytes)]);
+            prop_assert!(ClientHello::read(&whole, false).is_some());
+            for end in 0..whole.len() {
+                ClientHello::read(&whole[..end], true);
+                ServerHello::read(&whole[..end]);
+            }
+            ClientHello::read(&bytes, true);
+            ServerHello::read(&bytes);
+        }
+    }
+}

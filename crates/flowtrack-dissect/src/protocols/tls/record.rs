@@ -3,7 +3,7 @@
 use super::certificate::Certificate;
 use super::hello::{ClientHello, ServerHello};
 use super::session::{Chain, Session};
-use super::{alert, cipher, der, group, version};
+use super::{alert, cipher, group, time, version};
 use crate::Field;
 use flowtrack_event::{AppProto, Transaction, WireText};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
@@ -59,6 +59,8 @@ pub const FIELDS: &[Field] = &[
 ];
 
 const SECONDS_PER_DAY: i64 = 86_400;
+/// Seconds since 1970 of the years 1000 to 2999: what lies outside is no date.
+const DATED: std::ops::Range<i64> = -30_610_224_000..32_503_680_000;
 
 impl Transaction for Session {
     fn protocol(&self) -> AppProto {
@@ -247,8 +249,13 @@ fn put_certificate<M: serde::ser::SerializeMap>(
     }
     map.serialize_entry("serial", &certificate.serial)?;
     map.serialize_entry("fingerprint", &certificate.fingerprint)?;
-    map.serialize_entry("notbefore", &der::time_text(certificate.not_before))?;
-    map.serialize_entry("notafter", &der::time_text(certificate.not_after))
+    for (name, date) in [("notbefore", certificate.not_before), ("notafter", certificate.not_after)] {
+        // RFC 5280 section 4.1.2.5: the year 9999 means that there is no end.
+        if DATED.contains(&date) {
+            map.serialize_entry(name, &time::text(date))?;
+        }
+    }
+    Ok(())
 }
 
 struct ClientCertificate<'a>(&'a Chain);
