@@ -76,7 +76,7 @@ fn read(path: &Path) -> (Read, Vec<u32>) {
         match burst {
             Ok(Burst::Packets(_)) => {}
             Ok(Burst::End) => break,
-            Ok(Burst::Idle) => panic!("a file is never idle"),
+            Ok(Burst::Idle | Burst::Again) => panic!("a file is never idle"),
             Err(SourceError::Broken { .. }) => read.broken = true,
             Err(error) => panic!("{error}"),
         }

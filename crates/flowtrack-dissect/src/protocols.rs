@@ -28,6 +28,7 @@ protocols! {
     ftp::Ftp,
     ftp_data::FtpData,
     git::Git,
+    http::Http,
     iec104::Iec104,
     ike::Ike,
     imap::Imap,

@@ -401,7 +401,7 @@ fn filtered_hands_on_what_is_wanted_and_counts_the_rest() {
         match burst {
             Burst::Packets(n) => counted += n,
             Burst::End => break,
-            Burst::Idle => panic!("memory is never idle"),
+            Burst::Idle | Burst::Again => panic!("memory is never idle"),
         }
     }
     assert_eq!(numbers, (0..334).map(|i| i * 3 + 1).collect::<Vec<u64>>());

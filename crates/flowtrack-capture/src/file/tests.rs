@@ -133,7 +133,7 @@ fn read_with(bytes: &[u8], options: FileOptions) -> Read {
         match burst {
             Ok(Burst::Packets(n)) => assert!(n > 0, "a burst of none"),
             Ok(Burst::End) => break,
-            Ok(Burst::Idle) => panic!("a file is never idle"),
+            Ok(Burst::Idle | Burst::Again) => panic!("a file is never idle"),
             Err(error) => {
                 read.error = Some(error);
                 break;

@@ -109,7 +109,7 @@ fn playing_takes_the_time_it_took() {
             played.extend(packets.iter().map(|packet| (packet.number, packet.ts, now)));
         });
         match burst.unwrap() {
-            Burst::Packets(_) => {}
+            Burst::Packets(_) | Burst::Again => {}
             Burst::Idle => idle += 1,
             Burst::End => break,
         }
