@@ -43,6 +43,8 @@ pub mod content {
 
 /// Bytes before the content of a record.
 const HEADER: usize = 5;
+/// Type and length before the payload of a heartbeat.
+const HEARTBEAT_HEADER: usize = 3;
 /// Longest content of a record; RFC 5246 section 6.2.3 lets encryption add 2048 bytes.
 const RECORD_CAP: usize = (1 << 14) + 2048;
 /// Longest handshake message put together; RFC 8446 would allow 16 MiB.
@@ -284,6 +286,17 @@ impl Reading {
             side.begun = true;
             side.skip = length;
             return Ok((Take::Used(HEADER), self.application_data(direction, length)));
+        }
+        if kind == content::HEARTBEAT {
+            let Some(&[_, l0, l1]) = rest.first_chunk::<HEARTBEAT_HEADER>() else {
+                return Ok((Take::Need(HEADER + HEARTBEAT_HEADER), Then::Read));
+            };
+            // RFC 6520 section 4: an answer to more than was sent would leak memory (Heartbleed).
+            if usize::from(u16::from_be_bytes([l0, l1])) + HEARTBEAT_HEADER > length {
+                out.anomaly("OVERFLOW_HEARTBEAT_MESSAGE", Some(0));
+            }
+            self.side(direction).skip = length;
+            return Ok((Take::Used(HEADER), Then::Read));
         }
         let Some(body) = rest.get(..length) else {
             return Ok((Take::Need(HEADER + length), Then::Read));
