@@ -111,7 +111,7 @@ impl Transaction for Exchange {
         let version = || version::name(self.version);
         match (name, &self.said) {
             ("quic.version", _) => visit(version().as_bytes()),
-            ("quic.sni" | "tls.sni", _) => self.server_name().into_iter().for_each(visit),
+            ("quic.sni", _) => self.server_name().into_iter().for_each(visit),
             ("ja3.hash", Said::Client { ja3, .. }) => visit(ja3.hash.as_bytes()),
             ("ja3.string", Said::Client { ja3, .. }) => visit(ja3.string.as_bytes()),
             ("ja4.hash", Said::Client { ja4, .. }) => visit(ja4.as_bytes()),
