@@ -14,6 +14,10 @@ pub fn community_id(key: &FlowKey, seed: u16) -> String {
     let proto = key.proto.0;
     let (mut sport, mut dport) = (key.src_port, key.dst_port);
     let mut has_ports = matches!(proto, 4 | 6 | 17 | 41 | 50 | 132);
+    if proto == 50 {
+        // Of the security parameter index, Suricata takes the lower half.
+        dport = 0;
+    }
     let mut one_way = false;
     if matches!(proto, 1 | 58) {
         let (kind, code) = (key.icmp_type(), key.icmp_code());
