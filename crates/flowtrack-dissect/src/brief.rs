@@ -254,7 +254,7 @@ impl<M: Messages + 'static> Dissector for BriefReading<M> {
     }
 }
 
-/// Declares a protocol over TCP whose flows have one [`Brief`] record.
+/// Declares a protocol over TCP whose flows have one `Brief` record.
 #[macro_export]
 macro_rules! brief_protocol {
     ($(#[$doc:meta])* $name:ident, $messages:ty, $ports:expr, $fields:expr, $probe:path) => {
