@@ -28,6 +28,7 @@ mod datagrams;
 mod digest;
 mod file;
 mod greeting;
+mod keyword;
 mod outcome;
 mod pending;
 pub mod protocols;
@@ -42,6 +43,7 @@ pub use both::Both;
 pub use datagrams::{Datagram, Datagrams};
 pub use digest::{hex, md5_hex, sha1_hex, sha256_hex};
 pub use file::FileTracker;
+pub use keyword::{Keyword, KeywordKind};
 pub use outcome::{Completed, Expectation, FileDone, Hashes, Outcome, Raised, Transfer};
 pub use pending::{Pending, Take, TooLong};
 pub use reader::Reader;
@@ -75,6 +77,15 @@ pub trait Protocol: Sync {
 
     /// The fields of its records, for the reference.
     fn fields(&self) -> &'static [Field] {
+        &[]
+    }
+
+    /// What rules may ask its transactions for: every name that [`Transaction::buffer`] or
+    /// [`Transaction::number`] answers.
+    ///
+    /// [`Transaction::buffer`]: flowtrack_event::Transaction::buffer
+    /// [`Transaction::number`]: flowtrack_event::Transaction::number
+    fn keywords(&self) -> &'static [Keyword] {
         &[]
     }
 }

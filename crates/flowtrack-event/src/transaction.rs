@@ -49,6 +49,15 @@ pub trait Transaction: Send + Sync + std::fmt::Debug {
         self.buffer(name, visit);
     }
 
+    /// Visits every value of a numeric keyword by the keyword's own name, such as `dns.opcode`, of
+    /// what went one way; flags and enumerations are numbers too. A protocol that has no such
+    /// keyword visits nothing.
+    fn number(&self, _direction: Direction, _name: &str, _visit: &mut dyn FnMut(u64)) {}
+
+    /// Visits the names of what was odd about this exchange, as anomaly records name them: without
+    /// the protocol before it.
+    fn events(&self, _visit: &mut dyn FnMut(&'static str)) {}
+
     /// Addresses and the host names that this exchange gave them (DNS answers, SNI, DHCP).
     fn names(&self, _visit: &mut dyn FnMut(std::net::IpAddr, &str)) {}
 
