@@ -20,6 +20,7 @@ const HEIGHTS: &[(&str, u32)] = &[
     ("flowtrack-flow", 10),
     ("flowtrack-dissect", 10),
     ("flowtrack-filter", 10),
+    ("flowtrack-rules", 10),
     ("flowtrack-engine", 15),
     // edges
     ("flowtrack-capture", 20),

@@ -1,0 +1,31 @@
+//! Signatures: the rule language of Suricata, read, compiled and matched.
+//!
+//! Text becomes a [`Rule`] (its header and its options, each with its place), a rule becomes a
+//! [`Signature`] by asking every option's [`Keyword`] to add its part to a [`Builder`], and many
+//! signatures become a [`RuleSet`], which is shared by all workers and never changes. A worker's
+//! [`Inspector`] holds what one worker needs to match: scratch memory and counters. What a flow has
+//! to remember stands in [`FlowVars`], what hosts have to remember in [`Shared`].
+//!
+//! No file is read here: callers bring text.
+
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::unreachable
+    )
+)]
+
+mod builder;
+mod context;
+pub mod keywords;
+pub mod lang;
+mod signature;
+
+pub use builder::{BufferKind, BufferName, Builder, Complaint, Keyword, Value};
+pub use context::{Context, FlowScope, FlowVars, Shared, TxScope};
+pub use lang::{Action, Problem, Rule, Span};
+pub use signature::{Effect, Search, Signature, Step, Test, Transform};
