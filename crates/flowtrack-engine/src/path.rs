@@ -168,8 +168,8 @@ impl Path {
             if let Some(facts) = &seen.tcp {
                 rates.tcp(facts);
             }
-            if let Some(micros) = seen.response_us {
-                rates.response(micros);
+            if let Some(response) = seen.response {
+                rates.response(response);
             }
         }
         if self.apps.wants(packet) {

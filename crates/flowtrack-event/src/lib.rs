@@ -26,7 +26,7 @@ pub use flow::{
     Icmp, IpProto, Latency, MacAddr, Rtt, SideRecord, TcpRecord, TcpState, TunnelKind, Vlans,
 };
 pub use packet::{IfaceId, LinkType, RawPacket, Verdict};
-pub use rate::{Histogram, Second, Share};
+pub use rate::{Durations, Histogram, Second, Share};
 pub use stats::{
     CaptureStats, DecoderStats, DefragStats, FlowStats, Ledger, LedgerRow, Stats, TcpStats,
 };

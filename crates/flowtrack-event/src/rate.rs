@@ -68,6 +68,41 @@ impl Default for Histogram {
     }
 }
 
+/// Durations with their exact ends, because a histogram knows them only within a bucket.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Durations {
+    /// How many there are of each length.
+    pub histogram: Histogram,
+    /// The shortest, where there is any.
+    pub min_us: Option<u32>,
+    /// The longest.
+    pub max_us: u32,
+    /// All together.
+    pub sum_us: u64,
+}
+
+impl Durations {
+    /// Counts one duration.
+    pub fn record(&mut self, micros: u32) {
+        self.histogram.record(micros);
+        self.include(micros, micros, u64::from(micros));
+    }
+
+    /// Adds others.
+    pub fn merge(&mut self, other: &Self) {
+        if let Some(min) = other.min_us {
+            self.histogram.merge(&other.histogram);
+            self.include(min, other.max_us, other.sum_us);
+        }
+    }
+
+    fn include(&mut self, min: u32, max: u32, sum: u64) {
+        self.min_us = Some(self.min_us.map_or(min, |known| known.min(min)));
+        self.max_us = self.max_us.max(max);
+        self.sum_us += sum;
+    }
+}
+
 /// Part of the traffic that one protocol has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Share {
@@ -102,15 +137,32 @@ pub struct Second {
     pub tcp_lost: u64,
     /// Round-trip times from handshakes and from data and its acknowledgement.
     pub rtt: Histogram,
-    /// Times from a request to its answer (DNS, ICMP echo).
+    /// Times from a request to its answer: those below, and the first of every other UDP flow.
     pub response: Histogram,
+    /// Times from a DNS question over UDP to its answer.
+    pub dns: Durations,
+    /// Times from an ICMP echo to its reply.
+    pub echo: Durations,
     /// Traffic by protocol; sums to `packets` and `bytes`.
     pub shares: Vec<Share>,
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Histogram;
+    use super::{Durations, Histogram};
+
+    #[test]
+    fn merged_durations_keep_their_ends() {
+        let (mut all, mut more) = (Durations::default(), Durations::default());
+        all.merge(&more);
+        assert_eq!(all, Durations::default());
+        all.record(40);
+        more.record(7);
+        more.record(90);
+        all.merge(&more);
+        assert_eq!((all.min_us, all.max_us, all.sum_us), (Some(7), 90, 137));
+        assert_eq!(all.histogram.count(), 3);
+    }
 
     #[test]
     fn quantiles_are_within_a_bucket() {

@@ -126,7 +126,7 @@ pub(crate) struct Cold<A> {
     /// Neighbours among flows of the same [`Class`].
     pub(crate) order: Links,
     pub(crate) detail: Detail,
-    /// When the request was sent whose answer is awaited, in microseconds modulo 2^32.
+    /// When the request was sent whose answer is awaited (see [`crate::latency`]).
     pub(crate) asked_at: u32,
     /// From the first request to its answer.
     pub(crate) response_us: u32,
@@ -151,6 +151,10 @@ pub(crate) enum Detail {
     None,
     Tcp(Handshake),
     Icmp(IcmpDetail),
+    Dns {
+        /// See [`crate::latency`].
+        asked: u32,
+    },
 }
 
 /// Messages of an ICMP flow.
@@ -160,8 +164,8 @@ pub(crate) struct IcmpDetail {
     pub(crate) response: Option<(u8, u8)>,
     /// Identifier of the first echo.
     pub(crate) id: u16,
-    /// Sequence number of the echo whose answer is awaited.
-    pub(crate) seq: u16,
+    /// See [`crate::latency`].
+    pub(crate) asked: u32,
 }
 
 impl<A> Cold<A> {

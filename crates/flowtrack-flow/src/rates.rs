@@ -1,6 +1,6 @@
 //! What happens per second: cheap additions per packet, one [`Second`] when it is over.
 
-use crate::{Segment, TcpFacts};
+use crate::{Asked, Response, Segment, TcpFacts};
 use flowtrack_event::{Second, Share, Timestamp};
 
 /// Adds up the current second.
@@ -82,8 +82,13 @@ impl Rates {
     }
 
     /// Counts the time from a request to its answer.
-    pub fn response(&mut self, micros: u32) {
+    pub fn response(&mut self, Response { kind, micros }: Response) {
         self.second.response.record(micros);
+        match kind {
+            Asked::Dns => self.second.dns.record(micros),
+            Asked::Echo => self.second.echo.record(micros),
+            Asked::Other => {}
+        }
     }
 
     /// Counts a flow that began.

@@ -3,6 +3,7 @@
 use crate::flow::{Class, Cold, Detail, Flow, Hot, IcmpDetail, Side, begin, bits, direction_of};
 use crate::index::Index;
 use crate::key::{End, Keys, PacketKey, Purpose, Seed};
+use crate::latency::{self, Response, micros};
 use crate::list::List;
 use crate::slab::{Order, Slab, Timers};
 use crate::tcp::{self, Flags, Handshake, Seg, Segment, TcpFacts};
@@ -34,8 +35,8 @@ pub struct Seen {
     pub state: FlowState,
     /// For TCP, what the segment told. `None` where its checksum is wrong.
     pub tcp: Option<TcpFacts>,
-    /// For UDP and ICMP echo, microseconds from the request that this packet answers.
-    pub response_us: Option<u32>,
+    /// Time since the request that this packet answers (DNS, ICMP echo, first answer of UDP).
+    pub response: Option<Response>,
     /// Whether it is an ICMP error that quotes a packet of the flow.
     pub is_icmp_error: bool,
 }
@@ -191,7 +192,7 @@ impl<A: Default> FlowTable<A> {
             hot.bits |= bits::CHANGED;
             self.changed.push(flow);
         }
-        let (mut facts, mut response_us) = (None, None);
+        let (mut facts, mut response) = (None, None);
         match &packet.transport {
             Transport::Tcp(_) | Transport::Udp(_) if at.bad_checksum => {
                 if hot.key.proto() == IpProto::TCP {
@@ -209,23 +210,22 @@ impl<A: Default> FlowTable<A> {
                 };
                 let facts = facts.insert(tcp::update(hot, cold, &seg));
                 if facts.payload > 0 && !hot.has(bits::ANSWERED) {
-                    answer(hot, cold, direction, at.ts);
+                    latency::first_answer(hot, cold, direction, at.ts);
                 }
                 count_tcp(&mut self.tcp_stats, Flags(tcp.flags), facts);
             }
-            transport => {
+            _ => {
                 let side = hot.side_mut(key.sender);
                 side.payload_bytes += u64::from(packet.payload_wire_len);
                 if side.letters & seen::DATA == 0 {
                     speak(hot, cold, key.sender);
                 }
-                response_us = match transport {
-                    Transport::Udp(_) if !hot.has(bits::ANSWERED) => {
-                        answer(hot, cold, direction, at.ts)
-                    }
-                    Transport::Icmp(icmp) => answer_icmp(hot, cold, direction, icmp, at.ts),
-                    _ => None,
-                };
+                if let (Detail::Icmp(detail), Transport::Icmp(icmp), Direction::ToClient) =
+                    (&mut cold.detail, &packet.transport, direction)
+                {
+                    detail.response.get_or_insert((icmp.kind, icmp.code));
+                }
+                response = latency::response(hot, cold, direction, packet, at.ts);
             }
         }
         let state = hot.state;
@@ -240,7 +240,7 @@ impl<A: Default> FlowTable<A> {
             reversed,
             state,
             tcp: facts,
-            response_us,
+            response,
             is_icmp_error: false,
         })
     }
@@ -563,7 +563,7 @@ impl<A: Default> FlowTable<A> {
             reversed: false,
             state: hot.state,
             tcp: None,
-            response_us: None,
+            response: None,
             is_icmp_error: true,
         })
     }
@@ -644,61 +644,6 @@ fn speak<A>(hot: &mut Hot, cold: &mut Cold<A>, sender: End) {
     }
 }
 
-/// Measures the time from the first request to the first answer behind it.
-fn answer<A>(
-    hot: &mut Hot,
-    cold: &mut Cold<A>,
-    direction: Direction,
-    now: Timestamp,
-) -> Option<u32> {
-    let now = micros(now);
-    match direction {
-        Direction::ToServer if !hot.has(bits::ASKED) => {
-            hot.bits |= bits::ASKED;
-            cold.asked_at = now;
-            None
-        }
-        Direction::ToClient if hot.has(bits::ASKED) => {
-            hot.bits &= !bits::ASKED;
-            let took = now.wrapping_sub(cold.asked_at);
-            if took > i32::MAX as u32 {
-                // Time ran backwards.
-                return None;
-            }
-            if !hot.has(bits::ANSWERED) {
-                hot.bits |= bits::ANSWERED;
-                cold.response_us = took;
-            }
-            Some(took)
-        }
-        _ => None,
-    }
-}
-
-/// Measures the time from each echo to its reply.
-fn answer_icmp<A>(
-    hot: &mut Hot,
-    cold: &mut Cold<A>,
-    direction: Direction,
-    icmp: &Icmp<'_>,
-    now: Timestamp,
-) -> Option<u32> {
-    let Detail::Icmp(detail) = &mut cold.detail else { return None };
-    match direction {
-        Direction::ToServer => {
-            detail.seq = icmp.seq;
-            hot.bits &= !bits::ASKED;
-        }
-        Direction::ToClient => {
-            detail.response.get_or_insert((icmp.kind, icmp.code));
-            if detail.seq != icmp.seq {
-                return None;
-            }
-        }
-    }
-    answer(hot, cold, direction, now)
-}
-
 fn count_tcp(stats: &mut TcpStats, flags: Flags, facts: &TcpFacts) {
     if flags.syn() {
         let row = if flags.ack() { &mut stats.synack } else { &mut stats.syn };
@@ -735,9 +680,4 @@ fn class_of(hot: &Hot) -> Class {
         FlowState::New if takes_part(&hot.low) && takes_part(&hot.high) => Class::Confirmed,
         FlowState::New => Class::Unconfirmed,
     }
-}
-
-/// Microseconds modulo 2^32, for differences below half an hour.
-fn micros(ts: Timestamp) -> u32 {
-    ts.micros() as u32
 }

@@ -5,7 +5,7 @@ mod support;
 use flowtrack_event::{
     ConnState, Direction, EndReason, FlowId, FlowState, Icmp as IcmpRecord, IpProto, TunnelKind,
 };
-use flowtrack_flow::{At, Config, FlowIndex, FlowTable, Seed, Timeouts, Unplaced};
+use flowtrack_flow::{Asked, At, Config, FlowIndex, FlowTable, Seed, Seen, Timeouts, Unplaced};
 use flowtrack_wire::{Icmp, Network, Packet, Tcp, Transport};
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
@@ -33,6 +33,11 @@ fn syn(client: u32) -> Packet<'static> {
     packet_between(src.into(), SERVER.parse().unwrap(), IpProto::TCP, transport, 0)
 }
 
+/// Microseconds to the answer that a packet is.
+fn took(seen: &Seen) -> Option<u32> {
+    seen.response.map(|response| response.micros)
+}
+
 #[test]
 fn counts_both_ways() {
     let mut table = Table::new(Config::default());
@@ -41,8 +46,8 @@ fn counts_both_ways() {
     assert_eq!(first.state, FlowState::New);
     let answer = table.feed(&dns(false), &at(20)).unwrap();
     assert_eq!((answer.is_new, answer.direction), (false, Direction::ToClient));
-    assert_eq!((answer.state, answer.response_us), (FlowState::Established, Some(20_000)));
-    assert_eq!(table.feed(&dns(false), &at(21)).unwrap().response_us, None);
+    assert_eq!((answer.state, took(&answer)), (FlowState::Established, Some(20_000)));
+    assert_eq!(took(&table.feed(&dns(false), &at(21)).unwrap()), None);
     let (record, reason) = table.finish().pop().unwrap();
     assert_eq!(reason, EndReason::Shutdown);
     assert_eq!((record.key.src_port, record.key.dst_port), (5000, 53));
@@ -72,7 +77,7 @@ fn turns_a_flow_round_when_told() {
     table.table.reverse(index);
     assert_eq!(table.feed(&dns(true), &at(1)).unwrap().direction, Direction::ToServer);
     // The answer is to the request, not to what came before.
-    assert_eq!(table.feed(&dns(false), &at(8)).unwrap().response_us, Some(7_000));
+    assert_eq!(took(&table.feed(&dns(false), &at(8)).unwrap()), Some(7_000));
     let record = table.finish().pop().unwrap().0;
     assert_eq!(record.key.dst_port, 53);
     assert_eq!((record.to_server.packets, record.to_client.packets), (1, 2));
@@ -133,15 +138,27 @@ fn what_is_no_flow_has_no_key() {
 fn echo_and_reply_are_one_flow() {
     for (request, reply, src, dst) in [(8, 0, CLIENT, SERVER), (128, 129, "fe80::1", "fe80::2")] {
         let mut table = Table::new(Config::default());
-        table.feed(&icmp(src, dst, request, 1), &at(0)).unwrap();
-        assert_eq!(table.feed(&icmp(dst, src, reply, 1), &at(7)).unwrap().response_us, Some(7_000));
-        table.feed(&icmp(src, dst, request, 2), &at(1_000)).unwrap();
-        // The answer to another one measures nothing.
-        assert_eq!(table.feed(&icmp(dst, src, reply, 1), &at(1_002)).unwrap().response_us, None);
-        assert_eq!(
-            table.feed(&icmp(dst, src, reply, 2), &at(1_009)).unwrap().response_us,
-            Some(9_000)
-        );
+        let (ask, answer) = ((src, dst, request), (dst, src, reply));
+        for ((from, to, kind), seq, ms, want) in [
+            (ask, 1, 0, None),
+            (answer, 1, 7, Some(7_000)),
+            (ask, 2, 1_000, None),
+            // The answer to another one measures nothing.
+            (answer, 1, 1_002, None),
+            (answer, 2, 1_009, Some(9_000)),
+            // With two on the way, the first is timed,
+            (ask, 3, 2_000, None),
+            (ask, 4, 2_500, None),
+            (answer, 3, 2_600, Some(600_000)),
+            (answer, 4, 2_700, None),
+            // but not waited for without end.
+            (ask, 5, 3_000, None),
+            (ask, 6, 6_000, None),
+            (answer, 6, 6_001, Some(1_000)),
+        ] {
+            let seen = table.feed(&icmp(from, to, kind, seq), &at(ms)).unwrap();
+            assert_eq!(took(&seen), want, "{kind} {seq} at {ms}");
+        }
         let ended = table.finish();
         let [(record, _)] = ended.as_slice() else { panic!("{ended:?}") };
         assert_eq!(record.state, FlowState::Established);
@@ -151,6 +168,48 @@ fn echo_and_reply_are_one_flow() {
         assert_eq!(record.latency.response_us, Some(7_000));
         assert_eq!((record.conn_state, record.history.len()), (ConnState::Oth, 0));
     }
+}
+
+#[test]
+fn only_an_echo_has_a_latency() {
+    // Neighbour solicitation and advertisement, router solicitation and advertisement, time stamps.
+    for (request, reply, src, dst) in [
+        (135, 136, "fe80::1", "fe80::2"),
+        (133, 134, "fe80::1", "fe80::2"),
+        (13, 14, CLIENT, SERVER),
+    ] {
+        let mut table = Table::new(Config::default());
+        table.feed(&icmp(src, dst, request, 0), &at(0)).unwrap();
+        let seen = table.feed(&icmp(dst, src, reply, 0), &at(29_000)).unwrap();
+        assert_eq!((seen.is_new, seen.response), (false, None), "{request}");
+        let record = table.finish().pop().unwrap().0;
+        assert_eq!(record.latency.response_us, None);
+        assert_eq!(record.icmp.unwrap().response, Some((reply, 0)));
+    }
+}
+
+#[test]
+fn every_dns_answer_is_paired_with_its_question() {
+    const ASK: [&[u8]; 3] = [&[0, 1, 0x01, 0], &[0, 2, 0x01, 0], &[7, 2, 0x01, 0]];
+    const ANSWER: [&[u8]; 3] = [&[0, 1, 0x81, 0], &[0, 2, 0x81, 0], &[7, 2, 0x81, 0]];
+    let mut table = Table::new(Config::default());
+    for (payload, to_server, ms, want) in [
+        (ASK[0], true, 0, None),
+        (ASK[1], true, 1, None),
+        (ANSWER[1], false, 4, None),
+        (ANSWER[0], false, 5, Some(5_000)),
+        (ASK[2], true, 9_000, None),
+        (ANSWER[1], false, 9_001, None),
+        // A question is no answer, whoever sends it.
+        (ASK[2], false, 9_002, None),
+        (ANSWER[2], false, 9_030, Some(30_000)),
+    ] {
+        let packet = Packet { payload, ..dns(to_server) };
+        let seen = table.feed(&packet, &at(ms)).unwrap();
+        assert_eq!(took(&seen), want, "at {ms}");
+        assert!(seen.response.is_none_or(|response| response.kind == Asked::Dns));
+    }
+    assert_eq!(table.finish().pop().unwrap().0.latency.response_us, Some(5_000));
 }
 
 #[test]

@@ -436,6 +436,8 @@ pub fn office() -> Vec<Event> {
         for i in 0..20 {
             second.rtt.record(700 + weight(n) as u32 * 150 * (i % 7 + 1));
             second.response.record(4_000 + i * 900);
+            second.dns.record(4_000 + i * 900);
+            second.echo.record(9_000 + i * 40);
         }
         let part = |percent: u64| bytes * percent / 100;
         let (http, smb, ssh) = (part(15 + n as u64 % 7), part(12), part(3));

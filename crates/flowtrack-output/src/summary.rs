@@ -17,7 +17,7 @@ use std::net::IpAddr;
 
 use ahash::AHashMap;
 use flowtrack_event::{
-    AnomalyLayer, ConnState, Event, FlowEvent, FlowId, FlowKey, FlowPhase, FlowRecord, Histogram,
+    AnomalyLayer, ConnState, Durations, Event, FlowEvent, FlowId, FlowKey, FlowPhase, FlowRecord,
     IpProto, Second, Stats, Timestamp, TransactionEvent,
 };
 use serde::{Serialize, Serializer};
@@ -113,15 +113,6 @@ struct Conversation {
     to_server: u64,
     to_client: u64,
     app: Option<&'static str>,
-}
-
-/// Durations with their exact ends, because a histogram knows them only within a bucket.
-#[derive(Clone, Default, Debug)]
-struct Durations {
-    histogram: Histogram,
-    min: Option<u32>,
-    max: u32,
-    sum: u64,
 }
 
 #[derive(Clone, Default, Debug)]
@@ -277,12 +268,12 @@ impl Summary {
             self.latency.handshake.record(micros);
             self.slow(flow, micros);
         }
-        if let Some(response) = latency.response_us {
-            if flow.key.is_icmp() {
-                self.latency.icmp.record(response);
-            } else if flow.app.is_some_and(|app| app.proto.name() == "dns") {
-                self.latency.dns.record(response);
-            }
+        // Over UDP every answer is told with its second.
+        if let Some(response) = latency.response_us
+            && flow.key.proto == IpProto::TCP
+            && flow.app.is_some_and(|app| app.proto.name() == "dns")
+        {
+            self.latency.dns.record(response);
         }
     }
 
@@ -314,6 +305,8 @@ impl Summary {
 
     fn second(&mut self, second: &Second) {
         self.timeline.add(second);
+        self.latency.dns.merge(&second.dns);
+        self.latency.icmp.merge(&second.echo);
     }
 
     fn extend_span(&mut self, start: Timestamp, end: Timestamp) {
@@ -355,15 +348,6 @@ impl Host {
     fn add_bytes(&mut self, sent: u64, received: u64) {
         self.sent += sent;
         self.received += received;
-    }
-}
-
-impl Durations {
-    fn record(&mut self, micros: u32) {
-        self.histogram.record(micros);
-        self.min = Some(self.min.map_or(micros, |min| min.min(micros)));
-        self.max = self.max.max(micros);
-        self.sum += u64::from(micros);
     }
 }
 

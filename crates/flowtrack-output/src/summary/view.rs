@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use flowtrack_event::{AnomalyLayer, CaptureStats, Histogram, Ledger, Timestamp};
+use flowtrack_event::{AnomalyLayer, CaptureStats, Durations, Histogram, Ledger, Timestamp};
 use serde::{Serialize, Serializer};
 
-use super::{Durations, Grid, Summary, Traffic};
+use super::{Grid, Summary, Traffic};
 use crate::clock::Clock;
 use crate::eve::proto_name;
 
@@ -496,13 +496,13 @@ impl Summary {
     fn latencies(&self) -> Latency {
         let seconds = self.timeline.total();
         Latency {
-            handshake: self.latency.handshake.percentiles(),
-            handshake_client: self.latency.client.percentiles(),
-            handshake_server: self.latency.server.percentiles(),
+            handshake: exact_percentiles(&self.latency.handshake),
+            handshake_client: exact_percentiles(&self.latency.client),
+            handshake_server: exact_percentiles(&self.latency.server),
             rtt: percentiles(&seconds.rtt),
             response: percentiles(&seconds.response),
-            dns: self.latency.dns.percentiles(),
-            icmp_echo: self.latency.icmp.percentiles(),
+            dns: exact_percentiles(&self.latency.dns),
+            icmp_echo: exact_percentiles(&self.latency.icmp),
         }
     }
 
@@ -586,21 +586,20 @@ impl Summary {
     }
 }
 
-impl Durations {
-    fn percentiles(&self) -> Option<Percentiles> {
-        let rough = percentiles(&self.histogram)?;
-        let min = self.min?;
-        let exact = |micros: u32| micros.clamp(min, self.max);
-        Some(Percentiles {
-            min_us: Some(min),
-            p50_us: exact(rough.p50_us),
-            p95_us: exact(rough.p95_us),
-            p99_us: exact(rough.p99_us),
-            max_us: Some(self.max),
-            mean_us: u32::try_from(self.sum / rough.count).ok(),
-            ..rough
-        })
-    }
+/// Percentiles of what is known exactly at both ends.
+fn exact_percentiles(durations: &Durations) -> Option<Percentiles> {
+    let rough = percentiles(&durations.histogram)?;
+    let min = durations.min_us?;
+    let exact = |micros: u32| micros.clamp(min, durations.max_us);
+    Some(Percentiles {
+        min_us: Some(min),
+        p50_us: exact(rough.p50_us),
+        p95_us: exact(rough.p95_us),
+        p99_us: exact(rough.p99_us),
+        max_us: Some(durations.max_us),
+        mean_us: u32::try_from(durations.sum_us / rough.count).ok(),
+        ..rough
+    })
 }
 
 fn percentiles(histogram: &Histogram) -> Option<Percentiles> {
