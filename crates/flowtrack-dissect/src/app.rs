@@ -1,5 +1,6 @@
 //! The application side of one flow: recognise, read, follow changes.
 
+use crate::odd::Odd;
 use crate::{
     Dissector, Expectation, First, Malformed, Moment, Next, Outcome, Probe, Protocol, Transport,
     Wants,
@@ -61,6 +62,7 @@ pub struct AppFlow {
     finished: [bool; 2],
     changes: u8,
     transactions: u64,
+    odd: Odd,
 }
 
 #[derive(Default)]
@@ -186,6 +188,7 @@ impl AppFlow {
     /// Counts what a call brought, and names its protocol.
     fn account(&mut self, before: Before, out: &mut Outcome) {
         self.transactions += (out.transactions.len() - before.transactions) as u64;
+        self.odd.settle(out, before.anomalies, before.transactions);
         let app = self.record.map(|r| r.proto);
         for raised in out.anomalies.iter_mut().skip(before.anomalies) {
             raised.app = raised.app.or(app);
@@ -227,6 +230,7 @@ impl AppFlow {
             bytes: seen.get(..layer.config.probe_bytes).unwrap_or(seen),
             key: at.key,
             midstream: at.midstream,
+            expected: self.record.filter(|_| self.changes > 0).and_then(|r| r.expected),
         };
         match recognise(layer.protocols(at.is_udp()), &first) {
             Recognised::As(protocol, confidence) => {

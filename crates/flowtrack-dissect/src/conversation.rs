@@ -1,7 +1,8 @@
 //! Tests over every protocol: recorded conversations in, events out.
 //!
 //! A conversation is a text file `testdata/<protocol>/<name>.conv`; what must come of it stands
-//! beside it in `<name>.events` (run with `UPDATE_EXPECT=1` to accept what comes). Its lines:
+//! beside it in `<name>.events`, and what rules can ask it for in `<name>.keywords` (run with
+//! `UPDATE_EXPECT=1` to accept what comes). Its lines:
 //!
 //! ```text
 //! # a comment
@@ -15,10 +16,11 @@
 
 #![allow(clippy::disallowed_methods, reason = "the conversations are files")]
 
-use crate::{AppConfig, AppFlow, AppLayer, Moment, Outcome, Wants};
-use flowtrack_event::{Chunk, Direction, FlowKey, IpProto, Timestamp, WireText};
+use crate::{AppConfig, AppFlow, AppLayer, KeywordKind, Moment, Outcome, Wants, protocols};
+use flowtrack_event::{AppProto, Chunk, Direction, FlowKey, IpProto, Timestamp, WireText};
 use proptest::prelude::Rng as _;
 use proptest::test_runner::{RngAlgorithm, TestRng};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -78,7 +80,7 @@ impl Conversation {
     }
 
     /// Runs it; streams are cut into pieces of the lengths that `cut` gives.
-    fn run(&self, mut cut: impl FnMut() -> usize) -> String {
+    fn run(&self, mut cut: impl FnMut() -> usize) -> Came {
         let wants = Wants { records: true, buffers: true, files: true, hashes: true };
         let layer = AppLayer::new(AppConfig { wants, ..AppConfig::default() });
         let key = self.key();
@@ -113,8 +115,76 @@ impl Conversation {
             flow.finish(&at, dir, &mut found);
         }
         flow.close(&at, &mut found);
-        render(&flow, &found)
+        let mut came = Came { events: render(&flow, &found), ..Came::default() };
+        came.ask(&found);
+        came
     }
+}
+
+/// What came of a conversation.
+#[derive(Default, PartialEq, Debug)]
+struct Came {
+    /// One line each.
+    events: String,
+    /// What rules can ask its transactions for, one line for each value.
+    keywords: String,
+    /// Which keywords of which protocols were answered.
+    answered: BTreeSet<(AppProto, &'static str)>,
+}
+
+impl Came {
+    fn ask(&mut self, found: &Outcome) {
+        for done in &found.transactions {
+            let asked = &done.transaction;
+            let name = asked.protocol();
+            let _ = writeln!(self.keywords, "tx {} {}", done.tx_id, name.name());
+            asked.events(&mut |event| {
+                let _ = writeln!(self.keywords, "   event {event}");
+            });
+            let keywords = protocols::ALL.iter().filter(|p| p.name() == name);
+            let keywords: BTreeMap<_, _> =
+                keywords.flat_map(|p| p.keywords()).map(|k| (k.name, k)).collect();
+            for keyword in keywords.into_values() {
+                for direction in [Direction::ToServer, Direction::ToClient] {
+                    if keyword.toward.is_some_and(|toward| toward != direction) {
+                        continue;
+                    }
+                    let mark = if direction == Direction::ToServer { '>' } else { '<' };
+                    let mut values = Vec::new();
+                    match keyword.kind {
+                        KeywordKind::Buffer => {
+                            asked.buffer_towards(direction, keyword.name, &mut |bytes| {
+                                values.push(shown(bytes));
+                            });
+                        }
+                        KeywordKind::Number => {
+                            asked.number(direction, keyword.name, &mut |number| {
+                                values.push(number.to_string());
+                            });
+                        }
+                    }
+                    assert!(
+                        values.len() <= 1 || keyword.multi,
+                        "{} has one value only: {values:?}",
+                        keyword.name
+                    );
+                    for value in values {
+                        self.answered.insert((name, keyword.name));
+                        let _ = writeln!(self.keywords, "   {mark} {} {value}", keyword.name);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Bytes as a line shows them.
+fn shown(bytes: &[u8]) -> String {
+    const CAP: usize = 400;
+    let cut = bytes.get(..CAP).unwrap_or(bytes);
+    let rest = bytes.len() - cut.len();
+    let end = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    format!("\"{}\"{end}", cut.escape_ascii())
 }
 
 /// What came of a conversation, one line each.
@@ -218,17 +288,36 @@ pub fn all() -> Vec<(PathBuf, Conversation)> {
 fn conversations_give_their_events() {
     let mut wrong = String::new();
     for (path, conversation) in all() {
-        let expected = path.with_extension("events");
-        let got = conversation.run(|| usize::MAX);
-        if std::env::var_os("UPDATE_EXPECT").is_some() {
-            std::fs::write(&expected, &got).unwrap();
-        }
-        let want = std::fs::read_to_string(&expected).unwrap_or_default();
-        if got != want {
-            let _ = writeln!(wrong, "{}:\n--- want\n{want}--- got\n{got}", path.display());
+        let came = conversation.run(|| usize::MAX);
+        for (what, got) in [("events", came.events), ("keywords", came.keywords)] {
+            let expected = path.with_extension(what);
+            if what == "keywords" && !got.lines().any(|line| line.starts_with("   ")) {
+                continue;
+            }
+            if std::env::var_os("UPDATE_EXPECT").is_some() {
+                std::fs::write(&expected, &got).unwrap();
+            }
+            let want = std::fs::read_to_string(&expected).unwrap_or_default();
+            if got != want {
+                let _ = writeln!(wrong, "{}:\n--- want\n{want}--- got\n{got}", expected.display());
+            }
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn every_keyword_is_answered() {
+    let mut left: BTreeSet<_> = protocols::ALL
+        .iter()
+        .flat_map(|p| p.keywords().iter().map(|keyword| (p.name(), keyword.name)))
+        .collect();
+    for (_, conversation) in all() {
+        for answered in conversation.run(|| usize::MAX).answered {
+            left.remove(&answered);
+        }
+    }
+    assert!(left.is_empty(), "never answered: {left:?}");
 }
 
 #[test]

@@ -29,6 +29,7 @@ mod digest;
 mod file;
 mod greeting;
 mod keyword;
+mod odd;
 mod outcome;
 mod pending;
 pub mod protocols;
@@ -114,6 +115,8 @@ pub struct First<'a> {
     pub key: &'a FlowKey,
     /// Whether the flow's beginning was not seen.
     pub midstream: bool,
+    /// What the protocol before this one said would follow.
+    pub expected: Option<AppProto>,
 }
 
 impl First<'_> {

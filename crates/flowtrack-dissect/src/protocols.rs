@@ -70,6 +70,7 @@ protocols! {
     telnet::Telnet,
     tftp::Tftp,
     tls::Tls,
+    websocket::Websocket,
     wireguard::Wireguard,
 }
 

@@ -44,9 +44,18 @@ pub trait Transaction: Send + Sync + std::fmt::Debug {
     /// such buffer visits nothing.
     fn buffer(&self, _name: &str, _visit: &mut dyn FnMut(&[u8])) {}
 
-    /// The same, only of what went one way: `http.header` is of the request or of the response.
-    fn buffer_towards(&self, _direction: Direction, name: &str, visit: &mut dyn FnMut(&[u8])) {
-        self.buffer(name, visit);
+    /// The one way that all of it went; `None` where both sides said something, as in a request
+    /// and its response.
+    fn one_way(&self) -> Option<Direction> {
+        None
+    }
+
+    /// The same as [`Transaction::buffer`], only of what went one way: `http.header` is of the
+    /// request or of the response.
+    fn buffer_towards(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(&[u8])) {
+        if self.one_way().is_none_or(|way| way == direction) {
+            self.buffer(name, visit);
+        }
     }
 
     /// Visits every value of a numeric keyword by the keyword's own name, such as `dns.opcode`, of
