@@ -3,6 +3,7 @@
 //! Everything above speaks in these types, so nothing here does work: no parsing, no I/O, no
 //! clock. Traffic that is wrong is data here ([`Anomaly`]), never an error.
 
+mod alert;
 mod anomaly;
 mod app;
 mod chunk;
@@ -16,6 +17,7 @@ mod text;
 mod time;
 mod transaction;
 
+pub use alert::{Alert, AlertAction, AlertEnds, AlertFlow, RuleInfo, Target};
 pub use anomaly::{Anomaly, AnomalyLayer};
 pub use app::{AppProto, AppRecord, Confidence};
 pub use chunk::Chunk;
@@ -43,6 +45,8 @@ pub enum Event {
     Transaction(Box<TransactionEvent>),
     /// A file carried by a flow is complete, or as complete as it will get.
     File(Box<FileRecord>),
+    /// A signature matched.
+    Alert(Box<Alert>),
     /// Traffic that breaks its own protocol.
     Anomaly(Box<Anomaly>),
     /// One second of traffic in numbers.

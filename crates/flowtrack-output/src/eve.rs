@@ -4,6 +4,7 @@
 //! that takes those away is left with plain EVE.
 
 mod additions;
+mod alert;
 mod flow;
 mod json;
 mod proto;
@@ -65,6 +66,8 @@ pub struct EveKinds {
     pub transaction: bool,
     /// Files.
     pub fileinfo: bool,
+    /// Alerts.
+    pub alert: bool,
     /// Malformed traffic.
     pub anomaly: bool,
     /// Counters.
@@ -73,7 +76,14 @@ pub struct EveKinds {
 
 impl Default for EveKinds {
     fn default() -> Self {
-        Self { flow: true, transaction: true, fileinfo: true, anomaly: true, stats: true }
+        Self {
+            flow: true,
+            transaction: true,
+            fileinfo: true,
+            alert: true,
+            anomaly: true,
+            stats: true,
+        }
     }
 }
 
@@ -117,6 +127,7 @@ impl EveEncoder {
             Event::Flow(flow) => kinds.flow && matches!(flow.phase, FlowPhase::End(_)),
             Event::Transaction(_) => kinds.transaction,
             Event::File(_) => kinds.fileinfo,
+            Event::Alert(_) => kinds.alert,
             Event::Anomaly(_) => kinds.anomaly,
             Event::Stats(_) => kinds.stats,
             Event::Second(_) => false,
@@ -129,6 +140,7 @@ impl EveEncoder {
             Event::Flow(flow) => self.flow(flow, out),
             Event::Transaction(tx) => self.transaction(tx, out),
             Event::File(file) => self.file(file, out),
+            Event::Alert(alert) => self.alert(alert, out),
             Event::Anomaly(anomaly) => self.anomaly(anomaly, out),
             Event::Stats(stats) => self.stats(stats, out),
             Event::Second(_) => false,

@@ -13,12 +13,19 @@ mod view;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ahash::AHashMap;
 use flowtrack_event::{
+<<<<<<< theirs-unfinished
+    Alert, AnomalyLayer, ConnState, Event, FlowEvent, FlowId, FlowKey, FlowPhase, FlowRecord, Histogram,
+    IpProto, RuleInfo, Second, Stats, Timestamp, TransactionEvent,
+=======
     AnomalyLayer, ConnState, Durations, Event, FlowEvent, FlowId, FlowKey, FlowPhase, FlowRecord,
     IpProto, Second, Stats, Timestamp, TransactionEvent,
+>>>>>>> landed
 };
 use serde::{Serialize, Serializer};
 
@@ -47,6 +54,10 @@ pub struct Summary {
     loss: LossTotals,
     latency: Latencies,
     slowest: Vec<Slow>,
+    /// By generator and signature.
+    alerts: BTreeMap<(u32, u32), AlertTotals>,
+    /// Alerts of signatures beyond [`ALERTS`].
+    more_alerts: u64,
     anomalies: BTreeMap<&'static str, Oddity>,
     transactions: BTreeMap<&'static str, u64>,
     files: Traffic,
@@ -61,6 +72,8 @@ const CONVERSATIONS: usize = 32_768;
 const NAMES: usize = 65_536;
 /// Longest host name kept, in bytes; DNS has no longer ones.
 const NAME_LENGTH: usize = 255;
+/// Signatures whose alerts are told apart.
+const ALERTS: usize = 10_000;
 /// Slow handshakes kept.
 const SLOWEST: usize = 20;
 
@@ -133,6 +146,14 @@ struct Slow {
     app: Option<&'static str>,
 }
 
+/// What one signature found.
+#[derive(Clone, Debug)]
+struct AlertTotals {
+    rule: Arc<RuleInfo>,
+    count: u64,
+    first_packet: u64,
+}
+
 /// One kind of anomaly.
 #[derive(Clone, Copy, Debug)]
 struct Oddity {
@@ -158,6 +179,8 @@ impl Summary {
             loss: LossTotals::default(),
             latency: Latencies::default(),
             slowest: Vec::new(),
+            alerts: BTreeMap::new(),
+            more_alerts: 0,
             anomalies: BTreeMap::new(),
             transactions: BTreeMap::new(),
             files: Traffic::default(),
@@ -183,9 +206,27 @@ impl Summary {
                 row.count += 1;
                 row.first_packet = row.first_packet.min(anomaly.packet);
             }
+            Event::Alert(alert) => self.alert(alert),
             Event::Second(second) => self.second(second),
             // Counters run since the start: the last ones say it all.
             Event::Stats(stats) => self.stats = Some(stats.clone()),
+        }
+    }
+
+    fn alert(&mut self, alert: &Alert) {
+        let rule = &alert.rule;
+        let full = self.alerts.len() >= ALERTS;
+        match self.alerts.entry((rule.gid, rule.sid)) {
+            Entry::Vacant(_) if full => self.more_alerts += 1,
+            Entry::Vacant(row) => {
+                let (rule, first_packet) = (Arc::clone(rule), alert.packet);
+                row.insert(AlertTotals { rule, count: 1, first_packet });
+            }
+            Entry::Occupied(row) => {
+                let row = row.into_mut();
+                row.count += 1;
+                row.first_packet = row.first_packet.min(alert.packet);
+            }
         }
     }
 

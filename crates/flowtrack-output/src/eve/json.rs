@@ -18,6 +18,26 @@ pub(crate) struct Object<'a> {
     out: &'a mut Vec<u8>,
 }
 
+/// A list of objects that is being written; closed by [`List::end`].
+pub(crate) struct List<'a> {
+    out: &'a mut Vec<u8>,
+}
+
+impl List<'_> {
+    /// Opens the next object.
+    pub fn object(&mut self) -> Object<'_> {
+        if self.out.last() != Some(&b'[') {
+            self.out.push(b',');
+        }
+        Object::begin(self.out)
+    }
+
+    /// Closes the list.
+    pub fn end(self) {
+        self.out.push(b']');
+    }
+}
+
 impl<'a> Object<'a> {
     /// Opens an object at the end of `out`.
     pub fn begin(out: &'a mut Vec<u8>) -> Self {
@@ -115,6 +135,56 @@ impl<'a> Object<'a> {
             self.out.extend_from_slice(&hex_byte(byte));
         }
         self.out.push(b'"');
+    }
+
+    /// Bytes in base64.
+    pub fn base64(&mut self, key: &'static str, value: &[u8]) {
+        const DIGITS: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        self.key(key);
+        self.out.push(b'"');
+        for group in value.chunks(3) {
+            let bytes = [0, 1, 2].map(|i| u32::from(group.get(i).copied().unwrap_or(0)));
+            let bits = bytes[0] << 16 | bytes[1] << 8 | bytes[2];
+            for place in 0..4 {
+                self.out.push(if place > group.len() {
+                    b'='
+                } else {
+                    DIGITS[(bits >> (18 - 6 * place) & 63) as usize]
+                });
+            }
+        }
+        self.out.push(b'"');
+    }
+
+    /// Bytes with all but printable ASCII shown as dots; line ends stay.
+    pub fn printable(&mut self, key: &'static str, value: &[u8]) {
+        let shown = |&byte: &u8| match byte {
+            b'\r' | b'\n' | b' '..=b'~' => char::from(byte),
+            _ => '.',
+        };
+        let text: String = value.iter().map(shown).collect();
+        self.string(key, &text);
+    }
+
+    /// A list of strings under a name that is not a literal.
+    pub fn strings_named<'s>(&mut self, key: &str, values: impl Iterator<Item = &'s str>) {
+        self.key_named(key);
+        self.out.push(b'[');
+        for (at, value) in values.enumerate() {
+            if at > 0 {
+                self.out.push(b',');
+            }
+            self.value(value);
+        }
+        self.out.push(b']');
+    }
+
+    /// Opens a list of objects inside this one.
+    pub fn list(&mut self, key: &'static str) -> List<'_> {
+        self.key(key);
+        self.out.push(b'[');
+        List { out: self.out }
     }
 
     /// A time.

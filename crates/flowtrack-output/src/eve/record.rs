@@ -1,11 +1,11 @@
 //! What all events of a flow have in common, and the kinds that add one object to it.
 
 use flowtrack_event::{
-    Anomaly, AnomalyLayer, Direction, FileRecord, FileState, FlowContext, FlowId, FlowKey, IfaceId,
+    Anomaly, AnomalyLayer, Direction, FileRecord, FlowContext, FlowId, FlowKey, IfaceId,
     Timestamp, TransactionEvent, Vlans, community_id,
 };
 
-use super::{EveEncoder, json::Object, proto::proto_name};
+use super::{EveEncoder, alert::write_file, json::Object, proto::proto_name};
 
 /// What stands before the part that a kind of event has of its own.
 pub(super) struct Header<'a> {
@@ -59,16 +59,7 @@ impl EveEncoder {
             object.numbers("vlan", header.vlans.as_slice());
         }
         let key = &header.key;
-        object.addr("src_ip", key.src);
-        if key.has_ports() {
-            object.number("src_port", key.src_port);
-        }
-        object.addr("dest_ip", key.dst);
-        if key.has_ports() {
-            object.number("dest_port", key.dst_port);
-        }
-        object.name("proto", proto_name(key.proto, &mut [0; 3]));
-        object.number("ip_v", if key.src.is_ipv4() { 4_u8 } else { 6 });
+        Self::ends(object, key);
         if let Some((request, response)) = header.icmp {
             object.number("icmp_type", request.0);
             object.number("icmp_code", request.1);
@@ -84,6 +75,20 @@ impl EveEncoder {
         if let Some(tx_id) = header.tx_id {
             object.number("tx_id", tx_id);
         }
+    }
+
+    /// Who sent it, to whom, over what.
+    pub(super) fn ends(object: &mut Object<'_>, key: &FlowKey) {
+        object.addr("src_ip", key.src);
+        if key.has_ports() {
+            object.number("src_port", key.src_port);
+        }
+        object.addr("dest_ip", key.dst);
+        if key.has_ports() {
+            object.number("dest_port", key.dst_port);
+        }
+        object.name("proto", proto_name(key.proto, &mut [0; 3]));
+        object.number("ip_v", if key.src.is_ipv4() { 4_u8 } else { 6 });
     }
 
     /// The header of an event that knows its flow by context.
@@ -112,7 +117,7 @@ impl EveEncoder {
         }
     }
 
-    fn packet(&self, object: &mut Object<'_>, packet: Option<u64>) {
+    pub(super) fn packet(&self, object: &mut Object<'_>, packet: Option<u64>) {
         if let Some(packet) = packet.filter(|&n| n > 0 && self.config.pcap_cnt) {
             object.number("pcap_cnt", packet);
         }
@@ -141,37 +146,7 @@ impl EveEncoder {
         self.header(&mut object, &header);
         object.name("app_proto", file.app.name());
         let mut info = object.object("fileinfo");
-        info.wire("filename", &file.filename);
-        if let Some(magic) = file.magic {
-            info.string("magic", magic);
-        }
-        info.boolean("gaps", file.gaps);
-        info.name(
-            "state",
-            match file.state {
-                FileState::Closed => "CLOSED",
-                FileState::Truncated => "TRUNCATED",
-                FileState::Error => "ERROR",
-            },
-        );
-        if let Some(md5) = &file.md5 {
-            info.hex("md5", md5);
-        }
-        if let Some(sha1) = &file.sha1 {
-            info.hex("sha1", sha1);
-        }
-        if let Some(sha256) = &file.sha256 {
-            info.hex("sha256", sha256);
-        }
-        info.boolean("stored", file.stored);
-        info.number("size", file.size);
-        if let Some(start) = file.start {
-            info.number("start", start);
-        }
-        if let Some(end) = file.end {
-            info.number("end", end);
-        }
-        info.number("tx_id", file.tx_id);
+        write_file(&mut info, file);
         info.end();
         object.end();
         true

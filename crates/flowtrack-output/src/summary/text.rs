@@ -19,6 +19,7 @@ pub(super) fn render(view: &SummaryView, width: usize, color: bool) -> String {
     page.conversations(view);
     page.latency(view);
     page.tcp(view);
+    page.alerts(view);
     page.oddities(view);
     page.ledger(view);
     page.text
@@ -324,6 +325,23 @@ impl Page {
         }
         let total = Some(view.anomalies.len() as u64);
         self.remainder(view.anomalies.len().min(10), total, "kind");
+    }
+
+    fn alerts(&mut self, view: &SummaryView) {
+        if view.alerts.is_empty() {
+            return;
+        }
+        self.heading("Alerts", "severity    count   first packet");
+        let room = self.width - INDENT.len() - 36;
+        for row in view.alerts.iter().take(10) {
+            let first = row.first_packet.map_or_else(|| "-".to_owned(), human::count);
+            let name = format!("{:<room$}", fit(&row.signature, room));
+            let name = self.look(Look::Warning, &name);
+            let count = human::count(row.count);
+            self.line(&format!("{INDENT}{name}{:>12}{count:>9}{first:>15}", row.severity));
+        }
+        let total = Some(view.alerts.len() as u64);
+        self.remainder(view.alerts.len().min(10), total, "signature");
     }
 
     /// Says where every frame went, so that a reader can add it up.

@@ -39,6 +39,8 @@ pub struct SummaryView {
     pub loss: Loss,
     /// TCP connections by how they went, in Zeek's words.
     pub outcomes: Vec<Outcome>,
+    /// Alerts by signature, the most urgent first.
+    pub alerts: Vec<AlertRow>,
     /// Malformed traffic by name.
     pub anomalies: Vec<AnomalyRow>,
     /// Fragments of IP.
@@ -90,6 +92,8 @@ pub struct Totals {
     pub files: u64,
     /// Bytes of files.
     pub file_bytes: u64,
+    /// Alerts.
+    pub alerts: u64,
     /// Malformed things.
     pub anomalies: u64,
 }
@@ -305,6 +309,21 @@ pub struct Outcome {
     pub flows: u64,
 }
 
+/// What one signature found.
+#[derive(Clone, Debug, Serialize)]
+pub struct AlertRow {
+    /// Signature identifier.
+    pub signature_id: u32,
+    /// Message.
+    pub signature: String,
+    /// 1 is the most urgent.
+    pub severity: u8,
+    /// Alerts.
+    pub count: u64,
+    /// Place in the capture of the first, where it has one.
+    pub first_packet: Option<u64>,
+}
+
 /// One kind of malformed traffic.
 #[derive(Clone, Debug, Serialize)]
 pub struct AnomalyRow {
@@ -360,6 +379,7 @@ impl Summary {
             slowest_handshakes: self.slow_handshakes(rows),
             loss: self.loss_view(),
             outcomes: self.outcome_rows(),
+            alerts: self.alert_rows(),
             anomalies: self.anomaly_rows(),
             fragments: self.fragments(),
             tunnels: traffic_rows(
@@ -409,6 +429,7 @@ impl Summary {
             transactions: self.transactions.values().sum(),
             files: self.files.packets,
             file_bytes: self.files.bytes,
+            alerts: self.more_alerts + self.alerts.values().map(|row| row.count).sum::<u64>(),
             anomalies: self.anomaly_rows().iter().map(|row| row.count).sum(),
         }
     }
@@ -549,6 +570,22 @@ impl Summary {
             })
             .collect();
         rows.sort_by_key(|row| std::cmp::Reverse(row.flows));
+        rows
+    }
+
+    fn alert_rows(&self) -> Vec<AlertRow> {
+        let mut rows: Vec<AlertRow> = self
+            .alerts
+            .values()
+            .map(|row| AlertRow {
+                signature_id: row.rule.sid,
+                signature: row.rule.signature.to_string(),
+                severity: row.rule.severity,
+                count: row.count,
+                first_packet: Some(row.first_packet).filter(|&packet| packet > 0),
+            })
+            .collect();
+        rows.sort_by_key(|row| (row.severity, std::cmp::Reverse(row.count)));
         rows
     }
 

@@ -214,7 +214,7 @@ impl SqliteHistory {
                     self.newest_us = self.newest_us.max(second.at.micros());
                     self.rollups.add(&self.connection, second)?;
                 }
-                Event::File(_) | Event::Stats(_) => {}
+                Event::File(_) | Event::Stats(_) | Event::Alert(_) => {}
             }
         }
         Ok(())

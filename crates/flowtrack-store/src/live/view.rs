@@ -110,7 +110,7 @@ impl LiveView {
                     self.now = self.now.max(second.at);
                 }
                 Event::Stats(stats) => self.stats.clone_from(stats),
-                Event::Anomaly(_) | Event::File(_) => {}
+                Event::Anomaly(_) | Event::File(_) | Event::Alert(_) => {}
             }
         }
     }

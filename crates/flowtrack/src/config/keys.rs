@@ -155,6 +155,7 @@ pub const KEYS: &[Key] = &[
     key("eve.kinds.flow", "write flows, when they end"),
     key("eve.kinds.transaction", "write transactions of all application protocols"),
     key("eve.kinds.fileinfo", "write files"),
+    key("eve.kinds.alert", "write alerts"),
     key("eve.kinds.anomaly", "write malformed traffic"),
     key("eve.kinds.stats", "write counters"),
     key(
