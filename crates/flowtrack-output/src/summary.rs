@@ -19,13 +19,8 @@ use std::sync::Arc;
 
 use ahash::AHashMap;
 use flowtrack_event::{
-<<<<<<< theirs-unfinished
-    Alert, AnomalyLayer, ConnState, Event, FlowEvent, FlowId, FlowKey, FlowPhase, FlowRecord, Histogram,
-    IpProto, RuleInfo, Second, Stats, Timestamp, TransactionEvent,
-=======
-    AnomalyLayer, ConnState, Durations, Event, FlowEvent, FlowId, FlowKey, FlowPhase, FlowRecord,
-    IpProto, Second, Stats, Timestamp, TransactionEvent,
->>>>>>> landed
+    Alert, AnomalyLayer, ConnState, Durations, Event, FlowEvent, FlowId, FlowKey, FlowPhase,
+    FlowRecord, IpProto, RuleInfo, Second, Stats, Timestamp, TransactionEvent,
 };
 use serde::{Serialize, Serializer};
 
