@@ -26,6 +26,42 @@ pub enum Action {
     RejectDst,
     /// Tell a person.
     Alert,
+    /// Change how what it matches is recorded (`config:logging disable`); never an alert.
+    Config,
+}
+
+impl Action {
+    /// Every action with the words for it, the first being its name.
+    pub const WORDS: &'static [(Self, &'static [&'static str])] = &[
+        (Self::Alert, &["alert"]),
+        (Self::Pass, &["pass"]),
+        (Self::Drop, &["drop", "sdrop"]),
+        (Self::Reject, &["reject", "rejectsrc"]),
+        (Self::RejectDst, &["rejectdst"]),
+        (Self::RejectBoth, &["rejectboth"]),
+        (Self::Config, &["config"]),
+    ];
+
+    /// The action that a word names, in either case.
+    pub fn by_name(word: &str) -> Option<Self> {
+        Self::WORDS
+            .iter()
+            .find(|(_, words)| words.iter().any(|known| known.eq_ignore_ascii_case(word)))
+            .map(|(action, _)| *action)
+    }
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Drop => "drop",
+            Self::Reject => "reject",
+            Self::RejectBoth => "rejectboth",
+            Self::RejectDst => "rejectdst",
+            Self::Alert => "alert",
+            Self::Config => "config",
+        }
+    }
 }
 
 /// Which way the arrow of a header points.
@@ -37,6 +73,21 @@ pub enum Arrow {
     Both,
     /// `=>`: one transaction's both directions.
     Transaction,
+}
+
+/// Where the words of a header stand.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct HeaderSpans {
+    /// The protocol.
+    pub protocol: Span,
+    /// Source addresses.
+    pub src: Span,
+    /// Source ports.
+    pub src_ports: Span,
+    /// Destination addresses.
+    pub dst: Span,
+    /// Destination ports.
+    pub dst_ports: Span,
 }
 
 /// What stands before the parenthesis.
@@ -56,6 +107,8 @@ pub struct Header {
     pub dst: Arc<str>,
     /// Destination ports, as written.
     pub dst_ports: Arc<str>,
+    /// Where these words stand.
+    pub at: HeaderSpans,
 }
 
 /// One option: a keyword and, behind a colon, its value.
@@ -82,6 +135,18 @@ pub struct Rule {
     pub header: Header,
     /// Inside it, in order.
     pub options: Vec<Opt>,
+}
+
+impl Rule {
+    /// The first option of this name.
+    pub fn option(&self, name: &str) -> Option<&Opt> {
+        self.options.iter().find(|option| &*option.name == name)
+    }
+
+    /// Signature identifier, where it is written and a number.
+    pub fn sid(&self) -> Option<u32> {
+        self.option("sid")?.value.as_deref()?.parse().ok()
+    }
 }
 
 /// Why a rule could not be loaded, or what is odd about it.
