@@ -1,6 +1,6 @@
 //! Flows: who talks to whom, and how it goes.
 
-use crate::{AppRecord, IfaceId, Timestamp};
+use crate::{AppProto, AppRecord, IfaceId, Timestamp};
 use serde::{Serialize, Serializer};
 use smallvec::SmallVec;
 use std::net::IpAddr;
@@ -466,6 +466,13 @@ pub struct FlowRecord {
     pub tx_count: u64,
     /// Whether an alert was raised on it.
     pub alerted: bool,
+}
+
+impl FlowRecord {
+    /// The application protocol as a person is shown it: none where detection gave up.
+    pub fn recognised(&self) -> Option<AppProto> {
+        self.app.map(|app| app.proto).filter(|&proto| proto != AppProto::FAILED)
+    }
 }
 
 /// Where a flow is in its life.

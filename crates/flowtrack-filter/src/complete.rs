@@ -135,5 +135,5 @@ fn values(field: &FieldInfo) -> Vec<Suggestion> {
 const APP_PROTOCOLS: &[&str] = &[
     "http", "http2", "tls", "quic", "dns", "mdns", "ssh", "smtp", "imap", "pop3", "ftp",
     "ftp-data", "smb", "nfs", "dhcp", "ntp", "snmp", "sip", "rdp", "rfb", "ldap", "krb5", "mqtt",
-    "mysql", "pgsql", "tftp", "telnet", "failed",
+    "mysql", "pgsql", "tftp", "telnet",
 ];

@@ -1,7 +1,7 @@
 //! Filtering what the packet path hands out, before anyone made rows of it.
 
 use crate::field::{Field, Fields, Value};
-use flowtrack_event::{FlowEvent, FlowPhase, FlowRecord, community_id};
+use flowtrack_event::{AppProto, FlowEvent, FlowPhase, FlowRecord, community_id};
 use std::borrow::Cow;
 
 /// A record knows no host names, no interface names and no line of what was said, so those fields
@@ -21,7 +21,7 @@ impl Fields for FlowRecord {
                 Some(name) => Value::text(name),
                 None => Value::Text(Cow::Owned(self.key.proto.0.to_string())),
             },
-            Field::AppProto => Value::maybe_text(self.app.map(|app| app.proto.name())),
+            Field::AppProto => Value::maybe_text(self.recognised().map(AppProto::name)),
             Field::Vlan => Value::maybe_number(self.vlans.as_slice().first().copied()),
             Field::Start => Value::Number(self.start.micros()),
             Field::End => Value::Number(self.end.micros()),

@@ -19,8 +19,8 @@ use std::sync::Arc;
 
 use ahash::AHashMap;
 use flowtrack_event::{
-    Alert, AnomalyLayer, ConnState, Durations, Event, FlowEvent, FlowId, FlowKey, FlowPhase,
-    FlowRecord, IpProto, RuleInfo, Second, Stats, Timestamp, TransactionEvent,
+    Alert, AnomalyLayer, AppProto, ConnState, Durations, Event, FlowEvent, FlowId, FlowKey,
+    FlowPhase, FlowRecord, IpProto, RuleInfo, Second, Stats, Timestamp, TransactionEvent,
 };
 use serde::{Serialize, Serializer};
 
@@ -249,7 +249,7 @@ impl Summary {
         }
         self.conversation(flow, packets);
         let transport = flow.key.proto;
-        let app = flow.app.map(|app| app.proto.name()).filter(|&name| name != "failed");
+        let app = flow.recognised().map(AppProto::name);
         let app = app.or(transport.name()).unwrap_or("other");
         for row in
             [self.apps.entry(app).or_default(), self.transports.entry(transport).or_default()]
@@ -284,8 +284,8 @@ impl Summary {
         row.packets += packets;
         row.to_server += flow.to_server.bytes;
         row.to_client += flow.to_client.bytes;
-        if let Some(app) = flow.app.filter(|app| app.proto.name() != "failed") {
-            row.app = Some(app.proto.name());
+        if let Some(app) = flow.recognised() {
+            row.app = Some(app.name());
         }
     }
 
@@ -307,7 +307,7 @@ impl Summary {
         // Over UDP every answer is told with its second.
         if let Some(response) = latency.response_us
             && flow.key.proto == IpProto::TCP
-            && flow.app.is_some_and(|app| app.proto.name() == "dns")
+            && flow.recognised() == Some(AppProto("dns"))
         {
             self.latency.dns.record(response);
         }
@@ -322,7 +322,7 @@ impl Summary {
             self.slowest.pop();
         }
         let at = self.slowest.partition_point(|slow| slow.micros >= micros);
-        let app = flow.app.map(|app| app.proto.name());
+        let app = flow.recognised().map(AppProto::name);
         let slow = Slow { micros, id: flow.id, key: flow.key, start: flow.start, app };
         self.slowest.insert(at, slow);
     }

@@ -2,7 +2,7 @@
 
 use crate::live::FlowRow;
 use crate::names::{Names, Note};
-use flowtrack_event::{FlowRecord, IpProto, community_id};
+use flowtrack_event::{AppProto, FlowRecord, IpProto, community_id};
 use flowtrack_filter::{Field, Fields, Value};
 use std::borrow::Cow;
 
@@ -34,7 +34,7 @@ impl FlowRow {
             dest_name: note.dest_name.map(owned),
             dest_port,
             proto: proto_name(key.proto).into_owned(),
-            app_proto: record.app.map(|app| app.proto.name().to_owned()),
+            app_proto: record.recognised().map(AppProto::name).map(str::to_owned),
             in_iface: interfaces.get(usize::from(record.iface.0)).cloned(),
             vlan: record.vlans.as_slice().first().copied(),
             start_us: record.start.micros(),

@@ -2,7 +2,7 @@
 
 mod support;
 
-use flowtrack_event::{EndReason, FlowPhase, FlowRecord, IpProto, Timestamp};
+use flowtrack_event::{AppProto, EndReason, FlowPhase, FlowRecord, IpProto, Timestamp};
 use flowtrack_filter::{Field, Filter};
 use flowtrack_store::history::{FlowTotals, HistoryConfig, HistoryReader, OpenError, Query};
 use flowtrack_store::{FlowRow, History, HistoryWriter, Names, SqliteHistory, StoreState};
@@ -52,6 +52,9 @@ fn a_row_comes_back_as_it_went() {
     let mut odd = record(4, at(7));
     odd.key.proto = IpProto(253);
     odd.iface.0 = 9;
+    if let Some(app) = &mut odd.app {
+        app.proto = AppProto::FAILED;
+    }
 
     let mut expected = Vec::new();
     let mut names = Names::new(10, 10);
@@ -70,6 +73,8 @@ fn a_row_comes_back_as_it_went() {
 
     assert_eq!(history.query(&Query::default()).unwrap().rows, expected);
     assert_eq!(expected[3].info.as_deref(), Some("hello \\u{0} world"));
+    let apps = expected.iter().rev().map(|row| row.app_proto.as_deref());
+    assert_eq!(apps.collect::<Vec<_>>(), [Some("tls"), Some("tls"), None, None]);
     assert_eq!((expected[1].src_port, expected[1].proto.as_str()), (0, "ICMP"));
     assert_ne!(expected[1].community_id, expected[0].community_id);
 

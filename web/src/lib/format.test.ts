@@ -79,7 +79,6 @@ describe('percentages', () => {
 describe('protocols', () => {
   it('are called by what was recognised, else by the transport', () => {
     expect(protocolOf({ app_proto: 'tls', proto: 'TCP' })).toBe('tls');
-    expect(protocolOf({ app_proto: 'failed', proto: 'TCP' })).toBe('tcp');
     expect(protocolOf({ app_proto: null, proto: 'ICMP' })).toBe('icmp');
   });
 });

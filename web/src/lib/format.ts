@@ -101,8 +101,7 @@ export function moment(micros: number): string {
 
 /** The protocol that a flow is best called by: what was recognised, else the transport. */
 export function protocolOf(flow: { app_proto?: string | null; proto: string }): string {
-  const recognised = flow.app_proto && flow.app_proto !== 'failed' && flow.app_proto !== 'unknown';
-  return recognised && flow.app_proto ? flow.app_proto : flow.proto.toLowerCase();
+  return flow.app_proto || flow.proto.toLowerCase();
 }
 
 /** An address with its port; IPv6 in brackets, no port for protocols without. */

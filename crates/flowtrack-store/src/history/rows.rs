@@ -67,7 +67,7 @@ pub(crate) fn insert_flow(
         icmp.map(|(kind, _)| kind),
         icmp.map(|(_, id)| id),
         proto_name(record.key.proto),
-        record.app.map(|app| app.proto.name()),
+        record.recognised().map(AppProto::name),
         context.interfaces.get(usize::from(record.iface.0)),
         record.vlans.as_slice().first(),
         record.start.micros(),
