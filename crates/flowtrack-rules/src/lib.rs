@@ -21,11 +21,22 @@
 
 mod builder;
 mod context;
+mod inspect;
 pub mod keywords;
 pub mod lang;
+mod set;
 mod signature;
+pub mod state;
 
-pub use builder::{BufferKind, BufferName, Builder, Complaint, Keyword, Value};
-pub use context::{Context, FlowScope, FlowVars, Shared, TxScope};
+pub use builder::{
+    Buffer, Builder, Complaint, Keyword, MAX_VARIABLES, Memory, Needs, PacketBytes, Source, Usage,
+    Value,
+};
+pub use context::{Context, FlowScope, Requirements, TxScope};
+pub use inspect::{Hit, Inspector, On, Window};
 pub use lang::{Action, Problem, Rule, Span};
-pub use signature::{Effect, Search, Signature, Step, Test, Transform};
+pub use set::RuleSet;
+pub use signature::{
+    Absent, Check, Effect, Kind, Search, Signature, Step, Test, Transform,
+};
+pub use state::{FlowVars, Shared};

@@ -1,8 +1,10 @@
 //! A rule that is understood: what must hold, and where to look.
 
-use crate::builder::BufferName;
-use crate::context::Context;
-use crate::lang::Action;
+use crate::builder::{Buffer, Memory, Usage};
+use crate::context::{Context, Requirements};
+use crate::keywords::content::Content;
+use crate::lang::{Action, HeaderMatch};
+use flowtrack_event::{Direction, RuleInfo};
 use std::sync::Arc;
 
 /// A condition on a packet, its flow or its transaction.
@@ -23,6 +25,12 @@ pub trait Effect: Send + Sync + std::fmt::Debug {
     fn apply(&self, cx: &mut Context<'_>);
 }
 
+/// A condition on one value of a buffer (`bsize`, `dataset:isset`), whatever was found in it.
+pub trait Check: Send + Sync + std::fmt::Debug {
+    /// Whether it holds.
+    fn check(&self, bytes: &[u8], cx: &mut Context<'_>) -> bool;
+}
+
 /// Turns the bytes of a buffer into others before they are searched.
 pub trait Transform: Send + Sync + std::fmt::Debug {
     /// Replaces the content of `bytes`.
@@ -33,40 +41,89 @@ pub trait Transform: Send + Sync + std::fmt::Debug {
 }
 
 /// One step of the search through a buffer, in the order of the rule.
-///
-/// The family of `content`, `pcre`, `byte_test` and so on; defined with their keywords.
-pub trait Step: Send + Sync + std::fmt::Debug {}
+#[derive(Debug)]
+pub enum Step {
+    /// Bytes.
+    Content(Content),
+    /// Whatever asks for the whole value.
+    Check(Box<dyn Check>),
+}
 
 /// What is looked for in one buffer: all steps must hold, over one and the same value of it.
 #[derive(Debug)]
 pub struct Search {
     /// The buffer.
-    pub buffer: BufferName,
+    pub buffer: Buffer,
     /// What is done with its bytes first.
     pub transforms: Vec<Arc<dyn Transform>>,
     /// What must be found, in order.
-    pub steps: Vec<Box<dyn Step>>,
+    pub steps: Vec<Step>,
+    /// `absent`: it holds where there is no such buffer.
+    pub absent: Option<Absent>,
+}
+
+/// How `absent` was meant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Absent {
+    /// There must be no such buffer.
+    Only,
+    /// There must be none, or the steps hold (`absent: or_else`).
+    OrElse,
+}
+
+/// What a signature is judged on, and how often.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Kind {
+    /// Only addresses: once per direction of a flow.
+    Addresses,
+    /// Every packet.
+    Packet,
+    /// The stream, or packets that are no part of one.
+    Stream,
+    /// The stream and every packet.
+    PacketAndStream,
+    /// What recognition of the application protocol says: once per direction.
+    Recognition,
+    /// Every packet of a flow of its application protocol.
+    App,
+    /// Every transaction, each direction once.
+    Transaction,
 }
 
 /// A compiled rule.
 #[derive(Debug)]
 pub struct Signature {
-    /// Generator identifier, 1 unless said otherwise.
-    pub gid: u32,
-    /// Signature identifier.
-    pub sid: u32,
-    /// Revision.
-    pub rev: u32,
+    /// What alerts say of it.
+    pub info: Arc<RuleInfo>,
     /// What to do.
     pub action: Action,
-    /// Message, with its quotes and escapes resolved.
-    pub msg: Arc<str>,
+    /// Protocol, addresses and ports.
+    pub header: HeaderMatch,
+    /// On what it is judged.
+    pub kind: Kind,
+    /// The way it is about, where it is only one.
+    pub direction: Option<Direction>,
+    /// Application protocols of which it is about one; any where empty.
+    pub apps: Vec<&'static str>,
     /// Conditions on packet, flow and transaction, cheap ones first.
     pub tests: Vec<Box<dyn Test>>,
     /// Conditions on buffers, in order.
     pub searches: Vec<Search>,
     /// What changes when it matched.
     pub effects: Vec<Box<dyn Effect>>,
+    /// What it remembers and asks for.
+    pub usage: Vec<(Memory, Usage)>,
     /// Whether a match is silent.
     pub noalert: bool,
+    /// The content that packets are searched for first: its search and step.
+    pub fast_pattern: Option<(usize, usize)>,
+    /// What else has to be done for it.
+    pub requirements: Requirements,
+}
+
+impl Signature {
+    /// Its identifier.
+    pub fn sid(&self) -> u32 {
+        self.info.sid
+    }
 }

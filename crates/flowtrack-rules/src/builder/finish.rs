@@ -1,0 +1,106 @@
+//! The end of a rule: judging its parts as a whole.
+
+use super::{Builder, Complaint, Source};
+use crate::lang::{Arrow, Carrier};
+use crate::signature::{Kind, Signature, Step};
+use flowtrack_event::Direction;
+use std::sync::Arc;
+
+/// TCP.
+const TCP: u8 = 6;
+
+impl Builder<'_> {
+    /// The signature; a complaint where its parts do not go together.
+    pub fn finish(mut self) -> Result<Signature, Complaint> {
+        if self.info.sid == 0 {
+            return Err(Complaint::new("a rule needs a sid, a number of its own"));
+        }
+        if let Some(app) = self.header.protocol.app {
+            // The header's word is the narrower one: `http1` is one of the protocols of `http.uri`.
+            self.apps(&[app])?;
+        }
+        for search in &self.searches {
+            if search.steps.is_empty() && search.absent.is_none() {
+                let message =
+                    format!("{} is named, but nothing is looked for in it", search.buffer.name);
+                return Err(Complaint::new(message));
+            }
+        }
+        let direction = self.way()?;
+        let kind = self.kind();
+        self.tests.sort_by_key(|test| test.cost());
+        Ok(Signature {
+            info: Arc::new(self.info),
+            action: self.rule.header.action,
+            header: self.header,
+            kind,
+            direction,
+            apps: self.apps,
+            tests: self.tests,
+            searches: self.searches,
+            effects: self.effects,
+            usage: self.usage,
+            noalert: self.noalert,
+            fast_pattern: self.fast_pattern,
+            requirements: self.requirements,
+        })
+    }
+
+    fn way(&self) -> Result<Option<Direction>, Complaint> {
+        if self.header.arrow == Arrow::Transaction {
+            return Ok(None);
+        }
+        match (self.direction, self.toward.as_slice()) {
+            (Some(direction), _) => Ok(Some(direction)),
+            (None, [direction]) => Ok(Some(*direction)),
+            (None, []) => Ok(None),
+            (None, _) => Err(Complaint::new(
+                "the rule asks for what goes to the server and for what goes to the client: \
+                 write => for rules about whole transactions",
+            )),
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        let needs = self.needs;
+        if needs.transaction {
+            return Kind::Transaction;
+        }
+        let carrier = self.header.protocol.carrier;
+        let packet = needs.packet || carrier == Carrier::Packets;
+        let stream = needs.stream || carrier == Carrier::Stream;
+        if needs.payload {
+            let is_tcp = self.header.protocol.base.carries(TCP);
+            return match (packet, stream) {
+                (true, true) => Kind::PacketAndStream,
+                (true, false) => Kind::Packet,
+                (false, true) => Kind::Stream,
+                (false, false) if !is_tcp => Kind::Packet,
+                (false, false) if self.is_placed() => Kind::PacketAndStream,
+                (false, false) => Kind::Stream,
+            };
+        }
+        if needs.recognition && !packet {
+            Kind::Recognition
+        } else if packet || self.direction.is_some() && self.apps.is_empty() {
+            Kind::Packet
+        } else if !self.apps.is_empty() {
+            Kind::App
+        } else {
+            Kind::Addresses
+        }
+    }
+
+    /// Whether a content of the payload has to be at a certain place: then it is one of packets
+    /// too.
+    fn is_placed(&self) -> bool {
+        self.searches.iter().filter(|search| matches!(search.buffer.source, Source::Payload)).any(
+            |search| {
+                search.steps.iter().any(|step| match step {
+                    Step::Content(content) => content.is_placed(),
+                    _ => false,
+                })
+            },
+        )
+    }
+}
