@@ -15,7 +15,7 @@ pub(crate) mod payload;
 mod reading;
 pub(crate) mod uri;
 
-use crate::{Dissector, Field, First, Probe, Protocol, Transport, Wants};
+use crate::{Dissector, Field, First, Keyword, Probe, Protocol, Transport, Wants};
 use flowtrack_event::{AppProto, Confidence, Direction};
 
 const NAME: AppProto = AppProto("http");
@@ -88,6 +88,10 @@ impl Protocol for Http {
 
     fn fields(&self) -> &'static [Field] {
         exchange::FIELDS
+    }
+
+    fn keywords(&self) -> &'static [Keyword] {
+        exchange::KEYWORDS
     }
 }
 

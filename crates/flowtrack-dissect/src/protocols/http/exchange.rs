@@ -1,10 +1,10 @@
 //! A request and its response: the record, and the buffers for rules.
 
 use super::fields::Range;
-use super::head::Head;
+use super::head::{Head, HeadField};
 use super::payload::Left;
 use super::uri::{Target, host_and_port, normalized};
-use crate::Field;
+use crate::{Field, Keyword};
 use flowtrack_event::{AppProto, Direction, Transaction, WireText};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::borrow::Cow;
@@ -31,6 +31,41 @@ pub(super) const FIELDS: &[Field] = &[
     Field::added("depth", "integer", "place of the request among those of its connection, from 1"),
     Field::added("request_body_len", "integer", "bytes of the request's body without its framing"),
     Field::added("response_body_len", "integer", "bytes of the response's body without its framing"),
+];
+
+/// What rules may ask for.
+pub(super) const KEYWORDS: &[Keyword] = &[
+    Keyword::buffer("http.uri", "target, normalized").to_server(),
+    Keyword::buffer("http.uri.raw", "target as it was sent").to_server(),
+    Keyword::buffer("http.method", "method").to_server(),
+    Keyword::buffer("http.request_line", "first line of the request").to_server(),
+    Keyword::buffer("http.host", "host asked, in lower case and without its port").to_server(),
+    Keyword::buffer("http.host.raw", "host asked, as it was sent").to_server(),
+    Keyword::buffer("http.user_agent", "`User-Agent`").to_server(),
+    Keyword::buffer("http.referer", "`Referer`").to_server(),
+    Keyword::buffer("http.accept", "`Accept`").to_server(),
+    Keyword::buffer("http.accept_enc", "`Accept-Encoding`").to_server(),
+    Keyword::buffer("http.accept_lang", "`Accept-Language`").to_server(),
+    Keyword::buffer("http.request_header", "each field of the request").to_server().multi(),
+    Keyword::buffer("http.request_body", "body of the request, decoded").to_server(),
+    Keyword::buffer("http.stat_code", "status").to_client(),
+    Keyword::buffer("http.stat_msg", "what the server says of the status").to_client(),
+    Keyword::buffer("http.response_line", "first line of the response").to_client(),
+    Keyword::buffer("http.server", "`Server`").to_client(),
+    Keyword::buffer("http.location", "`Location`").to_client(),
+    Keyword::buffer("http.response_header", "each field of the response").to_client().multi(),
+    Keyword::buffer("http.response_body", "body of the response, decoded").to_client(),
+    Keyword::buffer("http.header", "fields but cookies, one a line; repeated ones joined"),
+    Keyword::buffer("http.header.raw", "fields as they were sent, with the empty line"),
+    Keyword::buffer("http.header_names", "names of the fields, each between line ends"),
+    Keyword::buffer("http.start", "first line and fields, with the empty line"),
+    Keyword::buffer("http.protocol", "version"),
+    Keyword::buffer("http.cookie", "`Cookie` of the request, `Set-Cookie` of the response"),
+    Keyword::buffer("http.connection", "`Connection`"),
+    Keyword::buffer("http.content_type", "`Content-Type`"),
+    Keyword::buffer("http.content_len", "`Content-Length`"),
+    Keyword::buffer("file.data", "files sent and bodies received, decoded").multi(),
+    Keyword::buffer("file.name", "their names").multi(),
 ];
 
 /// A request and its response; either may be missing.
@@ -204,34 +239,33 @@ impl Transaction for Exchange {
         match name {
             "http.request_body" if is_request => return visit_some(&side.body.kept, visit),
             "http.response_body" if !is_request => return visit_some(&side.body.kept, visit),
-            "file.data" => return visit_some(&side.body.kept, visit),
+            "file.data" | "file.name" => return side.body.file(is_request, name, visit),
             _ => {}
         }
         let Some(head) = &side.head else { return };
         if let Some(field) = plain_field(name, is_request) {
-            if let Some(value) = head.get(field) {
+            let value = match field {
+                "content-length" => head.all(field).next(),
+                _ => head.get(field),
+            };
+            if let Some(value) = value {
                 visit(&value);
             }
             return;
         }
         match name {
-            "http.header" => visit(&joined_fields(head, is_request)),
+            "http.header" => visit_some(&without_cookies(head, is_request), visit),
             "http.header.raw" => visit(head.raw_fields()),
-            "http.header_names" => visit(&field_names(head)),
-            "http.start" => {
-                let mut start = head.line().to_vec();
-                start.extend_from_slice(b"\r\n");
-                start.extend_from_slice(head.raw_fields());
-                visit(&start);
-            }
+            "http.header_names" => visit_some(&field_names(head), visit),
+            "http.start" => visit(&start(head)),
             "http.protocol" if is_request => visit_some(head.third(), visit),
             "http.protocol" => visit_some(head.first(), visit),
             "http.request_header" if is_request => each_field(head, visit),
             "http.response_header" if !is_request => each_field(head, visit),
             _ if is_request => self.request_buffer(head, name, visit),
             "http.response_line" => visit(head.line()),
-            "http.stat_code" => visit(head.second()),
-            "http.stat_msg" => visit(head.third()),
+            "http.stat_code" => visit_some(head.second(), visit),
+            "http.stat_msg" => visit_some(head.third(), visit),
             _ => {}
         }
     }
@@ -265,11 +299,10 @@ impl Exchange {
                     visit(&host_and_port(&authority).0.to_ascii_lowercase());
                 }
             }
-            "http.host.raw" => {
-                if let Some(authority) = self.authority() {
-                    visit(&authority);
-                }
-            }
+            "http.host.raw" => match Target::of(self.target(), self.is_connect()).authority {
+                Some(authority) => visit(host_and_port(authority).0),
+                None => head.get("host").iter().for_each(|host| visit(host)),
+            },
             _ => {}
         }
     }
@@ -300,14 +333,47 @@ fn visit_some(bytes: &[u8], visit: &mut dyn FnMut(&[u8])) {
     }
 }
 
+impl Left {
+    /// Visits contents or names of the files in a body. What a client gets is one whatever it is,
+    /// what it sends only where it is an upload.
+    fn file(&self, is_request: bool, name: &str, visit: &mut dyn FnMut(&[u8])) {
+        let is_data = name == "file.data";
+        if is_data && (!is_request || self.filename.is_some()) {
+            visit_some(&self.kept, visit);
+        } else if !is_data && let Some(filename) = &self.filename {
+            visit(filename);
+        }
+        for part in &self.parts {
+            visit_some(if is_data { &part.content } else { &part.filename }, visit);
+        }
+    }
+}
+
+/// Adds a field as a line.
+fn put(field: &HeadField<'_>, lines: &mut Vec<u8>) {
+    lines.extend_from_slice(field.name);
+    lines.extend_from_slice(b": ");
+    lines.extend_from_slice(&field.value);
+    lines.extend_from_slice(b"\r\n");
+}
+
 /// All fields but cookies, one line each.
-fn joined_fields(head: &Head, is_request: bool) -> Vec<u8> {
+fn without_cookies(head: &Head, is_request: bool) -> Vec<u8> {
     let cookie: &[u8] = if is_request { b"cookie" } else { b"set-cookie" };
     let mut lines = Vec::with_capacity(head.weight());
-    for field in head.fields().filter(|field| !field.name.eq_ignore_ascii_case(cookie)) {
-        lines.extend_from_slice(field.name);
-        lines.extend_from_slice(b": ");
-        lines.extend_from_slice(&field.value);
+    for field in head.merged().iter().filter(|field| !field.name.eq_ignore_ascii_case(cookie)) {
+        put(field, &mut lines);
+    }
+    lines
+}
+
+/// The first line and all fields, with the empty line after them.
+fn start(head: &Head) -> Vec<u8> {
+    let mut lines = head.line().to_vec();
+    lines.extend_from_slice(b"\r\n");
+    let fields = head.merged();
+    fields.iter().for_each(|field| put(field, &mut lines));
+    if !fields.is_empty() {
         lines.extend_from_slice(b"\r\n");
     }
     lines
@@ -315,8 +381,12 @@ fn joined_fields(head: &Head, is_request: bool) -> Vec<u8> {
 
 /// The names of the fields between line ends.
 fn field_names(head: &Head) -> Vec<u8> {
+    let fields = head.merged();
+    if fields.is_empty() {
+        return Vec::new();
+    }
     let mut names = b"\r\n".to_vec();
-    for field in head.fields() {
+    for field in fields {
         names.extend_from_slice(field.name);
         names.extend_from_slice(b"\r\n");
     }
@@ -325,7 +395,7 @@ fn field_names(head: &Head) -> Vec<u8> {
 }
 
 fn each_field(head: &Head, visit: &mut dyn FnMut(&[u8])) {
-    for field in head.fields() {
+    for field in head.merged() {
         visit(&[field.name, b": ", &field.value].concat());
     }
 }

@@ -5,6 +5,7 @@
 
 use smallvec::SmallVec;
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 /// Longest head that is kept.
 pub(super) const HEAD_CAP: usize = 64 * 1024;
@@ -64,6 +65,8 @@ pub(super) struct Head {
     /// Where the fields begin.
     fields_at: usize,
     fields: Vec<Place>,
+    /// Whether a name stands more than once.
+    repeated: bool,
     /// What was odd, by the names of anomalies.
     pub(super) odd: SmallVec<[&'static str; 2]>,
 }
@@ -91,6 +94,7 @@ impl Head {
             parts: [Span::default(); 3],
             fields_at: 0,
             fields: Vec::new(),
+            repeated: false,
             odd: SmallVec::new(),
         };
         let mut lines = Lines { raw, at: 0 };
@@ -149,7 +153,8 @@ impl Head {
             let value = Span::new(line.at as usize + colon + 1, bytes.len() - colon - 1);
             head.fields.push(Place { name, value: trimmed(raw, value), folded: false });
         }
-        if head.repeats() {
+        head.repeated = head.repeats();
+        if head.repeated {
             note(REPETITION);
         }
         head.odd = odd;
@@ -201,6 +206,31 @@ impl Head {
             name: place.name.of(&self.raw),
             value: self.value(place),
         })
+    }
+
+    /// The fields as rules see them: repeated ones are one, their values joined by commas. Of
+    /// several lengths the first stands.
+    pub(super) fn merged(&self) -> Vec<HeadField<'_>> {
+        if !self.repeated {
+            return self.fields().collect();
+        }
+        let mut merged: Vec<HeadField<'_>> = Vec::new();
+        let mut places = HashMap::new();
+        for field in self.fields() {
+            let name = field.name.to_ascii_lowercase();
+            let is_length = name == b"content-length";
+            let place = *places.entry(name).or_insert(merged.len());
+            match merged.get_mut(place) {
+                None => merged.push(field),
+                Some(_) if is_length => {}
+                Some(first) => {
+                    let value = first.value.to_mut();
+                    value.extend_from_slice(b", ");
+                    value.extend_from_slice(&field.value);
+                }
+            }
+        }
+        merged
     }
 
     /// The values of every field of this name (in lower or upper case).

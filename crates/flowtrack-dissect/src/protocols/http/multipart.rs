@@ -2,6 +2,7 @@
 
 use super::fields::filename_of;
 use super::head::{EndFinder, Head, Side};
+use super::payload::{KEPT_CAP, Part};
 use crate::{FileTracker, Outcome, Wants};
 use flowtrack_event::{Direction, FileState};
 
@@ -9,6 +10,8 @@ use flowtrack_event::{Direction, FileState};
 pub(crate) const BOUNDARY_CAP: usize = 256;
 /// Longest head of a part.
 const PART_HEAD_CAP: usize = 8 * 1024;
+/// Files of one form that are kept for rules.
+const PARTS_CAP: usize = 64;
 
 /// Follows the parts of a form.
 pub(crate) struct Multipart {
@@ -21,6 +24,9 @@ pub(crate) struct Multipart {
     held: Vec<u8>,
     at: At,
     file: Option<FileTracker>,
+    /// What rules want to see, and how many bytes more.
+    parts: Vec<Part>,
+    room: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +42,9 @@ impl Multipart {
     pub(crate) fn new(wants: Wants, tx_id: u64, direction: Direction, boundary: &[u8]) -> Self {
         let delimiter = [b"\n--", boundary].concat();
         // The first delimiter has no line before it.
-        Self { wants, tx_id, direction, delimiter, held: vec![b'\n'], at: At::Part, file: None }
+        let held = vec![b'\n'];
+        let (parts, room) = (Vec::new(), if wants.buffers { KEPT_CAP } else { 0 });
+        Self { wants, tx_id, direction, delimiter, held, at: At::Part, file: None, parts, room }
     }
 
     pub(crate) fn data(&mut self, bytes: &[u8], out: &mut Outcome) {
@@ -93,7 +101,7 @@ impl Multipart {
         }
     }
 
-    pub(crate) fn finish(mut self, state: FileState, out: &mut Outcome) {
+    pub(crate) fn finish(mut self, state: FileState, out: &mut Outcome) -> Vec<Part> {
         if matches!(self.at, At::Part) {
             let held = std::mem::take(&mut self.held);
             self.content(&held);
@@ -101,6 +109,7 @@ impl Multipart {
         // A part that no delimiter ended is cut off.
         let state = if state == FileState::Closed { FileState::Truncated } else { state };
         self.end(state, out);
+        self.parts
     }
 
     fn begin(&mut self, head: &[u8]) {
@@ -108,18 +117,27 @@ impl Multipart {
         let head = Head::read(&[b"part", head].concat(), Side::Request);
         let disposition = head.get("content-disposition");
         let name = disposition.as_deref().and_then(filename_of);
-        self.file =
-            name.map(|name| FileTracker::new(self.wants, self.tx_id, self.direction, &name));
+        let Some(name) = name else { return };
+        if self.wants.buffers && self.parts.len() < PARTS_CAP {
+            self.parts.push(Part { filename: name.to_vec(), content: Vec::new() });
+        }
+        self.file = Some(FileTracker::new(self.wants, self.tx_id, self.direction, &name));
     }
 
     fn content(&mut self, bytes: &[u8]) {
-        if let Some(file) = &mut self.file {
-            file.data(bytes);
+        let Some(file) = &mut self.file else { return };
+        file.data(bytes);
+        if let Some(part) = self.parts.last_mut() {
+            let kept = bytes.get(..self.room).unwrap_or(bytes);
+            part.content.extend_from_slice(kept);
+            self.room -= kept.len();
         }
     }
 
     fn end(&mut self, state: FileState, out: &mut Outcome) {
-        if let Some(file) = self.file.take() {
+        if let Some(file) = self.file.take()
+            && self.wants.files
+        {
             out.file(file.done(state));
         }
     }

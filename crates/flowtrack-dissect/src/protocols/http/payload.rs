@@ -6,7 +6,7 @@ use crate::{FileTracker, Outcome, Wants};
 use flowtrack_event::{Direction, FileState};
 
 /// Bytes of a body kept for rules.
-const KEPT_CAP: usize = 100 * 1024;
+pub(crate) const KEPT_CAP: usize = 100 * 1024;
 
 /// What is known of a body before it comes.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +37,8 @@ pub(crate) struct Payload {
 struct Content {
     carrier: Carrier,
     kept: Option<Vec<u8>>,
+    /// What the file is called, for rules.
+    filename: Option<Vec<u8>>,
     /// Files that ended, to be told.
     any: bool,
 }
@@ -54,30 +56,48 @@ pub(crate) struct Left {
     pub(crate) length: u64,
     /// The beginning of its decoded bytes, if rules want it.
     pub(crate) kept: Vec<u8>,
+    /// What it is called, where it is a file and rules want it.
+    pub(crate) filename: Option<Vec<u8>>,
+    /// The files in it, where it is a form and rules want them.
+    pub(crate) parts: Vec<Part>,
+}
+
+/// A file that is part of a form.
+#[derive(Default, Debug)]
+pub(crate) struct Part {
+    /// What it is called.
+    pub(crate) filename: Vec<u8>,
+    /// Its beginning.
+    pub(crate) content: Vec<u8>,
 }
 
 impl Payload {
     pub(crate) fn new(plan: &Plan<'_>, out: &mut Outcome) -> Self {
         let Plan { wants, tx_id, direction, .. } = *plan;
         let carrier = match (plan.filename, plan.boundary) {
-            _ if !wants.files => Carrier::Nothing,
+            _ if !wants.files && !wants.buffers => Carrier::Nothing,
             (_, Some(boundary)) => {
                 Carrier::Form(Box::new(Multipart::new(wants, tx_id, direction, boundary)))
             }
-            (Some(filename), None) => {
+            (Some(filename), None) if wants.files => {
                 let mut file = FileTracker::new(wants, tx_id, direction, filename);
                 if let Some((first, last)) = plan.range {
                     file = file.with_range(first, last);
                 }
                 Carrier::File(Box::new(file))
             }
-            (None, None) => Carrier::Nothing,
+            _ => Carrier::Nothing,
         };
         let reads = wants.files || wants.buffers;
         let mut payload = Self {
             tx_id,
             decoder: plan.encoding.filter(|_| reads).and_then(Decoder::by),
-            content: Content { carrier, kept: wants.buffers.then(Vec::new), any: false },
+            content: Content {
+                carrier,
+                kept: wants.buffers.then(Vec::new),
+                filename: plan.filename.filter(|_| wants.buffers).map(<[u8]>::to_vec),
+                any: false,
+            },
             length: 0,
         };
         payload.tell(out);
@@ -127,13 +147,19 @@ impl Payload {
         if let Some(decoder) = &mut self.decoder {
             decoder.finish(budget, &mut |b| content.data(b, out));
         }
+        let mut left = Left { length: self.length, ..Left::default() };
         match self.content.carrier {
             // A body without a byte is no file.
             Carrier::File(file) if self.content.any => out.file(file.done(state)),
-            Carrier::Form(form) => form.finish(state, out),
+            Carrier::Form(form) => {
+                left.parts = form.finish(state, out);
+                self.content.filename = None;
+            }
             Carrier::File(_) | Carrier::Nothing => {}
         }
-        Left { length: self.length, kept: self.content.kept.unwrap_or_default() }
+        left.kept = self.content.kept.unwrap_or_default();
+        left.filename = self.content.filename.filter(|_| self.content.any);
+        left
     }
 
     /// Passes on what the decoder found odd.
