@@ -2,23 +2,34 @@
 //!
 //! [`parse_rules`] turns a file into [`Rule`]s, [`Headers`] turns the part before a rule's
 //! parenthesis into what a packet can be asked ([`HeaderMatch`]), with [`Variables`] for the names
-//! in it.
+//! in it. [`Classifications`], [`References`] and [`ThresholdConfig`] are the small files that stand
+//! beside rules.
 
 mod address;
 mod ast;
+mod class;
 mod header;
+mod lines;
 mod list;
 mod parse;
 mod port;
 mod range;
+mod reference;
+mod threshold;
 mod variables;
 
 pub use address::Addresses;
 pub use ast::{Action, Arrow, Header, HeaderSpans, Opt, Problem, Rule, Span};
+pub use class::{Class, Classifications};
 pub use header::{Base, Carrier, HeaderMatch, Headers, Protocol, Side};
+use lines::logical_lines;
 pub use parse::{option_text, parse_rules};
 pub use port::Ports;
 pub use range::{Point, RangeSet};
+pub use reference::References;
+pub use threshold::{
+    Threshold, ThresholdConfig, ThresholdEntry, ThresholdKind, ThresholdRule, Track,
+};
 pub use variables::Variables;
 
 /// The known word that is nearest to one that is not known, where one is near enough to be meant.

@@ -1,7 +1,8 @@
 //! From the text of a file to rules.
 
-use super::ast::{Action, Arrow, Header, HeaderSpans, Opt, Problem, Rule, Span};
+use super::ast::{Action, Arrow, Header, HeaderSpans, Opt, Problem, Rule};
 use super::did_you_mean;
+use super::lines::{Line, logical_lines};
 use ahash::AHashSet;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -12,16 +13,7 @@ pub fn parse_rules(file: &str, text: &str) -> (Vec<Rule>, Vec<Problem>) {
     let mut problems = Vec::new();
     let file: Arc<str> = file.into();
     let mut words = Words::default();
-    let mut lines = text.strip_prefix('\u{feff}').unwrap_or(text).lines().zip(1..);
-    while let Some((line, number)) = lines.next() {
-        if is_comment(line) {
-            continue;
-        }
-        let mut source = Source::new(line, number);
-        while source.continues() {
-            let Some((line, number)) = lines.next() else { break };
-            source.join(line, number);
-        }
+    for source in logical_lines(text) {
         match (Reader { source: &source, at: 0 }).rule(&mut words) {
             Ok(rule) => rules.push(rule),
             Err((offset, message)) => problems.push(Problem {
@@ -56,11 +48,6 @@ pub fn option_text(value: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// Lines that hold no rule: empty ones and those that begin with `#` or `;`.
-fn is_comment(line: &str) -> bool {
-    matches!(line.trim_start().bytes().next(), None | Some(b'#' | b';'))
-}
-
 /// Signature identifier in a rule that cannot be read as a whole.
 fn sid_in(text: &str) -> Option<u32> {
     let behind =
@@ -68,42 +55,6 @@ fn sid_in(text: &str) -> Option<u32> {
     let digits = behind.trim_start();
     let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
     digits.get(..end)?.parse().ok()
-}
-
-/// One rule's text with the places its parts come from.
-struct Source<'a> {
-    text: Cow<'a, str>,
-    /// Where in `text` each line begins, and its number.
-    lines: Vec<(usize, u32)>,
-}
-
-impl<'a> Source<'a> {
-    fn new(line: &'a str, number: u32) -> Self {
-        Self { text: Cow::Borrowed(line), lines: vec![(0, number)] }
-    }
-
-    /// Whether a backslash ends it, and so the next line belongs to it.
-    fn continues(&self) -> bool {
-        self.text.trim_end().ends_with('\\')
-    }
-
-    /// Replaces the backslash at the end by the next line; a comment leaves the backslash for the
-    /// line after it.
-    fn join(&mut self, line: &str, number: u32) {
-        if line.trim_start().starts_with('#') {
-            return;
-        }
-        let text = self.text.to_mut();
-        text.truncate(text.trim_end().len().saturating_sub(1));
-        self.lines.push((text.len(), number));
-        text.push_str(line);
-    }
-
-    fn span(&self, offset: usize) -> Span {
-        let (start, line) =
-            self.lines.iter().rev().find(|(start, _)| *start <= offset).copied().unwrap_or((0, 0));
-        Span { line, column: u32::try_from(offset - start + 1).unwrap_or(u32::MAX) }
-    }
 }
 
 /// Words that come again and again, kept once.
@@ -128,7 +79,7 @@ impl Words {
 
 /// Reads one rule, from left to right.
 struct Reader<'s> {
-    source: &'s Source<'s>,
+    source: &'s Line<'s>,
     at: usize,
 }
 
