@@ -1,6 +1,9 @@
 //! What conditions of a signature may ask about.
 
-use flowtrack_event::{AppProto, Direction, FlowContext, Timestamp, Transaction};
+use crate::state::{FlowVars, Shared};
+use flowtrack_event::{
+    AppRecord, Direction, FileRecord, FlowContext, FlowKey, FlowState, Timestamp, Transaction,
+};
 use flowtrack_wire::Packet;
 
 /// The moment at which a signature is judged.
@@ -9,8 +12,25 @@ pub struct Context<'a> {
     pub ts: Timestamp,
     /// Which way the packet, stream chunk or transaction part goes.
     pub direction: Direction,
+    /// Sender and receiver of what is judged; `None` without addresses.
+    pub key: Option<FlowKey>,
     /// The packet in hand; none when a flow ends without one.
     pub packet: Option<&'a Packet<'a>>,
+    /// The packet from its first header on; empty where it was put together from fragments.
+    pub frame: &'a [u8],
+    /// Whether the payload of the packet is part of a stream, so that conditions on the stream
+    /// will see it there.
+    pub in_stream: bool,
+    /// Whether it is the first packet of its flow that goes this way, or is on no flow.
+    pub is_first: bool,
+    /// Whether recognition of the application protocol ended for this way since the last packet.
+    pub recognised: bool,
+    /// Whether the stream is over, for what waits for an end.
+    pub is_last: bool,
+    /// What broke TCP, as `stream-event` names it.
+    pub stream_events: &'a [&'static str],
+    /// What dissectors found odd, as `app-layer-event` names it behind the protocol.
+    pub app_events: &'a [&'static str],
     /// The flow, where the packet has one.
     pub flow: Option<FlowScope<'a>>,
     /// The transaction, when one is judged.
@@ -25,10 +45,10 @@ pub struct FlowScope<'a> {
     pub context: &'a FlowContext,
     /// Whether the handshake was seen whole, or both sides have spoken.
     pub established: bool,
-    /// The application protocol, once known.
-    pub app: Option<AppProto>,
-    /// Whether recognition has ended, with or without a name.
-    pub app_decided: bool,
+    /// How far it has come.
+    pub state: FlowState,
+    /// What is known of the application protocol; `failed` where recognition gave up.
+    pub app: Option<AppRecord>,
     /// Frames to the server and to the client.
     pub packets: [u64; 2],
     /// Bytes of these frames.
@@ -46,13 +66,67 @@ pub struct TxScope<'a> {
     pub id: u64,
     /// What was said.
     pub transaction: &'a dyn Transaction,
+    /// Files that it carried this way.
+    pub files: &'a [FileRecord],
 }
 
-/// What rules remember about a flow (`flowbits`, `flowint`); bounded.
-#[derive(Clone, Default, Debug)]
-pub struct FlowVars {}
+impl std::fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context")
+            .field("ts", &self.ts)
+            .field("direction", &self.direction)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
 
-/// What rules remember beyond flows (`xbits`, `hostbits`, data sets); shared by all workers,
-/// bounded.
-#[derive(Default, Debug)]
-pub struct Shared {}
+impl<'a> Context<'a> {
+    /// A context of nothing, to be filled in.
+    pub const fn new(ts: Timestamp, direction: Direction, shared: &'a Shared) -> Self {
+        Self {
+            ts,
+            direction,
+            key: None,
+            packet: None,
+            frame: &[],
+            in_stream: false,
+            is_first: false,
+            recognised: false,
+            is_last: false,
+            stream_events: &[],
+            app_events: &[],
+            flow: None,
+            tx: None,
+            shared,
+        }
+    }
+}
+
+/// What has to be done for a set of signatures; what none of them needs is left undone.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Requirements {
+    /// Packets are judged.
+    pub packets: bool,
+    /// Streams are judged.
+    pub streams: bool,
+    /// Transactions are judged.
+    pub transactions: bool,
+    /// Files of transactions are asked for.
+    pub files: bool,
+    /// Their hashes are.
+    pub hashes: bool,
+}
+
+impl Requirements {
+    /// What either of two needs.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self {
+            packets: self.packets | other.packets,
+            streams: self.streams | other.streams,
+            transactions: self.transactions | other.transactions,
+            files: self.files | other.files,
+            hashes: self.hashes | other.hashes,
+        }
+    }
+}

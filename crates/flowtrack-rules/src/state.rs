@@ -1,0 +1,15 @@
+//! What rules remember: about a flow, about hosts, and how often they fired.
+
+mod dataset;
+mod reputation;
+mod shared;
+mod threshold;
+mod vars;
+
+pub use dataset::{Dataset, DatasetKind};
+pub use reputation::Reputation;
+pub use shared::{Bit, Shared, SharedCounters, Track};
+pub use threshold::{
+    Count, Limits, RateFilter, Scope, Suppress, SuppressEnd, Threshold, Thresholds, Verdict,
+};
+pub use vars::{FlowVars, VarId};

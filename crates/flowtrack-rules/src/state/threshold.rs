@@ -1,0 +1,389 @@
+//! How often a signature may speak: `threshold`, `detection_filter`, and what `threshold.config`
+//! says of signatures (`threshold`, `suppress`, `rate_filter`).
+
+use crate::context::Context;
+use crate::lang::Action;
+use ahash::AHashMap;
+use flowtrack_event::{FlowId, Timestamp};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Whose matches are counted together.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Scope {
+    /// Those of one sender.
+    Source,
+    /// Those of one receiver.
+    Destination,
+    /// Those between two hosts, either way.
+    Both,
+    /// All.
+    Rule,
+    /// Those of one flow.
+    Flow,
+}
+
+/// How matches are counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Count {
+    /// The first `n` of a period speak.
+    Limit,
+    /// Every `n`-th of a period speaks.
+    Threshold,
+    /// The `n`-th of a period speaks, once.
+    Both,
+    /// All after the `n`-th of a period speak (`detection_filter`).
+    Filter,
+    /// The `n`-th speaks, then the one `n` times as late as the last, and so on.
+    Backoff {
+        /// By what the distance grows.
+        multiplier: u32,
+    },
+}
+
+/// `threshold` or `detection_filter` of a rule.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Threshold {
+    /// How matches are counted.
+    pub count: Count,
+    /// Whose.
+    pub scope: Scope,
+    /// How many.
+    pub n: u32,
+    /// Length of a period.
+    pub seconds: u32,
+}
+
+/// What a signature that speaks too often does for a while.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RateFilter {
+    /// Whose matches are counted.
+    pub scope: Scope,
+    /// How many are too many.
+    pub n: u32,
+    /// Length of a period.
+    pub seconds: u32,
+    /// What the signature does then.
+    pub action: Action,
+    /// For how many seconds; 0 for the rest of the period.
+    pub timeout: u32,
+}
+
+/// Which matches are never told.
+#[derive(Clone)]
+pub struct Suppress {
+    /// Whose addresses are looked at; `None` for all matches.
+    pub end: Option<SuppressEnd>,
+    /// Whether an address is meant.
+    pub includes: Arc<dyn Fn(IpAddr) -> bool + Send + Sync>,
+}
+
+/// Whose addresses `suppress` looks at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SuppressEnd {
+    /// The sender's.
+    Source,
+    /// The receiver's.
+    Destination,
+    /// Either's.
+    Either,
+}
+
+impl std::fmt::Debug for Suppress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Suppress").field("end", &self.end).finish_non_exhaustive()
+    }
+}
+
+/// All that limits how often a signature speaks.
+#[derive(Clone, Default, Debug)]
+pub struct Limits {
+    /// `detection_filter` of the rule.
+    pub filter: Option<Threshold>,
+    /// `threshold` of the rule, or of `threshold.config`, which wins.
+    pub threshold: Option<Threshold>,
+    /// `rate_filter`.
+    pub rate: Option<RateFilter>,
+    /// `suppress`.
+    pub suppress: Vec<Suppress>,
+}
+
+/// Whether a match is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// It is.
+    Tell,
+    /// It is, as if the rule had this action.
+    TellAs(Action),
+    /// It is not.
+    Silent,
+}
+
+impl Limits {
+    /// Whether nothing is limited.
+    pub fn is_empty(&self) -> bool {
+        self.filter.is_none()
+            && self.threshold.is_none()
+            && self.rate.is_none()
+            && self.suppress.is_empty()
+    }
+
+    /// Judges a match of `rule` (generator and signature), and counts it.
+    pub fn judge(&self, rule: (u32, u32), cx: &Context<'_>) -> Verdict {
+        if self.is_empty() {
+            return Verdict::Tell;
+        }
+        let ends = cx.key.map(|key| (key.src, key.dst));
+        if self.suppress.iter().any(|suppress| suppress.applies(ends)) {
+            return Verdict::Silent;
+        }
+        let flow = cx.flow.as_ref().map(|flow| flow.context.id);
+        cx.shared.limits(|memory| {
+            for threshold in [&self.filter, &self.threshold].into_iter().flatten() {
+                let Some(key) = Key::of(rule, threshold.scope, ends, flow, Purpose::Threshold)
+                else {
+                    continue;
+                };
+                if !memory.count(key, threshold, cx.ts) {
+                    return Verdict::Silent;
+                }
+            }
+            match &self.rate {
+                Some(rate) => match Key::of(rule, rate.scope, ends, flow, Purpose::Rate) {
+                    Some(key) if memory.is_too_fast(key, rate, cx.ts) => {
+                        Verdict::TellAs(rate.action)
+                    }
+                    _ => Verdict::Tell,
+                },
+                None => Verdict::Tell,
+            }
+        })
+    }
+}
+
+impl Suppress {
+    fn applies(&self, ends: Option<(IpAddr, IpAddr)>) -> bool {
+        let Some(end) = self.end else { return true };
+        let Some((src, dst)) = ends else { return false };
+        let includes = |addr| (self.includes)(addr);
+        match end {
+            SuppressEnd::Source => includes(src),
+            SuppressEnd::Destination => includes(dst),
+            SuppressEnd::Either => includes(src) || includes(dst),
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Purpose {
+    Threshold,
+    Rate,
+}
+
+/// Who is counted.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Whose {
+    All,
+    Host(IpAddr),
+    Pair(IpAddr, IpAddr),
+    Flow(FlowId),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Key {
+    rule: (u32, u32),
+    scope: Scope,
+    purpose: Purpose,
+    whose: Whose,
+}
+
+impl Key {
+    fn of(
+        rule: (u32, u32),
+        scope: Scope,
+        ends: Option<(IpAddr, IpAddr)>,
+        flow: Option<FlowId>,
+        purpose: Purpose,
+    ) -> Option<Self> {
+        let whose = match (scope, ends) {
+            (Scope::Rule, _) => Whose::All,
+            (Scope::Flow, _) => Whose::Flow(flow?),
+            (Scope::Source, Some((src, _))) => Whose::Host(src),
+            (Scope::Destination, Some((_, dst))) => Whose::Host(dst),
+            (Scope::Both, Some((src, dst))) => Whose::Pair(src.min(dst), src.max(dst)),
+            (_, None) => return None,
+        };
+        Some(Self { rule, scope, purpose, whose })
+    }
+}
+
+/// One count.
+#[derive(Clone, Copy, Debug)]
+struct Counter {
+    count: u32,
+    /// When it may be forgotten.
+    until: Timestamp,
+    /// The count at which a backoff speaks next; until when a rate filter acts.
+    next: u64,
+}
+
+/// Counters kept; beyond, those that are over go, and else a match counts as a first one.
+const CAP: usize = 262_144;
+
+/// What limits have counted.
+#[derive(Default, Debug)]
+pub struct Thresholds {
+    counters: AHashMap<Key, Counter>,
+    /// Matches that could not be counted, because too much is.
+    pub overflow: u64,
+}
+
+impl Thresholds {
+    fn room(&mut self, now: Timestamp) -> bool {
+        if self.counters.len() >= CAP {
+            self.counters.retain(|_, counter| counter.until >= now);
+        }
+        let has_room = self.counters.len() < CAP;
+        self.overflow += u64::from(!has_room);
+        has_room
+    }
+
+    /// Counts a match; says whether it speaks.
+    fn count(&mut self, key: Key, threshold: &Threshold, now: Timestamp) -> bool {
+        let n = threshold.n;
+        let period = std::time::Duration::from_secs(threshold.seconds.into());
+        let fresh = Counter { count: 1, until: now.plus(period), next: n.into() };
+        let counter = match self.counters.get_mut(&key) {
+            Some(counter) => counter,
+            None => {
+                if self.room(now) {
+                    self.counters.insert(key, fresh);
+                }
+                return first(threshold.count, n, self.counters.get_mut(&key));
+            }
+        };
+        if let Count::Backoff { multiplier } = threshold.count {
+            counter.count = counter.count.saturating_add(1);
+            counter.until = now.plus(period);
+            let speaks = u64::from(counter.count) == counter.next;
+            if speaks {
+                counter.next = counter.next.saturating_mul(u64::from(multiplier.max(2)));
+            }
+            return speaks;
+        }
+        if now > counter.until {
+            *counter = fresh;
+            return first(threshold.count, n, Some(counter));
+        }
+        counter.count = counter.count.saturating_add(1);
+        match threshold.count {
+            Count::Limit => counter.count <= n,
+            Count::Threshold => {
+                let speaks = counter.count >= n;
+                if speaks {
+                    counter.count = 0;
+                }
+                speaks
+            }
+            Count::Both => counter.count == n,
+            Count::Filter => counter.count > n,
+            Count::Backoff { .. } => false,
+        }
+    }
+
+    /// Counts a match; says whether there were too many.
+    fn is_too_fast(&mut self, key: Key, rate: &RateFilter, now: Timestamp) -> bool {
+        let period = std::time::Duration::from_secs(rate.seconds.into());
+        let fresh = Counter { count: 1, until: now.plus(period), next: 0 };
+        let Some(counter) = self.counters.get_mut(&key) else {
+            if self.room(now) {
+                self.counters.insert(key, fresh);
+            }
+            return rate.n == 0;
+        };
+        if counter.next > 0 {
+            // The other action is in force.
+            let acting = rate.timeout == 0
+                || now.since(Timestamp::from_nanos(counter.next as i64)).as_secs()
+                    < u64::from(rate.timeout);
+            if acting && (rate.timeout > 0 || now <= counter.until) {
+                return true;
+            }
+            *counter = fresh;
+            return false;
+        }
+        if now > counter.until {
+            *counter = fresh;
+            return false;
+        }
+        counter.count = counter.count.saturating_add(1);
+        let too_fast = counter.count > rate.n;
+        if too_fast {
+            counter.next = now.nanos().max(1) as u64;
+            let acting = std::time::Duration::from_secs(rate.timeout.into());
+            counter.until = counter.until.max(now.plus(acting));
+        }
+        too_fast
+    }
+}
+
+/// Whether the first match of a period speaks.
+fn first(count: Count, n: u32, counter: Option<&mut Counter>) -> bool {
+    let speaks = match count {
+        Count::Limit => n > 0,
+        Count::Threshold | Count::Both => n <= 1,
+        Count::Filter => n == 0,
+        Count::Backoff { .. } => n <= 1,
+    };
+    if let Some(counter) = counter {
+        match count {
+            Count::Threshold if speaks => counter.count = 0,
+            Count::Backoff { multiplier } if speaks => {
+                counter.next = u64::from(multiplier.max(2));
+            }
+            _ => {}
+        }
+    }
+    speaks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Which of matches at these seconds speak.
+    fn speak(count: Count, n: u32, seconds: u32, at: &[i64]) -> Vec<i64> {
+        let threshold = Threshold { count, scope: Scope::Rule, n, seconds };
+        let key = Key::of((1, 1), Scope::Rule, None, None, Purpose::Threshold).unwrap();
+        let mut memory = Thresholds::default();
+        let speaks = |at: &i64| memory.count(key, &threshold, Timestamp::from_secs(*at));
+        at.iter()
+            .copied()
+            .filter({
+                let mut speaks = speaks;
+                move |at| speaks(at)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn each_kind_counts_its_own_way() {
+        let at = [0, 1, 2, 3, 4, 5, 20, 21];
+        assert_eq!(speak(Count::Limit, 1, 10, &at), [0, 20]);
+        assert_eq!(speak(Count::Limit, 2, 10, &at), [0, 1, 20, 21]);
+        assert_eq!(speak(Count::Threshold, 3, 10, &at), [2, 5]);
+        assert_eq!(speak(Count::Both, 3, 10, &at), [2]);
+        assert_eq!(speak(Count::Filter, 3, 10, &at), [3, 4, 5]);
+        assert_eq!(speak(Count::Backoff { multiplier: 2 }, 1, 10, &at), [0, 1, 3, 21]);
+    }
+
+    #[test]
+    fn a_rate_filter_acts_for_its_time() {
+        let rate =
+            RateFilter { scope: Scope::Rule, n: 2, seconds: 5, action: Action::Drop, timeout: 10 };
+        let key = Key::of((1, 1), Scope::Rule, None, None, Purpose::Rate).unwrap();
+        let mut memory = Thresholds::default();
+        let mut acts = |at| memory.is_too_fast(key, &rate, Timestamp::from_secs(at));
+        assert_eq!([0, 1, 2, 8, 11, 13].map(&mut acts), [false, false, true, true, true, false]);
+    }
+}
