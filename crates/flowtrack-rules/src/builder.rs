@@ -10,6 +10,7 @@ use crate::context::Requirements;
 use crate::keywords::content::Content;
 use crate::lang::{HeaderMatch, Rule, Span};
 use crate::signature::{Check, Effect, Search, Step, Test, Transform};
+use crate::state::{DatasetSpec, Limits};
 use flowtrack_event::{Direction, RuleInfo};
 use flowtrack_wire::Packet;
 use std::sync::Arc;
@@ -228,6 +229,10 @@ pub struct Builder<'a> {
     fast_pattern: Option<(usize, usize)>,
     /// What else has to be done for it.
     pub requirements: Requirements,
+    /// How often it may speak.
+    pub limits: Limits,
+    /// Data sets that it asks or changes.
+    pub datasets: Vec<DatasetSpec>,
 }
 
 /// What keywords need to be judged on.
@@ -263,6 +268,8 @@ impl<'a> Builder<'a> {
             usage: Vec::new(),
             fast_pattern: None,
             requirements: Requirements::default(),
+            limits: Limits::default(),
+            datasets: Vec::new(),
         }
     }
 

@@ -4,6 +4,7 @@ use crate::builder::{Buffer, Memory, Usage};
 use crate::context::{Context, Requirements};
 use crate::keywords::content::Content;
 use crate::lang::{Action, HeaderMatch};
+use crate::state::{DatasetSpec, Limits};
 use flowtrack_event::{Direction, RuleInfo};
 use std::sync::Arc;
 
@@ -119,6 +120,10 @@ pub struct Signature {
     pub fast_pattern: Option<(usize, usize)>,
     /// What else has to be done for it.
     pub requirements: Requirements,
+    /// How often it may speak.
+    pub limits: Limits,
+    /// Data sets that it asks or changes.
+    pub datasets: Vec<DatasetSpec>,
 }
 
 impl Signature {

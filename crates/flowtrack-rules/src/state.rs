@@ -6,7 +6,7 @@ mod shared;
 mod threshold;
 mod vars;
 
-pub use dataset::{Dataset, DatasetKind};
+pub use dataset::{Dataset, DatasetForm, DatasetKind, DatasetSpec};
 pub use reputation::Reputation;
 pub use shared::{Bit, Shared, SharedCounters, Track};
 pub use threshold::{

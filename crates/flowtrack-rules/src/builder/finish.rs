@@ -43,6 +43,8 @@ impl Builder<'_> {
             noalert: self.noalert,
             fast_pattern: self.fast_pattern,
             requirements: self.requirements,
+            limits: self.limits,
+            datasets: self.datasets,
         })
     }
 

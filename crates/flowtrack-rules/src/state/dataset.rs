@@ -2,6 +2,7 @@
 
 use ahash::AHashMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 /// What a data set holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,6 +68,38 @@ impl DatasetKind {
             },
         }
     }
+}
+
+/// A data set as rules name it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DatasetSpec {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What it holds.
+    pub kind: DatasetKind,
+    /// The file that it is filled from, as written.
+    pub load: Option<Arc<str>>,
+    /// How that file is written.
+    pub form: DatasetForm,
+}
+
+/// How the file of a data set is written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum DatasetForm {
+    /// A value a line.
+    Lines,
+    /// One JSON document; the values stand under `value` in the objects of the list at `array`.
+    Json {
+        /// Path to the list; the document itself where empty.
+        array: Arc<str>,
+        /// Path to the value inside an object.
+        value: Arc<str>,
+    },
+    /// A JSON object a line.
+    Ndjson {
+        /// Path to the value inside an object.
+        value: Arc<str>,
+    },
 }
 
 /// Values a set may hold.
