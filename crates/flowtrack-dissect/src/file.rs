@@ -1,4 +1,5 @@
-//! A file on its way: counted, typed by its first bytes, hashed when asked for; never kept.
+//! A file on its way: counted, typed by its first bytes, hashed when asked for; of its contents no
+//! more is kept than rules want.
 
 use crate::{FileDone, Hashes, Wants};
 use flowtrack_event::{Direction, FileState};
@@ -22,6 +23,9 @@ pub struct FileTracker {
     size: u64,
     gaps: bool,
     hashers: Option<Box<Hashers>>,
+    kept: Vec<u8>,
+    /// Bytes that may still be kept.
+    room: usize,
 }
 
 #[derive(Default, Debug)]
@@ -43,7 +47,21 @@ impl FileTracker {
             size: 0,
             gaps: false,
             hashers: wants.hashes.then(Box::default),
+            kept: Vec::new(),
+            room: 0,
         }
+    }
+
+    /// Keeps its first bytes for rules, up to the first hole.
+    #[must_use]
+    pub fn keeping(mut self, bytes: usize) -> Self {
+        self.room = bytes;
+        self
+    }
+
+    /// Hands out what was kept.
+    pub fn take_kept(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.kept)
     }
 
     /// Says that only this range of the file is carried (first and last offset).
@@ -59,6 +77,11 @@ impl FileTracker {
         if room > 0 && !self.gaps {
             self.head.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
         }
+        if self.room > 0 {
+            let kept = bytes.get(..self.room).unwrap_or(bytes);
+            self.kept.extend_from_slice(kept);
+            self.room -= kept.len();
+        }
         self.size = self.size.saturating_add(bytes.len() as u64);
         if let Some(hashers) = &mut self.hashers {
             hashers.md5.update(bytes);
@@ -71,6 +94,7 @@ impl FileTracker {
     pub fn gap(&mut self, _bytes: u64) {
         self.gaps = true;
         self.hashers = None;
+        self.room = 0;
     }
 
     /// Bytes seen so far.

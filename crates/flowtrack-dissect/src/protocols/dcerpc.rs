@@ -6,7 +6,7 @@ pub(crate) mod pdu;
 pub(crate) mod services;
 mod stream;
 
-use crate::{Dissector, Field, First, Moment, Next, Outcome, Probe, Protocol, Transport, Wants};
+use crate::{Dissector, Field, First, Keyword, Moment, Next, Outcome, Probe, Protocol, Transport, Wants};
 use crate::{Malformed, protocols::dcerpc::pdu::Datagram};
 use flowtrack_event::{AppProto, Chunk, Direction};
 
@@ -30,6 +30,17 @@ const FIELDS: &[Field] = &[
     Field::eve("activityuuid", "string", "activity of a call by datagram"),
     Field::eve("seqnum", "integer", "number of a call by datagram in its activity"),
 ];
+
+/// Arguments of a request, results of its response.
+pub(crate) const STUB_DATA: Keyword =
+    Keyword::buffer("dcerpc.stub_data", "arguments of a call, or its results");
+/// The interface, as its identifier and major version with a space between them.
+pub(crate) const IFACE: Keyword =
+    Keyword::buffer("dcerpc.iface", "identifier and major version of the interface called").multi();
+/// The procedure.
+pub(crate) const OPNUM: Keyword = Keyword::number("dcerpc.opnum", "number of the procedure called");
+
+const KEYWORDS: &[Keyword] = &[STUB_DATA, IFACE, OPNUM];
 
 /// DCE/RPC.
 pub struct Dcerpc;
@@ -61,6 +72,10 @@ impl Protocol for Dcerpc {
 
     fn fields(&self) -> &'static [Field] {
         FIELDS
+    }
+
+    fn keywords(&self) -> &'static [Keyword] {
+        KEYWORDS
     }
 }
 

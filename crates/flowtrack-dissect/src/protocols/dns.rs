@@ -7,12 +7,12 @@ mod present;
 pub mod record;
 
 use crate::{
-    Dissector, Field, First, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol, Reader,
+    Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol, Reader,
     Take, Transport, Wants,
 };
 use flowtrack_event::{AppProto, Chunk, Confidence, Direction, Timestamp, Transaction};
 use message::{HEADER, Message, Z};
-use record::{Exchange, FIELDS};
+use record::{Exchange, FIELDS, KEYWORDS};
 use std::marker::PhantomData;
 use std::time::Duration;
 
@@ -59,6 +59,10 @@ impl Protocol for Dns {
 
     fn fields(&self) -> &'static [Field] {
         FIELDS
+    }
+
+    fn keywords(&self) -> &'static [Keyword] {
+        KEYWORDS
     }
 }
 
@@ -124,12 +128,12 @@ pub trait Exchanged: Transaction + Sized + 'static {
     const PORT: u16 = 53;
 
     /// Makes it; `rtt` is the time since the question that this answers.
-    fn new(message: Message, tx_id: u64, rtt: Option<Duration>) -> Self;
+    fn new(message: Message, direction: Direction, tx_id: u64, rtt: Option<Duration>) -> Self;
 }
 
 impl Exchanged for Exchange {
-    fn new(message: Message, tx_id: u64, rtt: Option<Duration>) -> Self {
-        Self { message, tx_id, rtt }
+    fn new(message: Message, direction: Direction, tx_id: u64, rtt: Option<Duration>) -> Self {
+        Self { message, direction, tx_id, rtt }
     }
 }
 
@@ -283,7 +287,7 @@ impl<T: Exchanged> Framed<T> {
                 out.anomaly(name, Some(tx_id));
             }
         }
-        out.transaction(direction, tx_id, T::new(message, tx_id, rtt));
+        out.transaction(direction, tx_id, T::new(message, direction, tx_id, rtt));
     }
 }
 

@@ -4,8 +4,8 @@ use super::dns::message::{CNAME, Data, HEADER, Message, NS, PTR, Record, kind_te
 use super::dns::record::{Options, plain, structured, summary, visit_names};
 use super::dns::{Exchanged, Framed, first_message};
 use super::mdns::Asked;
-use crate::{Dissector, Field, First, Probe, Protocol, Transport, Wants};
-use flowtrack_event::{AppProto, Transaction, WireText};
+use crate::{Dissector, Field, First, Keyword, Probe, Protocol, Transport, Wants};
+use flowtrack_event::{AppProto, Direction, Transaction, WireText};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use std::net::IpAddr;
@@ -25,6 +25,14 @@ const FIELDS: &[Field] = &[
     Field::eve("answers[]", "array", "records of the answer: rrname, rrtype, ttl and their data"),
     Field::eve("authorities[]", "array", "records of the authority section"),
     Field::eve("additionals[]", "array", "further records"),
+];
+
+const KEYWORDS: &[Keyword] = &[
+    Keyword::buffer("llmnr.queries.rrname", "names of the questions").multi(),
+    Keyword::buffer("llmnr.answers.rrname", "names of the answers").multi(),
+    Keyword::buffer("llmnr.authorities.rrname", "names of the authority section").multi(),
+    Keyword::buffer("llmnr.additionals.rrname", "names of the additional section").multi(),
+    Keyword::buffer("llmnr.response.rrname", "every name in a response").multi(),
 ];
 
 /// Header bits and their names (RFC 4795 section 2.1.1).
@@ -63,6 +71,10 @@ impl Protocol for Llmnr {
     fn fields(&self) -> &'static [Field] {
         FIELDS
     }
+
+    fn keywords(&self) -> &'static [Keyword] {
+        KEYWORDS
+    }
 }
 
 /// Whether a message asks or answers one question; other operation codes are an anomaly, not
@@ -77,6 +89,7 @@ fn looks_like(bytes: &[u8]) -> bool {
 #[derive(Debug)]
 struct Exchange {
     message: Message,
+    direction: Direction,
     tx_id: u64,
 }
 
@@ -85,8 +98,8 @@ impl Exchanged for Exchange {
     const LAST_OPCODE: u16 = 0;
     const PORT: u16 = 5355;
 
-    fn new(message: Message, tx_id: u64, _rtt: Option<Duration>) -> Self {
-        Self { message, tx_id }
+    fn new(message: Message, direction: Direction, tx_id: u64, _rtt: Option<Duration>) -> Self {
+        Self { message, direction, tx_id }
     }
 }
 
@@ -97,6 +110,10 @@ impl Transaction for Exchange {
 
     fn record(&self) -> &dyn erased_serde::Serialize {
         self
+    }
+
+    fn one_way(&self) -> Option<Direction> {
+        Some(self.direction)
     }
 
     fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {

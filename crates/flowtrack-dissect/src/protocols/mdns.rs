@@ -3,8 +3,8 @@
 use super::dns::message::{Data, Message, Question, Record, kind_text};
 use super::dns::record::{structured, summary, visit_names};
 use super::dns::{Exchanged, Framed, looks_like};
-use crate::{Dissector, Field, First, Probe, Protocol, Transport, Wants};
-use flowtrack_event::{AppProto, Transaction, WireText};
+use crate::{Dissector, Field, First, Keyword, Probe, Protocol, Transport, Wants};
+use flowtrack_event::{AppProto, Direction, Transaction, WireText};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use std::net::IpAddr;
@@ -37,6 +37,14 @@ const FIELDS: &[Field] = &[
     Field::added("additionals[].a", "string", "IPv4 address of the name"),
     Field::added("additionals[].aaaa", "string", "IPv6 address of the name"),
     Field::added("additionals[].srv", "object", "priority, weight, port and host of a service"),
+];
+
+const KEYWORDS: &[Keyword] = &[
+    Keyword::buffer("mdns.queries.rrname", "names of the questions").multi(),
+    Keyword::buffer("mdns.answers.rrname", "names of the answers").multi(),
+    Keyword::buffer("mdns.authorities.rrname", "names of the authority section").multi(),
+    Keyword::buffer("mdns.additionals.rrname", "names of the additional section").multi(),
+    Keyword::buffer("mdns.response.rrname", "every name in a response").multi(),
 ];
 
 /// Header bits and their names.
@@ -78,15 +86,19 @@ impl Protocol for Mdns {
     fn fields(&self) -> &'static [Field] {
         FIELDS
     }
+
+    fn keywords(&self) -> &'static [Keyword] {
+        KEYWORDS
+    }
 }
 
 /// One message.
 #[derive(Debug)]
-struct Announcement(Message);
+struct Announcement(Message, Direction);
 
 impl Exchanged for Announcement {
-    fn new(message: Message, _tx_id: u64, _rtt: Option<Duration>) -> Self {
-        Self(message)
+    fn new(message: Message, way: Direction, _tx_id: u64, _rtt: Option<Duration>) -> Self {
+        Self(message, way)
     }
 }
 
@@ -97,6 +109,10 @@ impl Transaction for Announcement {
 
     fn record(&self) -> &dyn erased_serde::Serialize {
         self
+    }
+
+    fn one_way(&self) -> Option<Direction> {
+        Some(self.1)
     }
 
     fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {

@@ -12,7 +12,7 @@ mod v1;
 mod v2;
 
 use crate::{
-    Dissector, Field, First, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol, Take,
+    Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol, Take,
     Transport, Wants,
 };
 use flowtrack_event::{AppProto, Chunk, Direction, WireText};
@@ -23,6 +23,22 @@ const NAME: AppProto = AppProto("smb");
 /// Bytes of a message that are held until it is complete; of longer ones, which carry contents of
 /// files, the rest is passed on as it comes.
 const HEAD_CAP: usize = 64 * 1024;
+
+const KEYWORDS: &[Keyword] = {
+    use crate::protocols::dcerpc::{IFACE, OPNUM, STUB_DATA};
+    &[
+        Keyword::number("smb.version", "1, or 2 for all later ones"),
+        Keyword::buffer("smb.named_pipe", "share for named pipes that is connected").to_server(),
+        Keyword::buffer("smb.share", "share that is connected").to_server(),
+        Keyword::buffer("smb.ntlmssp_user", "who logs on").to_server(),
+        Keyword::buffer("smb.ntlmssp_domain", "domain of who logs on").to_server(),
+        Keyword::buffer("file.data", "beginning of a file"),
+        Keyword::buffer("file.name", "name of a file"),
+        STUB_DATA,
+        IFACE,
+        OPNUM,
+    ]
+};
 
 const FIELDS: &[Field] = &[
     Field::eve("id", "integer", "number of the exchange in the flow"),
@@ -110,6 +126,10 @@ impl Protocol for Smb {
 
     fn fields(&self) -> &'static [Field] {
         FIELDS
+    }
+
+    fn keywords(&self) -> &'static [Keyword] {
+        KEYWORDS
     }
 }
 

@@ -1,7 +1,7 @@
 //! SSH (RFC 4253): software of both sides and the HASSH fingerprints of their key exchange.
 
 use crate::{
-    Dissector, Field, First, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol, Reader,
+    Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol, Reader,
     Take, Transport, Wants, md5_hex,
 };
 use flowtrack_event::{AppProto, Chunk, Direction, Transaction, WireText};
@@ -55,7 +55,20 @@ impl Protocol for Ssh {
     fn fields(&self) -> &'static [Field] {
         FIELDS
     }
+
+    fn keywords(&self) -> &'static [Keyword] {
+        KEYWORDS
+    }
 }
+
+const KEYWORDS: &[Keyword] = &[
+    Keyword::buffer("ssh.proto", "version of the protocol"),
+    Keyword::buffer("ssh.software", "name and version of the software"),
+    Keyword::buffer("ssh.hassh", "MD5 of what the client offers").to_server(),
+    Keyword::buffer("ssh.hassh.string", "what the client offers").to_server(),
+    Keyword::buffer("ssh.hassh.server", "MD5 of what the server offers").to_client(),
+    Keyword::buffer("ssh.hassh.server.string", "what the server offers").to_client(),
+];
 
 /// What both sides said before encryption began.
 #[derive(Clone, Default, Debug, Serialize)]
@@ -103,20 +116,28 @@ impl Transaction for Session {
     }
 
     fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
-        let both = [&self.client, &self.server];
-        let [client, server] = both.map(|p| p.hassh.as_ref());
-        let hassh: Option<&str> = match name {
-            "ssh.proto" => return both.into_iter().for_each(|p| visit(&p.proto_version)),
-            "ssh.software" => return both.into_iter().for_each(|p| visit(&p.software_version)),
-            "ssh.hassh" => client.map(|h| h.hash.as_str()),
-            "ssh.hassh.string" => client.map(|h| h.string.as_str()),
-            "ssh.hassh.server" => server.map(|h| h.hash.as_str()),
-            "ssh.hassh.server.string" => server.map(|h| h.string.as_str()),
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            self.buffer_towards(direction, name, visit);
+        }
+    }
+
+    fn buffer_towards(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(&[u8])) {
+        let is_client = direction == Direction::ToServer;
+        let peer = if is_client { &self.client } else { &self.server };
+        if peer.is_silent() {
+            return;
+        }
+        let hassh = peer.hassh.as_ref();
+        let hassh = match name {
+            "ssh.proto" => return visit(&peer.proto_version),
+            "ssh.software" => return visit(&peer.software_version),
+            "ssh.hassh" if is_client => hassh.map(|h| &h.hash),
+            "ssh.hassh.string" if is_client => hassh.map(|h| &h.string),
+            "ssh.hassh.server" if !is_client => hassh.map(|h| &h.hash),
+            "ssh.hassh.server.string" if !is_client => hassh.map(|h| &h.string),
             _ => None,
         };
-        if let Some(value) = hassh {
-            visit(value.as_bytes());
-        }
+        hassh.iter().for_each(|text| visit(text.as_bytes()));
     }
 
     fn summary(&self) -> String {

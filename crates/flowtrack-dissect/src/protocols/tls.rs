@@ -17,7 +17,7 @@ mod time;
 pub mod version;
 
 use crate::{
-    Dissector, Field, First, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol, Take,
+    Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol, Take,
     Transport, Wants,
 };
 use flowtrack_event::{AppProto, Chunk, Confidence, Direction};
@@ -83,6 +83,10 @@ impl Protocol for Tls {
 
     fn fields(&self) -> &'static [Field] {
         record::FIELDS
+    }
+
+    fn keywords(&self) -> &'static [Keyword] {
+        record::KEYWORDS
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::pdu::{Body, Header, Uuid, kind, kind_name};
 use super::services;
+use flowtrack_event::Direction;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// Calls that may wait for an answer.
@@ -20,6 +21,13 @@ pub struct Interface {
     version: (u16, u16),
     /// Result and reason, once answered.
     ack: Option<(u16, u16)>,
+}
+
+impl Interface {
+    /// Whether the server did not refuse it.
+    fn is_accepted(&self) -> bool {
+        self.ack.is_none_or(|(result, _)| result == 0)
+    }
 }
 
 /// One direction of a call.
@@ -60,22 +68,31 @@ impl Call {
     }
 
     /// Visits a named buffer of rules.
-    pub fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
+    pub fn buffer_towards(
+        &self,
+        direction: Direction,
+        name: &str,
+        visit: &mut dyn FnMut(&[u8]),
+    ) {
         match name {
-            "dcerpc.stub_data" => [&self.request, &self.response]
-                .into_iter()
-                .flatten()
-                .filter(|half| half.size > 0)
-                .for_each(|half| visit(&half.stub)),
-            "dcerpc.opnum" if self.is_request() => visit(self.opnum.to_string().as_bytes()),
-            "dcerpc.iface" if self.is_request() => {
-                self.interfaces.iter().for_each(|i| visit(i.uuid.to_string().as_bytes()));
+            "dcerpc.stub_data" => {
+                let half = match direction {
+                    Direction::ToServer => &self.request,
+                    Direction::ToClient => &self.response,
+                };
+                half.iter().filter(|half| half.size > 0).for_each(|half| visit(&half.stub));
             }
-            "dcerpc.iface.version" if self.is_request() => {
-                self.interfaces.iter().for_each(|i| visit(i.version.0.to_string().as_bytes()));
+            "dcerpc.iface" if self.is_request() => {
+                let called = self.interfaces.iter().filter(|i| i.is_accepted());
+                called.for_each(|i| visit(format!("{} {}", i.uuid, i.version.0).as_bytes()));
             }
             _ => {}
         }
+    }
+
+    /// Number of the procedure that is called.
+    pub fn opnum(&self) -> Option<u64> {
+        self.is_request().then(|| self.opnum.into())
     }
 
     /// One line for a person.

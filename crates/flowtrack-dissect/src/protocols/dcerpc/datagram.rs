@@ -150,15 +150,28 @@ impl Transaction for Call {
     }
 
     fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            self.buffer_towards(direction, name, visit);
+        }
+    }
+
+    fn buffer_towards(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(&[u8])) {
+        let half = match direction {
+            Direction::ToServer => &self.request,
+            Direction::ToClient => &self.response,
+        };
         match name {
-            "dcerpc.stub_data" => [&self.request, &self.response]
-                .into_iter()
-                .filter(|half| half.size > 0)
-                .for_each(|half| visit(&half.stub)),
-            "dcerpc.opnum" => visit(self.opnum.to_string().as_bytes()),
-            "dcerpc.iface" => visit(self.interface.to_string().as_bytes()),
-            "dcerpc.iface.version" => visit((self.version & 0xffff).to_string().as_bytes()),
+            "dcerpc.stub_data" if half.size > 0 => visit(&half.stub),
+            "dcerpc.iface" if self.request.fragments > 0 => {
+                visit(format!("{} {}", self.interface, self.version & 0xffff).as_bytes());
+            }
             _ => {}
+        }
+    }
+
+    fn number(&self, _direction: Direction, name: &str, visit: &mut dyn FnMut(u64)) {
+        if name == "dcerpc.opnum" && self.request.fragments > 0 {
+            visit(self.opnum.into());
         }
     }
 

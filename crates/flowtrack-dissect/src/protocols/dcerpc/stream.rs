@@ -113,7 +113,19 @@ impl Transaction for StreamCall {
     }
 
     fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
-        self.0.buffer(name, visit);
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            self.0.buffer_towards(direction, name, visit);
+        }
+    }
+
+    fn buffer_towards(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(&[u8])) {
+        self.0.buffer_towards(direction, name, visit);
+    }
+
+    fn number(&self, _direction: Direction, name: &str, visit: &mut dyn FnMut(u64)) {
+        if name == "dcerpc.opnum" {
+            self.0.opnum().into_iter().for_each(visit);
+        }
     }
 
     fn summary(&self) -> String {

@@ -2,8 +2,8 @@
 
 use super::message::{Data, Message, Question, Record, TC, kind_text, rcode_name};
 use super::present::present;
-use crate::{Field, hex};
-use flowtrack_event::{AppProto, Transaction, WireText};
+use crate::{Field, Keyword, hex};
+use flowtrack_event::{AppProto, Direction, Transaction, WireText};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 use std::net::IpAddr;
@@ -33,11 +33,26 @@ pub const FIELDS: &[Field] = &[
     Field::added("rtt_us", "integer", "microseconds from question to answer"),
 ];
 
+/// What rules may ask for.
+pub const KEYWORDS: &[Keyword] = &[
+    Keyword::buffer("dns.query", "name asked for").to_server().multi(),
+    Keyword::buffer("dns.queries.rrname", "names of the questions").multi(),
+    Keyword::buffer("dns.answers.rrname", "names of the answers").multi(),
+    Keyword::buffer("dns.authorities.rrname", "names of the authority section").multi(),
+    Keyword::buffer("dns.additionals.rrname", "names of the additional section").multi(),
+    Keyword::buffer("dns.response.rrname", "every name in a response").to_client().multi(),
+    Keyword::number("dns.opcode", "kind of query"),
+    Keyword::number("dns.rcode", "outcome"),
+    Keyword::number("dns.rrtype", "types asked for, or answered").multi(),
+];
+
 /// A message and when it was asked for.
 #[derive(Clone, Debug)]
 pub struct Exchange {
     /// The message.
     pub message: Message,
+    /// Which way it went.
+    pub direction: Direction,
     /// Place in its flow, from 0.
     pub tx_id: u64,
     /// From question to answer.
@@ -53,21 +68,30 @@ impl Transaction for Exchange {
         self
     }
 
+    fn one_way(&self) -> Option<Direction> {
+        Some(self.direction)
+    }
+
     fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
         match name.strip_prefix("dns.") {
             // A request's names alone, as the rules that use it expect.
             Some("query") if self.message.is_response() => {}
             Some("query") => visit_names(&self.message, "queries.rrname", visit),
-            // Numbers, as text.
-            Some("opcode") => visit(self.message.opcode().to_string().as_bytes()),
-            Some("rcode") => visit(self.message.rcode().to_string().as_bytes()),
-            Some("rrtype") => {
-                let asked = self.message.questions.iter().map(|q| q.kind);
-                let answered = self.message.answers.iter().map(|r| r.kind);
-                asked.chain(answered).for_each(|kind| visit(kind.to_string().as_bytes()));
-            }
             Some(rest) => visit_names(&self.message, rest, visit),
             None => {}
+        }
+    }
+
+    fn number(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(u64)) {
+        let m = &self.message;
+        match name {
+            _ if direction != self.direction => {}
+            "dns.opcode" => visit(m.opcode().into()),
+            "dns.rcode" => visit(m.rcode().into()),
+            // What was asked in a request, what was answered in a response.
+            "dns.rrtype" if m.is_response() => m.answers.iter().for_each(|r| visit(r.kind.into())),
+            "dns.rrtype" => m.questions.iter().for_each(|q| visit(q.kind.into())),
+            _ => {}
         }
     }
 

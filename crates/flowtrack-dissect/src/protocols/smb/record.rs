@@ -3,7 +3,7 @@
 use super::security::{Kerberos, Ntlmssp};
 use super::{NAME, names};
 use crate::protocols::dcerpc::calls::{Call, Record};
-use flowtrack_event::{AppProto, Transaction};
+use flowtrack_event::{AppProto, Direction, Transaction};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// A command, by version.
@@ -99,6 +99,10 @@ pub enum Details {
         share: String,
         /// Which opening of it.
         guid: Guid,
+        /// Which way it is carried.
+        direction: Direction,
+        /// Its beginning, where rules want it.
+        content: Vec<u8>,
     },
     /// A file that gets another name.
     Rename {
@@ -285,7 +289,7 @@ impl Details {
                     map.serialize_entry("fuid", &opened.guid)?;
                 }
             }
-            Self::File { name, share, guid } => {
+            Self::File { name, share, guid, .. } => {
                 map.serialize_entry("filename", name)?;
                 if !share.is_empty() {
                     map.serialize_entry("share", share)?;
@@ -368,24 +372,44 @@ impl Transaction for Exchange {
     }
 
     fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            self.buffer_towards(direction, name, visit);
+        }
+    }
+
+    fn buffer_towards(&self, way: Direction, name: &str, visit: &mut dyn FnMut(&[u8])) {
+        let is_request = way == Direction::ToServer;
         match (name, &self.details) {
-            ("smb.version", _) => visit(match self.command {
-                Command::V1(_) => b"1",
-                Command::V2(_) => b"2",
-            }),
-            ("smb.named_pipe" | "smb_named_pipe", Details::Tree(tree)) if tree.pipe => {
+            ("smb.named_pipe", Details::Tree(tree)) if tree.pipe && is_request => {
                 visit(tree.share.as_bytes());
             }
-            ("smb.share" | "smb_share", Details::Tree(tree)) if !tree.pipe => {
+            ("smb.share", Details::Tree(tree)) if !tree.pipe && is_request => {
                 visit(tree.share.as_bytes());
             }
-            ("smb.ntlmssp_user", Details::Session(session)) => {
+            ("smb.ntlmssp_user", Details::Session(session)) if is_request => {
                 session.ntlmssp.iter().for_each(|ntlm| visit(ntlm.user.as_bytes()));
             }
-            ("smb.ntlmssp_domain", Details::Session(session)) => {
+            ("smb.ntlmssp_domain", Details::Session(session)) if is_request => {
                 session.ntlmssp.iter().for_each(|ntlm| visit(ntlm.domain.as_bytes()));
             }
-            (_, Details::Call(call)) => call.buffer(name, visit),
+            ("file.data", Details::File { direction, content, .. }) if *direction == way => {
+                visit(content);
+            }
+            ("file.name", Details::File { name, direction, .. }) if *direction == way => {
+                visit(name.as_bytes());
+            }
+            (_, Details::Call(call)) => call.buffer_towards(way, name, visit),
+            _ => {}
+        }
+    }
+
+    fn number(&self, _direction: Direction, name: &str, visit: &mut dyn FnMut(u64)) {
+        match (name, &self.details) {
+            ("smb.version", _) => visit(match self.command {
+                Command::V1(_) => 1,
+                Command::V2(_) => 2,
+            }),
+            ("dcerpc.opnum", Details::Call(call)) => call.opnum().into_iter().for_each(visit),
             _ => {}
         }
     }

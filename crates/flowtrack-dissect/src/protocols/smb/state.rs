@@ -12,6 +12,8 @@ const WAITING_CAP: usize = 512;
 const TREE_CAP: usize = 256;
 /// Files that may be open.
 const FILE_CAP: usize = 1024;
+/// Bytes of a file that are kept for rules.
+const CONTENT_CAP: usize = 100 * 1024;
 /// Calls of one pipe that may wait for an answer.
 const CALL_CAP: usize = 128;
 /// Longest packet of a pipe: lengths are of two bytes.
@@ -211,11 +213,14 @@ impl State {
 
     fn end_transfer(
         &self,
-        transfer: Transfer,
+        mut transfer: Transfer,
         state: FileState,
         direction: Direction,
         out: &mut Outcome,
     ) {
+        if let Details::File { content, .. } = &mut transfer.exchange.details {
+            *content = transfer.tracker.take_kept();
+        }
         if self.wants.files {
             out.file(transfer.tracker.done(state));
         }
@@ -299,7 +304,8 @@ impl State {
         }
         let (name, share) = (&open.name, &open.share);
         let transfer = slot.get_or_insert_with(|| Transfer {
-            tracker: FileTracker::new(wants, id - 1, context.direction, name.as_bytes()),
+            tracker: FileTracker::new(wants, id - 1, context.direction, name.as_bytes())
+                .keeping(if wants.buffers { CONTENT_CAP } else { 0 }),
             exchange: Exchange {
                 id,
                 dialect: String::new(),
@@ -307,7 +313,13 @@ impl State {
                 status: Some(Status::Nt(0)),
                 session: context.session,
                 tree: context.tree,
-                details: Details::File { name: name.clone(), share: share.clone(), guid },
+                details: Details::File {
+                    name: name.clone(),
+                    share: share.clone(),
+                    guid,
+                    direction: context.direction,
+                    content: Vec::new(),
+                },
             },
             next: 0,
         });

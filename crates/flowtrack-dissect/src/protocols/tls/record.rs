@@ -4,8 +4,8 @@ use super::certificate::Certificate;
 use super::hello::{ClientHello, ServerHello};
 use super::session::{Chain, Session};
 use super::{alert, cipher, group, time, version};
-use crate::Field;
-use flowtrack_event::{AppProto, Transaction, WireText};
+use crate::{Field, Keyword};
+use flowtrack_event::{AppProto, Direction, Transaction, WireText};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use std::net::IpAddr;
 
@@ -58,6 +58,36 @@ pub const FIELDS: &[Field] = &[
     Field::added("sni_matches_cert", "boolean", "whether the certificate is for the host asked for"),
 ];
 
+/// What rules may ask for.
+pub const KEYWORDS: &[Keyword] = &[
+    Keyword::buffer("tls.sni", "host that the client asked for").to_server(),
+    Keyword::buffer("tls.cert_subject", "owner of the certificate"),
+    Keyword::buffer("tls.cert_issuer", "signer of the certificate"),
+    Keyword::buffer("tls.cert_serial", "serial number of the certificate"),
+    Keyword::buffer("tls.cert_fingerprint", "SHA-1 of the certificate"),
+    Keyword::buffer("tls.certs", "each certificate of the chain as it was sent").multi(),
+    Keyword::buffer("tls.subjectaltname", "other names in the certificate").multi(),
+    Keyword::buffer("tls.alpn", "application protocols offered, or chosen").multi(),
+    Keyword::buffer("tls.random", "random bytes of a hello"),
+    Keyword::buffer("tls.random_time", "the first four of them, once a time"),
+    Keyword::buffer("tls.random_bytes", "the other 28"),
+    Keyword::buffer("ja3.hash", "MD5 of what the client offered").to_server(),
+    Keyword::buffer("ja3.string", "what the client offered").to_server(),
+    Keyword::buffer("ja3s.hash", "MD5 of what the server chose").to_client(),
+    Keyword::buffer("ja3s.string", "what the server chose").to_client(),
+    Keyword::buffer("ja4.hash", "JA4 of the client").to_server(),
+    Keyword::number("tls.version", "version offered, or chosen: 0x0301 is TLS 1.0"),
+    Keyword::number("tls.cert_chain_len", "certificates of the chain"),
+    Keyword::number("tls_cert_notbefore", "beginning of validity, in seconds since 1970"),
+    Keyword::number("tls_cert_notafter", "end of validity, in seconds since 1970"),
+    Keyword::number("tls_cert_expired", "1 where the certificate is no longer valid, else 0"),
+    Keyword::number("tls_cert_valid", "1 where the certificate is valid, else 0"),
+    Keyword::number(
+        "ssl_state",
+        "what was seen, as bits: hello of the client 1, of the server 2, key exchange 4, end 8",
+    ),
+];
+
 const SECONDS_PER_DAY: i64 = 86_400;
 /// Seconds since 1970 of the years 1000 to 2999: what lies outside is no date.
 const DATED: std::ops::Range<i64> = -30_610_224_000..32_503_680_000;
@@ -72,40 +102,81 @@ impl Transaction for Session {
     }
 
     fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
-        let chains = [&self.client_chain, &self.server_chain];
-        let firsts = || chains.into_iter().filter_map(|chain| chain.first.as_deref());
-        let mut each = |text: fn(&Certificate) -> &str| {
-            firsts().for_each(|certificate| visit(text(certificate).as_bytes()));
-        };
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            self.buffer_towards(direction, name, visit);
+        }
+    }
+
+    fn buffer_towards(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(&[u8])) {
+        let is_client = self.is_client(direction);
+        let chain = if is_client { &self.client_chain } else { &self.server_chain };
+        let mut one = |text: Option<&str>| text.iter().for_each(|text| visit(text.as_bytes()));
+        let first = chain.first.as_deref();
         match name {
-            "tls.cert_subject" => return each(|c| &c.subject),
-            "tls.cert_issuer" => return each(|c| &c.issuer),
-            "tls.cert_serial" => return each(|c| &c.serial),
-            "tls.cert_fingerprint" => return each(|c| &c.fingerprint),
+            "tls.cert_subject" => return one(first.map(|c| &*c.subject)),
+            "tls.cert_issuer" => return one(first.map(|c| &*c.issuer)),
+            "tls.cert_serial" => return one(first.map(|c| &*c.serial)),
+            "tls.cert_fingerprint" => return one(first.map(|c| &*c.fingerprint)),
+            "ja3.hash" if is_client => return one(self.ja3.as_ref().map(|ja3| &*ja3.hash)),
+            "ja3.string" if is_client => return one(self.ja3.as_ref().map(|ja3| &*ja3.string)),
+            "ja4.hash" if is_client => return one(self.ja4.as_deref()),
+            "ja3s.hash" if !is_client => return one(self.ja3s.as_ref().map(|ja3| &*ja3.hash)),
+            "ja3s.string" if !is_client => return one(self.ja3s.as_ref().map(|ja3| &*ja3.string)),
+            "tls.certs" => return chain.der.iter().for_each(|der| visit(der)),
             "tls.subjectaltname" => {
-                firsts().flat_map(|c| &c.names).for_each(|name| visit(name.as_bytes()));
+                let names = first.into_iter().flat_map(|c| &c.names);
+                return names.for_each(|name| visit(name.as_bytes()));
             }
-            "tls.certs" => chains.iter().flat_map(|c| &c.der).for_each(|der| visit(der)),
-            "tls.version" => visit(version::name(self.version()).as_bytes()),
-            "ja3.hash" => self.ja3.iter().for_each(|ja3| visit(ja3.hash.as_bytes())),
-            "ja3.string" => self.ja3.iter().for_each(|ja3| visit(ja3.string.as_bytes())),
-            "ja3s.hash" => self.ja3s.iter().for_each(|ja3| visit(ja3.hash.as_bytes())),
-            "ja3s.string" => self.ja3s.iter().for_each(|ja3| visit(ja3.string.as_bytes())),
-            "ja4.hash" => self.ja4.iter().for_each(|ja4| visit(ja4.as_bytes())),
             _ => {}
         }
-        if let Some(client) = &self.client {
-            match name {
-                "tls.sni" => client.server_name.iter().for_each(|name| visit(name)),
-                "tls.alpn" => client.alpns.iter().for_each(|name| visit(name)),
-                _ => visit_random(&client.random, name, visit),
+        let (random, alpns) = match (&self.client, &self.server) {
+            (Some(client), _) if is_client => {
+                if name == "tls.sni" {
+                    client.server_name.iter().for_each(|name| visit(name));
+                }
+                (&client.random, &client.alpns)
             }
+            (_, Some(server)) if !is_client => (&server.random, &server.alpns),
+            _ => return,
+        };
+        let (time, bytes) = random.split_at(4);
+        match name {
+            "tls.alpn" => alpns.iter().for_each(|name| visit(name)),
+            "tls.random" => visit(random),
+            "tls.random_time" => visit(time),
+            "tls.random_bytes" => visit(bytes),
+            _ => {}
         }
-        if let Some(server) = &self.server {
-            match name {
-                "tls.alpn" => server.alpns.iter().for_each(|name| visit(name)),
-                _ => visit_random(&server.random, name, visit),
+    }
+
+    fn number(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(u64)) {
+        let is_client = self.is_client(direction);
+        let chain = if is_client { &self.client_chain } else { &self.server_chain };
+        let first = chain.first.as_deref();
+        match name {
+            "tls.version" if is_client => {
+                self.client.iter().for_each(|client| visit(client.version().into()));
             }
+            "tls.version" if self.version() != 0 => visit(self.version().into()),
+            "tls.cert_chain_len" if chain.length > 0 => visit(chain.length as u64),
+            "tls_cert_notbefore" => first.iter().for_each(|c| visit(since_1970(c.not_before))),
+            "tls_cert_notafter" => first.iter().for_each(|c| visit(since_1970(c.not_after))),
+            "tls_cert_expired" => {
+                first.iter().for_each(|c| visit((c.not_after < self.at.secs()).into()));
+            }
+            "tls_cert_valid" => first.iter().for_each(|c| {
+                visit((c.not_before..=c.not_after).contains(&self.at.secs()).into());
+            }),
+            "ssl_state" => {
+                let reached = [
+                    self.client.is_some(),
+                    self.server.is_some(),
+                    self.keys_exchanged,
+                    self.established,
+                ];
+                visit(reached.iter().rev().fold(0, |bits, &is_so| bits << 1 | u64::from(is_so)));
+            }
+            _ => {}
         }
     }
 
@@ -143,14 +214,9 @@ impl Transaction for Session {
     }
 }
 
-fn visit_random(random: &[u8; 32], name: &str, visit: &mut dyn FnMut(&[u8])) {
-    let (time, bytes) = random.split_at(4);
-    match name {
-        "tls.random" => visit(random),
-        "tls.random_time" => visit(time),
-        "tls.random_bytes" => visit(bytes),
-        _ => {}
-    }
+/// Seconds since 1970, of earlier dates none.
+fn since_1970(seconds: i64) -> u64 {
+    seconds.try_into().unwrap_or(0)
 }
 
 /// Whether a text may be shown as the name of a host.
