@@ -8,7 +8,7 @@ mod finish;
 
 use crate::context::Requirements;
 use crate::keywords::content::Content;
-use crate::lang::{HeaderMatch, Rule, Span};
+use crate::lang::{HeaderMatch, Headers, Rule, Span};
 use crate::signature::{Check, Effect, Search, Step, Test, Transform};
 use crate::state::{DatasetSpec, Limits};
 use flowtrack_event::{Direction, RuleInfo};
@@ -204,6 +204,8 @@ pub enum Usage {
 pub struct Builder<'a> {
     /// The rule it comes from.
     pub rule: &'a Rule,
+    /// Variables, classes and references.
+    pub headers: &'a Headers,
     /// What alerts will say; the metadata family fills it.
     pub info: RuleInfo,
     /// Protocol, addresses and ports.
@@ -247,9 +249,10 @@ struct Wanted {
 
 impl<'a> Builder<'a> {
     /// An empty signature of a rule whose header is understood.
-    pub fn new(rule: &'a Rule, header: HeaderMatch) -> Self {
+    pub fn new(rule: &'a Rule, header: HeaderMatch, headers: &'a Headers) -> Self {
         Self {
             rule,
+            headers,
             info: RuleInfo { gid: 1, severity: 3, text: rule.text.clone(), ..RuleInfo::default() },
             header,
             noalert: false,

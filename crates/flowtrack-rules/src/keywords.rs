@@ -3,6 +3,8 @@
 //! A family is a table of [`Keyword`]s: what each adds to a signature is its `parse` function.
 
 pub mod content;
+mod meta;
+mod number;
 
 use crate::builder::{Builder, Complaint, Keyword, Value};
 use crate::lang::{Headers, Rule, Span, did_you_mean};
@@ -11,7 +13,7 @@ use ahash::AHashMap;
 use std::sync::{Arc, LazyLock};
 
 /// The families; a new one is a line here.
-const FAMILIES: &[&[Keyword]] = &[content::KEYWORDS];
+const FAMILIES: &[&[Keyword]] = &[content::KEYWORDS, meta::KEYWORDS];
 
 /// All keywords.
 pub fn all() -> impl Iterator<Item = &'static Keyword> {
@@ -56,13 +58,21 @@ pub struct Refused {
 
 /// Understands a rule: asks every keyword in turn to add its part.
 pub fn understand(rule: &Rule, headers: &mut Headers) -> Result<Understood, Refused> {
+    if let Some(option) = rule.option("requires")
+        && let Some(text) = option.value.as_deref()
+    {
+        meta::unmet(text).map_err(|complaint| Refused {
+            keyword: Some(option.name.clone()),
+            ..refused(option.value_at, complaint)
+        })?;
+    }
     let header = headers.compile(&rule.header).map_err(|(at, message)| Refused {
         at,
         keyword: None,
         message,
         skip: None,
     })?;
-    let mut builder = Builder::new(rule, header);
+    let mut builder = Builder::new(rule, header, headers);
     for option in &rule.options {
         let Some(keyword) = find(&option.name) else {
             let near = did_you_mean(&option.name, all().map(|keyword| keyword.name));

@@ -1,7 +1,7 @@
 //! The part of a rule before its parenthesis, as what a packet can be asked.
 
 use super::ast::{Arrow, Header, Span};
-use super::{Addresses, Ports, Variables, did_you_mean};
+use super::{Addresses, Classifications, Ports, References, Variables, did_you_mean};
 use crate::Complaint;
 use ahash::AHashMap;
 use flowtrack_event::IpProto;
@@ -138,8 +138,14 @@ pub enum Carrier {
 }
 
 /// Compiles headers; the sets of addresses and ports that many rules share are kept once.
+///
+/// It is also where keywords find what stands beside rules.
 #[derive(Debug)]
 pub struct Headers {
+    /// What `classtype` may name.
+    pub classes: Classifications,
+    /// What `reference` may name.
+    pub references: References,
     variables: Variables,
     addresses: AHashMap<Arc<str>, Option<Arc<Addresses>>>,
     ports: AHashMap<Arc<str>, Option<Arc<Ports>>>,
@@ -148,7 +154,13 @@ pub struct Headers {
 impl Headers {
     /// With these variables.
     pub fn new(variables: Variables) -> Self {
-        Self { variables, addresses: AHashMap::new(), ports: AHashMap::new() }
+        Self {
+            classes: Classifications::default(),
+            references: References::default(),
+            variables,
+            addresses: AHashMap::new(),
+            ports: AHashMap::new(),
+        }
     }
 
     /// The variables.
