@@ -63,6 +63,8 @@ pub struct AppFlow {
     changes: u8,
     transactions: u64,
     odd: Odd,
+    /// What the protocol before has to tell the one that follows.
+    left: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 #[derive(Default)]
@@ -188,6 +190,12 @@ impl AppFlow {
     /// Counts what a call brought, and names its protocol.
     fn account(&mut self, before: Before, out: &mut Outcome) {
         self.transactions += (out.transactions.len() - before.transactions) as u64;
+        if let (Some(name), Some(record)) = (out.renamed.take(), &mut self.record)
+            && record.proto != name
+        {
+            record.original = record.original.or(Some(record.proto));
+            record.proto = name;
+        }
         self.odd.settle(out, before.anomalies, before.transactions);
         let app = self.record.map(|r| r.proto);
         for raised in out.anomalies.iter_mut().skip(before.anomalies) {
@@ -235,6 +243,10 @@ impl AppFlow {
         match recognise(layer.protocols(at.is_udp()), &first) {
             Recognised::As(protocol, confidence) => {
                 self.become_protocol(layer, protocol, direction, confidence);
+                let left = std::mem::take(&mut self.left);
+                if let State::Reading(dissector) = &mut self.state {
+                    dissector.inherits(at, &left, out);
+                }
                 self.replay(layer, at, direction, seen, out);
             }
             Recognised::Undecided if !at.is_udp() && seen.len() < layer.config.probe_bytes => {
@@ -347,6 +359,9 @@ impl AppFlow {
                 }
                 self.held = Default::default();
                 self.finished = Default::default();
+                if let State::Reading(dissector) = &mut self.state {
+                    self.left = dissector.leaves();
+                }
                 self.state = State::Probing;
                 match chunk {
                     Chunk::Bytes(bytes) => {

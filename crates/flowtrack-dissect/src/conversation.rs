@@ -201,7 +201,7 @@ fn render(flow: &AppFlow, found: &Outcome) -> String {
         }
         None => "app unknown\n".into(),
     };
-    for done in &found.transactions {
+    for done in found.transactions.iter().filter(|done| done.transaction.is_recorded()) {
         let json = serde_json::to_string(&done.transaction.record()).unwrap();
         let kind = done.transaction.event_type();
         let _ = writeln!(text, "tx {} {kind} {json}", done.tx_id);

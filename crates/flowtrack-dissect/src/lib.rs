@@ -210,6 +210,15 @@ pub trait Dissector: Send {
 
     /// The flow spoke another protocol before; called before the first bytes.
     fn changed_from(&mut self, _protocol: AppProto) {}
+
+    /// What the protocol that follows has to know, by name and value, such as the request that asked
+    /// for the change; called when it changes.
+    fn leaves(&mut self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        Vec::new()
+    }
+
+    /// What the protocol before left; called before the first bytes.
+    fn inherits(&mut self, _at: &Moment<'_>, _left: &[(Vec<u8>, Vec<u8>)], _out: &mut Outcome) {}
 }
 
 /// How a flow goes on after a chunk.

@@ -74,6 +74,10 @@ impl Transaction for WithEvents {
         self.inner.one_way()
     }
 
+    fn is_recorded(&self) -> bool {
+        self.inner.is_recorded()
+    }
+
     fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
         self.inner.buffer(name, visit);
     }

@@ -15,6 +15,8 @@ pub struct Outcome {
     pub anomalies: Vec<Raised>,
     /// Flows that this one announced.
     pub expectations: Vec<Expectation>,
+    /// What the flow speaks turned out to deserve a closer name, such as `doh2`.
+    pub renamed: Option<AppProto>,
     /// The flow's first message turned out to be an answer: its originator is the one who was
     /// asked. What is told of that message has its direction turned already.
     pub reversed: bool,

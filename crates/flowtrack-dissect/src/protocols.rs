@@ -29,6 +29,7 @@ protocols! {
     ftp_data::FtpData,
     git::Git,
     http::Http,
+    http2::Http2,
     iec104::Iec104,
     ike::Ike,
     imap::Imap,

@@ -40,6 +40,11 @@ pub trait Transaction: Send + Sync + std::fmt::Debug {
     /// event, such as `email` beside `smtp`.
     fn siblings(&self, _visit: &mut dyn FnMut(&'static str, &dyn erased_serde::Serialize)) {}
 
+    /// Whether it is worth a record; if not, only rules look at it.
+    fn is_recorded(&self) -> bool {
+        true
+    }
+
     /// Visits every value of a named inspection buffer such as `http.uri`; a protocol that has no
     /// such buffer visits nothing.
     fn buffer(&self, _name: &str, _visit: &mut dyn FnMut(&[u8])) {}

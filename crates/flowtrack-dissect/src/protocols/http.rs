@@ -6,11 +6,11 @@
 
 mod check;
 pub(crate) mod decode;
-mod exchange;
+pub(crate) mod exchange;
 pub(crate) mod fields;
 mod framing;
 mod head;
-mod multipart;
+pub(crate) mod multipart;
 pub(crate) mod payload;
 mod reading;
 pub(crate) mod uri;

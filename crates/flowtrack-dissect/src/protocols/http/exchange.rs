@@ -309,7 +309,7 @@ impl Exchange {
 }
 
 /// The field that a buffer is the value of.
-fn plain_field(buffer: &str, is_request: bool) -> Option<&'static str> {
+pub(crate) fn plain_field(buffer: &str, is_request: bool) -> Option<&'static str> {
     Some(match (buffer, is_request) {
         ("http.content_type", _) => "content-type",
         ("http.content_len", _) => "content-length",
@@ -336,7 +336,7 @@ fn visit_some(bytes: &[u8], visit: &mut dyn FnMut(&[u8])) {
 impl Left {
     /// Visits contents or names of the files in a body. What a client gets is one whatever it is,
     /// what it sends only where it is an upload.
-    fn file(&self, is_request: bool, name: &str, visit: &mut dyn FnMut(&[u8])) {
+    pub(crate) fn file(&self, is_request: bool, name: &str, visit: &mut dyn FnMut(&[u8])) {
         let is_data = name == "file.data";
         if is_data && (!is_request || self.filename.is_some()) {
             visit_some(&self.kept, visit);

@@ -104,6 +104,11 @@ impl Payload {
         payload
     }
 
+    /// Bytes it keeps for rules.
+    pub(crate) fn weight(&self) -> usize {
+        self.content.kept.as_ref().map_or(0, Vec::len)
+    }
+
     /// The next bytes, behind the framing.
     pub(crate) fn data(&mut self, bytes: &[u8], budget: &Budget, out: &mut Outcome) {
         if bytes.is_empty() {

@@ -30,6 +30,8 @@ pub(super) struct Reading {
     transactions: u64,
     budget: Budget,
     ended: [bool; 2],
+    /// The request that asked for another protocol.
+    upgrading: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// How far one direction is read.
@@ -106,6 +108,10 @@ impl Dissector for Reading {
         }
     }
 
+    fn leaves(&mut self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        std::mem::take(&mut self.upgrading)
+    }
+
     fn finish(&mut self, _at: &Moment<'_>, direction: Direction, out: &mut Outcome) {
         self.end_way(direction, out);
         let [requests, responses] = &mut self.ended;
@@ -132,6 +138,7 @@ impl Reading {
             transactions: 0,
             budget: Budget::default(),
             ended: [false; 2],
+            upgrading: Vec::new(),
         }
     }
 
@@ -405,6 +412,11 @@ impl Reading {
             200..=299 if is_connect => Some(None),
             _ => None,
         };
+        if change.flatten().is_some()
+            && let Some(asked) = &exchange.request.head
+        {
+            self.upgrading = as_fields(asked);
+        }
         let forbidden = matches!(status, 204 | 304) || change.is_some();
         let perhaps = matches!(status, 204 | 304)
             && change.is_none()
@@ -749,6 +761,16 @@ fn old_request(seen: &[u8]) -> Option<Found> {
         return Some(Found::Head(end + 1 + next + 1));
     }
     if memchr::memchr(b':', line).is_some() { None } else { Some(Found::Head(end + 1)) }
+}
+
+/// A request as fields alone, as HTTP/2 writes it.
+fn as_fields(head: &Head) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut fields = vec![
+        (b":method".to_vec(), head.first().to_vec()),
+        (b":path".to_vec(), head.second().to_vec()),
+    ];
+    fields.extend(head.fields().map(|f| (f.name.to_ascii_lowercase(), f.value.into_owned())));
+    fields
 }
 
 /// What an upgrade leads to.

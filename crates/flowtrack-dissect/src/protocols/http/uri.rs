@@ -47,7 +47,7 @@ fn absolute(target: &[u8]) -> Option<&[u8]> {
 }
 
 /// A host without its port and the dot at its end, and the port.
-pub(super) fn host_and_port(authority: &[u8]) -> (&[u8], Option<u16>) {
+pub(crate) fn host_and_port(authority: &[u8]) -> (&[u8], Option<u16>) {
     let authority = authority.trim_ascii();
     // The colons of an IPv6 address stand between brackets.
     let from = memchr::memchr(b']', authority).unwrap_or(0);
@@ -77,7 +77,7 @@ pub(super) fn is_host(host: &[u8]) -> bool {
 
 /// The form that rules compare: escapes of path and query decoded once, backslashes turned,
 /// slashes that repeat joined, `.` and `..` worked off, a scheme and host left out.
-pub(super) fn normalized(target: &[u8], is_connect: bool) -> Vec<u8> {
+pub(crate) fn normalized(target: &[u8], is_connect: bool) -> Vec<u8> {
     if is_connect {
         return target.to_vec();
     }
