@@ -1,7 +1,8 @@
 //! Streams and application protocols of the flows of one worker.
 
+use crate::detect::Watch;
 use crate::expected::Expected;
-use crate::{Config, Output, Tell};
+use crate::{Config, Dissect, Output, Tell};
 use flowtrack_dissect::{AppConfig, AppFlow, AppLayer, Expectation, Moment, Outcome};
 use flowtrack_event::{
     Anomaly, AnomalyLayer, AppProto, Chunk, Direction, Event, FileRecord, FlowContext, FlowKey,
@@ -9,11 +10,18 @@ use flowtrack_event::{
 };
 use flowtrack_flow::stream::{OverlapPolicy, Stream, StreamMemory};
 use flowtrack_flow::{Flow, Seen};
+use flowtrack_rules::Requirements;
 use flowtrack_wire::{Packet, Tcp, Transport};
 use std::sync::Arc;
 
-/// What the engine keeps with a flow: nothing before its first payload.
-pub(crate) type Slot = Option<Box<AppSide>>;
+/// What the engine keeps with a flow.
+#[derive(Default)]
+pub(crate) struct Slot {
+    /// Nothing before its first payload.
+    pub(crate) side: Option<Box<AppSide>>,
+    /// Nothing without signatures.
+    pub(crate) watch: Option<Box<Watch>>,
+}
 
 /// The application side of a flow.
 pub(crate) struct AppSide {
@@ -34,6 +42,8 @@ pub(crate) struct Apps {
     policy: OverlapPolicy,
     tell: Tell,
     depth_reached: u64,
+    /// What signatures need of dissectors.
+    needs: Requirements,
 }
 
 /// Time and place of a packet.
@@ -59,7 +69,19 @@ impl Apps {
             policy: dissect.overlap.into(),
             tell: config.tell,
             depth_reached: 0,
+            needs: Requirements::default(),
         }
+    }
+
+    /// Does what signatures need from now on, in flows whose protocol is not recognised yet.
+    pub(crate) fn serve(&mut self, needs: Requirements, dissect: &Dissect) {
+        self.needs = needs;
+        let mut wants = dissect.wants(self.tell);
+        wants.records |= needs.transactions;
+        wants.buffers |= needs.transactions;
+        wants.files |= needs.files;
+        wants.hashes |= needs.hashes;
+        self.layer = AppLayer::new(AppConfig { wants, ..AppConfig::default() });
     }
 
     /// Whether a packet has anything for the application layer.
@@ -106,39 +128,46 @@ impl Apps {
     pub(crate) fn packet(
         &mut self,
         side: &mut AppSide,
+        mut watch: Option<&mut Watch>,
         packet: &Packet<'_>,
         seen: &Seen,
         place: Place,
         out: &mut Output,
     ) -> bool {
-        if !side.app.wants_bytes() {
+        if !side.app.wants_bytes() && !watch.as_ref().is_some_and(|watch| watch.keeps_streams) {
             return false;
         }
         let context = Arc::clone(&side.context);
         let moment = moment_of(&context, side.midstream, place);
         let direction = seen.direction;
         match packet.transport {
-            Transport::Tcp(tcp) => self.segment(side, packet, &tcp, direction, &moment),
+            Transport::Tcp(tcp) => {
+                self.segment(side, watch.as_deref_mut(), packet, &tcp, direction, &moment);
+            }
             _ => {
                 let chunk = Chunk::Bytes(packet.payload);
                 side.app.feed(&self.layer, &moment, direction, chunk, &mut self.outcome);
             }
         }
         if seen.tcp.is_some_and(|tcp| tcp.closed) {
-            self.close(side, &moment);
+            self.close(side, watch.as_deref_mut(), &moment);
         }
         let reversed = std::mem::take(&mut self.outcome.reversed);
         if reversed {
             let key = context.key.reversed();
             side.context = Arc::new(FlowContext { key, ..FlowContext::clone(&context) });
         }
-        self.tell(&Arc::clone(&side.context), place, out);
+        self.tell(&Arc::clone(&side.context), watch.as_deref_mut(), place, out);
+        if let Some(watch) = watch {
+            watch.recognised(side.app.record(), side.app.wants_bytes());
+        }
         reversed
     }
 
     fn segment(
         &mut self,
         side: &mut AppSide,
+        mut watch: Option<&mut Watch>,
         packet: &Packet<'_>,
         tcp: &Tcp<'_>,
         direction: Direction,
@@ -153,6 +182,9 @@ impl Apps {
         };
         if tcp.has(Tcp::ACK) && other.is_waiting() {
             other.acknowledged(tcp.ack, memory, &mut |chunk| {
+                if let Some(watch) = &mut watch {
+                    watch.stream(direction.opposite(), chunk);
+                }
                 app.feed(layer, moment, direction.opposite(), chunk, outcome);
             });
         }
@@ -160,6 +192,9 @@ impl Apps {
         let seq = tcp.seq.wrapping_add(u32::from(tcp.has(Tcp::SYN)));
         if !packet.payload.is_empty() {
             own.segment(seq, packet.payload, *policy, memory, &mut |chunk| {
+                if let Some(watch) = &mut watch {
+                    watch.stream(direction, chunk);
+                }
                 app.feed(layer, moment, direction, chunk, outcome);
             });
         }
@@ -168,18 +203,26 @@ impl Apps {
         }
         if own.offset() > *depth {
             self.depth_reached += 1;
-            self.close(side, moment);
+            self.close(side, watch, moment);
         }
     }
 
     /// Passes on what streams still keep, and ends the application layer of a flow.
-    fn close(&mut self, side: &mut AppSide, moment: &Moment<'_>) {
+    fn close(&mut self, side: &mut AppSide, mut watch: Option<&mut Watch>, moment: &Moment<'_>) {
         let Self { layer, memory, outcome, .. } = self;
         let AppSide { app, streams, .. } = side;
         for (stream, direction) in
             streams.iter_mut().zip([Direction::ToServer, Direction::ToClient])
         {
-            stream.finish(memory, &mut |chunk| app.feed(layer, moment, direction, chunk, outcome));
+            stream.finish(memory, &mut |chunk| {
+                if let Some(watch) = &mut watch {
+                    watch.stream(direction, chunk);
+                }
+                app.feed(layer, moment, direction, chunk, outcome);
+            });
+        }
+        if let Some(watch) = watch {
+            watch.closed();
         }
         app.close(moment, outcome);
     }
@@ -187,17 +230,18 @@ impl Apps {
     /// A flow is over: completes its record with what its application layer knows.
     pub(crate) fn end(
         &mut self,
-        slot: Slot,
+        slot: &mut Slot,
         record: &mut FlowRecord,
         place: Place,
         stats: &mut Stats,
         out: &mut Output,
     ) {
-        let Some(mut side) = slot else { return };
+        let Slot { side: Some(side), watch } = slot else { return };
+        let mut watch = watch.as_deref_mut();
         let context = Arc::clone(&side.context);
         let moment = moment_of(&context, side.midstream, place);
-        self.close(&mut side, &moment);
-        self.tell(&context, place, out);
+        self.close(side, watch.as_deref_mut(), &moment);
+        self.tell(&context, watch, place, out);
         side.complete(record);
         if let Some(app) = record.app {
             *stats.app_flows.entry(app.proto.name()).or_default() += 1;
@@ -206,13 +250,22 @@ impl Apps {
     }
 
     /// Turns what dissectors found into events.
-    fn tell(&mut self, context: &Arc<FlowContext>, place: Place, out: &mut Output) {
+    fn tell(
+        &mut self,
+        context: &Arc<FlowContext>,
+        mut watch: Option<&mut Watch>,
+        place: Place,
+        out: &mut Output,
+    ) {
         if self.outcome.is_empty() {
             return;
         }
         let Place { ts, number } = place;
         for done in self.outcome.transactions.drain(..) {
-            if self.tell.transactions {
+            if let Some(watch) = &mut watch {
+                watch.completed(done.tx_id, &done.transaction);
+            }
+            if self.tell.transactions && done.transaction.is_recorded() {
                 out.events.push(Event::Transaction(Box::new(TransactionEvent {
                     ts,
                     packet: number,
@@ -224,8 +277,8 @@ impl Apps {
             }
         }
         for file in self.outcome.files.drain(..) {
-            if self.tell.files {
-                out.events.push(Event::File(Box::new(FileRecord {
+            if self.tell.files || self.needs.files {
+                let record = FileRecord {
                     ts,
                     flow: FlowContext::clone(context),
                     direction: file.direction,
@@ -242,10 +295,19 @@ impl Apps {
                     sha1: file.hashes.as_ref().map(|h| h.sha1),
                     sha256: file.hashes.as_ref().map(|h| h.sha256),
                     stored: false,
-                })));
+                };
+                if let Some(watch) = watch.as_mut().filter(|_| self.needs.files) {
+                    watch.file(record.clone());
+                }
+                if self.tell.files {
+                    out.events.push(Event::File(Box::new(record)));
+                }
             }
         }
         for raised in self.outcome.anomalies.drain(..) {
+            if let (Some(watch), Some(app), None) = (&mut watch, raised.app, raised.tx_id) {
+                watch.odd(app, raised.name);
+            }
             if self.tell.anomalies {
                 out.events.push(Event::Anomaly(Box::new(Anomaly {
                     ts,
@@ -275,6 +337,18 @@ impl Apps {
 }
 
 impl AppSide {
+    /// Notes what the receiver acknowledged of the other way's stream.
+    pub(crate) fn acknowledged(&self, watch: &mut Watch, direction: Direction, ack: u32) {
+        let [to_server, to_client] = &self.streams;
+        let stream = match direction {
+            Direction::ToServer => to_client,
+            Direction::ToClient => to_server,
+        };
+        if let Some(offset) = stream.offset_of(ack) {
+            watch.waiting_mut(direction.opposite()).acknowledged(offset);
+        }
+    }
+
     /// Adds what the application layer knows to a flow's record.
     pub(crate) fn complete(&self, record: &mut FlowRecord) {
         record.app = self.app.record();
@@ -296,7 +370,7 @@ fn moment_of(context: &FlowContext, midstream: bool, place: Place) -> Moment<'_>
     Moment { ts: place.ts, packet: place.number, key: &context.key, midstream }
 }
 
-fn context_of<A>(flow: &Flow<'_, A>) -> FlowContext {
+pub(crate) fn context_of<A>(flow: &Flow<'_, A>) -> FlowContext {
     FlowContext {
         id: flow.id(),
         parent: flow.parent(),

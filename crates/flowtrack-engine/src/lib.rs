@@ -17,6 +17,7 @@
 
 mod apps;
 mod config;
+mod detect;
 mod expected;
 mod path;
 mod shard;
@@ -28,13 +29,17 @@ pub use config::{Config, Dissect, Overlap, Shard, Tell};
 pub use flowtrack_flow::{Config as FlowConfig, DefragConfig, Seed};
 
 use apps::Apps;
+use detect::Judge;
 use flowtrack_event::{Event, FlowEvent, FlowPhase, RawPacket, Stats, Timestamp};
 use flowtrack_flow::{Defrag, FlowIndex, FlowTable, Rates};
+use flowtrack_rules::{RuleSet, Shared};
 use path::Path;
+use std::sync::Arc;
 
 /// The packet path of one worker.
 pub struct Engine {
     tell: Tell,
+    dissect: Dissect,
     path: Path,
     /// When flows that changed were told last.
     updated: Timestamp,
@@ -58,10 +63,12 @@ impl Engine {
         flow.track_changes = config.tell.updates;
         Self {
             tell: config.tell,
+            dissect: config.dissect.clone(),
             path: Path {
                 table: FlowTable::new(flow, worker, seed),
                 defrag: Defrag::new(config.defrag.clone(), seed),
                 apps: Apps::new(config),
+                judge: Judge::default(),
                 rates: config.tell.seconds.then(Rates::default),
                 stats: Stats::default(),
                 shard: config.shard,
@@ -74,6 +81,13 @@ impl Engine {
             first: None,
             now: Timestamp::ZERO,
         }
+    }
+
+    /// Judges by these signatures from now on; what flows remember stays. Protocols that were
+    /// recognised before are read as they were.
+    pub fn set_rules(&mut self, set: Arc<RuleSet>, shared: Arc<Shared>) {
+        self.path.judge.set_rules(set, shared);
+        self.path.apps.serve(self.path.judge.needs(), &self.dissect);
     }
 
     /// Takes packets in the order in which they were captured.

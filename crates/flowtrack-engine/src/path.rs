@@ -1,16 +1,20 @@
 //! What happens to a burst of packets.
 
-use crate::apps::{Apps, Place, Slot};
+use crate::apps::{Apps, Place, Slot, context_of};
+use crate::detect::{FlowFacts, Judge, Now, Watch};
 use crate::{Output, Shard, Tell};
 use flowtrack_event::{
-    Anomaly, AnomalyLayer, DecoderStats, EndReason, Event, FlowEvent, FlowId, FlowPhase,
-    FlowRecord, LedgerRow, RawPacket, Stats, Timestamp, TunnelKind,
+    Anomaly, AnomalyLayer, DecoderStats, Direction, EndReason, Event, FlowContext, FlowEvent,
+    FlowId, FlowKey, FlowPhase, FlowRecord, FlowState, IpProto, LedgerRow, RawPacket, Stats,
+    Timestamp, TunnelKind,
 };
 use flowtrack_flow::{At, Defrag, FlowIndex, FlowTable, PacketKey, Rates, Seen, Unplaced};
 use flowtrack_wire::{
-    DecodeAnomaly, Network, Packet, Transport, checksum_ok, decode_inner, decode_into,
+    DecodeAnomaly, Network, Packet, Tcp, Transport, checksum_ok, decode_inner, decode_into,
     decode_reassembled, preload,
 };
+
+use std::sync::Arc;
 
 /// Packets that are decoded and looked up together, so that their memory is loaded together.
 const TOGETHER: usize = 32;
@@ -24,6 +28,7 @@ pub(crate) struct Path {
     pub(crate) table: FlowTable<Slot>,
     pub(crate) defrag: Defrag,
     pub(crate) apps: Apps,
+    pub(crate) judge: Judge,
     pub(crate) rates: Option<Rates>,
     pub(crate) stats: Stats,
     pub(crate) shard: Option<Shard>,
@@ -114,10 +119,15 @@ impl Path {
         }
         let place = Place { ts: raw.ts, number: raw.number };
         let placed = match key {
-            Some((key, at)) if !at.bad_checksum => self.on_flow(&key, packet, &at, place, out),
+            Some((key, at)) if !at.bad_checksum => {
+                self.on_flow(&key, packet, &at, place, raw.data, out)
+            }
             Some(_) => Err("invalid_checksum"),
             None => Err(rest_of(packet)),
         };
+        if placed.is_err() && self.judge.is_on() {
+            self.judge_alone(packet, place, raw.data, out);
+        }
         match placed {
             Ok(_) => self.stats.ledger.on_flows.merge(&row),
             Err(rest) => self.stats.ledger.rest.entry(rest).or_default().merge(&row),
@@ -127,7 +137,7 @@ impl Path {
                 Ok(seen) => self
                     .table
                     .get(seen.index)
-                    .and_then(|flow| flow.app().as_ref()?.protocol())
+                    .and_then(|flow| flow.app().side.as_ref()?.protocol())
                     .map_or_else(|| transport_name(packet), |app| app.name()),
                 Err(_) => transport_name(packet),
             };
@@ -151,6 +161,7 @@ impl Path {
         packet: &Packet<'_>,
         at: &At,
         place: Place,
+        frame: &[u8],
         out: &mut Output,
     ) -> Result<Seen, &'static str> {
         let ended = &mut self.ended;
@@ -172,10 +183,110 @@ impl Path {
                 rates.response(response);
             }
         }
-        if self.apps.wants(packet) {
+        if self.judge.is_on() {
+            self.watched(packet, &seen, place, frame, out);
+        } else if self.apps.wants(packet) {
             self.application(packet, &seen, place, out);
         }
         Ok(seen)
+    }
+
+    /// Reads a packet of a flow and asks the signatures about it.
+    fn watched(
+        &mut self,
+        packet: &Packet<'_>,
+        seen: &Seen,
+        place: Place,
+        frame: &[u8],
+        out: &mut Output,
+    ) {
+        self.watch(seen);
+        let mut direction = seen.direction;
+        if self.apps.wants(packet) && self.application(packet, seen, place, out) {
+            direction = direction.opposite();
+        }
+        let Some(flow) = self.table.get(seen.index) else { return };
+        let key = flow.key();
+        let ways = [Direction::ToServer, Direction::ToClient];
+        let is_tcp = key.proto == IpProto::TCP;
+        // A session is what Suricata follows: one whose beginning was seen.
+        let is_followed = is_tcp && flow.has_syn(Direction::ToServer);
+        let was_established =
+            flow.state() != FlowState::New && !seen.tcp.is_some_and(|facts| facts.established);
+        let facts = FlowFacts {
+            state: flow.state(),
+            established: was_established && (is_followed || !is_tcp),
+            packets: ways.map(|way| flow.packets(way)),
+            bytes: ways.map(|way| flow.bytes(way)),
+            stream_bytes: ways.map(|way| flow.payload_bytes(way)),
+        };
+        let Some(Slot { side, watch }) = self.table.app_mut(seen.index) else { return };
+        let Some(watch) = watch else { return };
+        if let (Some(side), Transport::Tcp(tcp)) = (side, packet.transport)
+            && tcp.has(Tcp::ACK)
+        {
+            side.acknowledged(watch, direction, tcp.ack);
+        }
+        let now = Now {
+            ts: place.ts,
+            number: place.number,
+            packet: Some(packet),
+            frame,
+            direction,
+            key: Some(match direction {
+                Direction::ToServer => key,
+                Direction::ToClient => key.reversed(),
+            }),
+            in_stream: is_followed && !packet.payload.is_empty(),
+            flow: facts,
+        };
+        self.judge.packet(&now, Some(watch), out);
+    }
+
+    /// Begins or turns what is kept of a flow for the signatures.
+    fn watch(&mut self, seen: &Seen) {
+        let Self { table, judge, .. } = self;
+        let Some(flow) = table.get(seen.index) else { return };
+        if flow.app().watch.is_some() && !seen.reversed {
+            return;
+        }
+        let context = context_of(&flow);
+        let Some(slot) = table.app_mut(seen.index) else { return };
+        match &mut slot.watch {
+            Some(watch) => watch.reverse(context),
+            None => {
+                let keeps_streams = judge.needs().streams && context.key.proto == IpProto::TCP;
+                slot.watch = Some(Box::new(Watch::new(Arc::new(context), keeps_streams)));
+            }
+        }
+    }
+
+    /// Asks the signatures about a packet that is on no flow.
+    fn judge_alone(&mut self, packet: &Packet<'_>, place: Place, frame: &[u8], out: &mut Output) {
+        let ports = match packet.transport {
+            Transport::Tcp(tcp) => (tcp.src, tcp.dst),
+            Transport::Udp(ports) | Transport::Sctp(ports) => (ports.src, ports.dst),
+            Transport::Icmp(icmp) => (u16::from(icmp.kind) << 8 | u16::from(icmp.code), 0),
+            Transport::None | Transport::Other => (0, 0),
+        };
+        let key = packet.ip().map(|ip| FlowKey {
+            src: ip.src,
+            dst: ip.dst,
+            src_port: ports.0,
+            dst_port: ports.1,
+            proto: ip.proto,
+        });
+        let now = Now {
+            ts: place.ts,
+            number: place.number,
+            packet: Some(packet),
+            frame,
+            direction: Direction::ToServer,
+            key,
+            in_stream: false,
+            flow: FlowFacts::default(),
+        };
+        self.judge.packet(&now, None, out);
     }
 
     fn begun(&mut self, seen: &Seen, place: Place, out: &mut Output) {
@@ -190,27 +301,39 @@ impl Path {
         }
     }
 
-    fn application(&mut self, packet: &Packet<'_>, seen: &Seen, place: Place, out: &mut Output) {
+    /// Hands a packet to the application layer of its flow; says whether that turned the flow round.
+    fn application(
+        &mut self,
+        packet: &Packet<'_>,
+        seen: &Seen,
+        place: Place,
+        out: &mut Output,
+    ) -> bool {
         let Self { table, apps, .. } = self;
         let begins = match table.get(seen.index) {
-            Some(flow) if flow.app().is_none() => {
+            Some(flow) if flow.app().side.is_none() => {
                 if packet.payload.is_empty() {
-                    return;
+                    return false;
                 }
                 let announced = apps.announced(place.ts, &flow.key());
                 Some(Box::new(apps.begin(&flow, announced)))
             }
             _ => None,
         };
-        let Some(slot) = table.app_mut(seen.index) else { return };
+        let Some(Slot { side, watch }) = table.app_mut(seen.index) else { return false };
         if begins.is_some() {
-            *slot = begins;
+            *side = begins;
         }
-        if let Some(side) = slot
-            && apps.packet(side, packet, seen, place, out)
-        {
+        let Some(side) = side else { return false };
+        let reversed = apps.packet(side, watch.as_deref_mut(), packet, seen, place, out);
+        if reversed {
+            if let Some(watch) = watch {
+                let key = watch.context.key.reversed();
+                watch.reverse(FlowContext { key, ..FlowContext::clone(&watch.context) });
+            }
             table.reverse(seen.index);
         }
+        reversed
     }
 
     fn anomalies(&mut self, anomalies: &[DecodeAnomaly], place: Place, out: &mut Output) {
@@ -259,7 +382,7 @@ impl Path {
                     depth: around.tunnels,
                     ..self.at(raw, &packet)
                 };
-                self.level(raw, &packet, at, around, out);
+                self.level(raw, &packet, &[], at, around, out);
                 self.defrag.recycle(whole);
             }
         } else if let Some(inner) = packet.inner {
@@ -276,7 +399,7 @@ impl Path {
                 depth: around.tunnels,
                 ..self.at(raw, &packet)
             };
-            self.level(raw, &packet, at, around, out);
+            self.level(raw, &packet, inner.data, at, around, out);
         }
     }
 
@@ -285,12 +408,13 @@ impl Path {
         &mut self,
         raw: &RawPacket<'_>,
         packet: &Packet<'_>,
+        frame: &[u8],
         at: At,
         around: Around,
         out: &mut Output,
     ) {
         let place = Place { ts: raw.ts, number: raw.number };
-        let flow = self.synthetic(packet, &at, place, out);
+        let flow = self.synthetic(packet, &at, place, frame, out);
         if packet.inner.is_some() || is_fragment(packet) {
             let parent = flow.and_then(|index| self.id_of(index)).or(around.parent);
             let around = Around { parent, levels: around.levels + 1, ..around };
@@ -304,11 +428,16 @@ impl Path {
         packet: &Packet<'_>,
         at: &At,
         place: Place,
+        frame: &[u8],
         out: &mut Output,
     ) -> Option<FlowIndex> {
         self.anomalies(&packet.anomalies, place, out);
-        let key = self.table.key(packet, at).filter(|_| !at.bad_checksum)?;
-        let seen = self.on_flow(&key, packet, at, place, out).ok()?;
+        let key = self.table.key(packet, at).filter(|_| !at.bad_checksum);
+        let seen = key.and_then(|key| self.on_flow(&key, packet, at, place, frame, out).ok());
+        if seen.is_none() && self.judge.is_on() {
+            self.judge_alone(packet, place, frame, out);
+        }
+        let seen = seen?;
         let row = LedgerRow { packets: 1, bytes: u64::from(packet.len) };
         self.stats.ledger.synthetic.merge(&row);
         Some(seen.index)
@@ -348,8 +477,12 @@ impl Path {
 
     fn tell_ended(&mut self, place: Place, out: &mut Output) {
         let mut ended = std::mem::take(&mut self.ended);
-        for (mut record, reason, slot) in ended.drain(..) {
-            self.apps.end(slot, &mut record, place, &mut self.stats, out);
+        for (mut record, reason, mut slot) in ended.drain(..) {
+            self.apps.end(&mut slot, &mut record, place, &mut self.stats, out);
+            if let Some(watch) = &mut slot.watch {
+                self.judge_end(watch, &record, place, out);
+                record.alerted = watch.alerted;
+            }
             if let Some(rates) = &mut self.rates {
                 rates.flow_ended();
             }
@@ -361,13 +494,44 @@ impl Path {
         self.ended = ended;
     }
 
+    fn judge_end(
+        &mut self,
+        watch: &mut Watch,
+        record: &FlowRecord,
+        place: Place,
+        out: &mut Output,
+    ) {
+        let sides = [&record.to_server, &record.to_client];
+        let is_tcp = record.key.proto == IpProto::TCP;
+        let is_followed = record.tcp.is_none_or(|tcp| tcp.flags_to_server & Tcp::SYN != 0);
+        let now = Now {
+            ts: place.ts,
+            number: place.number,
+            packet: None,
+            frame: &[],
+            direction: Direction::ToServer,
+            key: Some(record.key),
+            in_stream: is_tcp,
+            flow: FlowFacts {
+                state: record.state,
+                established: record.state != FlowState::New && is_followed,
+                packets: sides.map(|side| side.packets),
+                bytes: sides.map(|side| side.bytes),
+                stream_bytes: sides.map(|side| side.payload_bytes),
+            },
+        };
+        self.judge.end(&now, watch, out);
+    }
+
     /// All that is known about a flow that goes on.
     pub(crate) fn record(&self, index: FlowIndex) -> Option<FlowRecord> {
         let flow = self.table.get(index)?;
         let mut record = flow.record();
-        if let Some(side) = flow.app() {
+        let Slot { side, watch } = flow.app();
+        if let Some(side) = side {
             side.complete(&mut record);
         }
+        record.alerted = watch.as_ref().is_some_and(|watch| watch.alerted);
         Some(record)
     }
 

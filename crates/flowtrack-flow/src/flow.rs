@@ -298,6 +298,11 @@ impl<'a, A> Flow<'a, A> {
         (side.bits & crate::tcp::bits::KNOWN != 0).then_some(side.isn)
     }
 
+    /// Whether a SYN was seen one way.
+    pub const fn has_syn(&self, direction: Direction) -> bool {
+        self.side(direction).has(crate::tcp::bits::SYN)
+    }
+
     /// How far the window of one way is to be shifted (RFC 7323), as its SYN said.
     pub const fn window_scale(&self, direction: Direction) -> u8 {
         self.side(direction).window_scale

@@ -147,6 +147,12 @@ impl Stream {
         self.offset
     }
 
+    /// Offset of a sequence number, where the stream has begun and it lies in it.
+    pub fn offset_of(&self, seq: u32) -> Option<u64> {
+        let ahead = seq.wrapping_sub(self.next) as i32;
+        self.started.then(|| self.offset.checked_add_signed(i64::from(ahead)))?
+    }
+
     /// Whether bytes were never seen.
     pub fn has_gap(&self) -> bool {
         self.gap

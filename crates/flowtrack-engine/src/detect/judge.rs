@@ -1,0 +1,307 @@
+//! Asking the signatures, and turning what they found into alerts.
+
+use super::watch::{Due, Watch};
+use crate::Output;
+use flowtrack_event::{
+    Alert, AlertAction, AlertEnds, AlertFlow, Direction, Event, FileRecord, FlowKey, FlowState,
+    Timestamp, Transaction,
+};
+use flowtrack_rules::state::Verdict;
+use flowtrack_rules::{
+    Action, Context, FlowScope, Hit, Inspector, On, Requirements, RuleSet, Shared, TxScope, Window,
+};
+use flowtrack_wire::Packet;
+use std::sync::Arc;
+
+/// Alerts that one packet may raise; the first in the order of the set are kept.
+const MAX_ALERTS: usize = 15;
+
+/// The signatures of one worker.
+#[derive(Default)]
+pub(crate) struct Judge {
+    rules: Option<Rules>,
+    work: Work,
+}
+
+struct Rules {
+    set: Arc<RuleSet>,
+    shared: Arc<Shared>,
+    needs: Requirements,
+}
+
+/// What judging changes.
+#[derive(Default)]
+struct Work {
+    inspector: Inspector,
+    hits: Vec<Hit>,
+    found: Vec<Found>,
+    /// A piece of a stream, reused.
+    piece: Vec<u8>,
+    /// Alerts beyond what a packet may raise.
+    suppressed: u64,
+}
+
+/// The packet in hand, or the end of a flow.
+#[derive(Clone, Copy)]
+pub(crate) struct Now<'a> {
+    pub(crate) ts: Timestamp,
+    /// Place in the capture, 0 where a flow ended without a packet.
+    pub(crate) number: u64,
+    pub(crate) packet: Option<&'a Packet<'a>>,
+    /// The packet from its first header on.
+    pub(crate) frame: &'a [u8],
+    pub(crate) direction: Direction,
+    /// Sender and receiver.
+    pub(crate) key: Option<FlowKey>,
+    /// Whether the payload is part of a stream.
+    pub(crate) in_stream: bool,
+    pub(crate) flow: FlowFacts,
+}
+
+/// What the flow table knows of the flow.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct FlowFacts {
+    pub(crate) state: FlowState,
+    pub(crate) established: bool,
+    pub(crate) packets: [u64; 2],
+    pub(crate) bytes: [u64; 2],
+    pub(crate) stream_bytes: [u64; 2],
+}
+
+/// A signature that matched, and as what it is told.
+struct Found {
+    hit: Hit,
+    action: Action,
+    tx: Option<(u64, Arc<dyn Transaction>)>,
+    files: Vec<FileRecord>,
+}
+
+impl Judge {
+    /// Judges by these signatures from now on; what flows remember stays.
+    pub(crate) fn set_rules(&mut self, set: Arc<RuleSet>, shared: Arc<Shared>) {
+        let needs = set.requirements();
+        self.rules = (!set.is_empty()).then_some(Rules { set, shared, needs });
+    }
+
+    /// What has to be done for the signatures.
+    pub(crate) fn needs(&self) -> Requirements {
+        self.rules.as_ref().map_or_else(Requirements::default, |rules| rules.needs)
+    }
+
+    /// Whether there are any.
+    #[inline]
+    pub(crate) const fn is_on(&self) -> bool {
+        self.rules.is_some()
+    }
+
+    /// Alerts that were not told, because one packet raised too many.
+    pub(crate) const fn suppressed(&self) -> u64 {
+        self.work.suppressed
+    }
+
+    /// Judges a packet, and what of its flow is due with it.
+    pub(crate) fn packet(&mut self, now: &Now<'_>, watch: Option<&mut Watch>, out: &mut Output) {
+        let Self { rules: Some(rules), work } = self else { return };
+        match watch {
+            Some(watch) if watch.passed => {}
+            Some(watch) => work.on_flow(rules, now, watch, out),
+            None if rules.needs.packets => {
+                let cx = Context { is_first: true, ..context(rules, now) };
+                work.judge_packet(rules, now, cx);
+                work.tell(rules, now, None, out);
+            }
+            None => {}
+        }
+    }
+
+    /// Judges all that is left of a flow that ended.
+    pub(crate) fn end(&mut self, now: &Now<'_>, watch: &mut Watch, out: &mut Output) {
+        let Self { rules: Some(rules), work } = self else { return };
+        let key = watch.context.key;
+        for (direction, key) in [(Direction::ToServer, key), (Direction::ToClient, key.reversed())]
+        {
+            if watch.passed {
+                return;
+            }
+            let now = Now { direction, key: Some(key), ..*now };
+            work.judge_streams(rules, &now, watch, true);
+            work.settle_hits(rules, &now, watch);
+            work.judge_transactions(rules, &now, watch, true);
+            work.tell(rules, &now, Some(watch), out);
+        }
+    }
+}
+
+impl Work {
+    fn on_flow(&mut self, rules: &Rules, now: &Now<'_>, watch: &mut Watch, out: &mut Output) {
+        self.judge_streams(rules, now, watch, false);
+        if rules.needs.packets {
+            let is_first = !mark(&mut watch.seen, now.direction);
+            let recognised = watch.app.is_some() && !mark(&mut watch.told_app, now.direction);
+            let cx = Context { is_first, recognised, ..in_flow(rules, now, watch) };
+            self.judge_packet(rules, now, cx);
+        } else {
+            self.settle_hits(rules, now, watch);
+        }
+        self.judge_transactions(rules, now, watch, false);
+        self.tell(rules, now, Some(watch), out);
+    }
+
+    /// What streams hit stays in `hits`, so that the packet does not hit it once more.
+    fn judge_streams(&mut self, rules: &Rules, now: &Now<'_>, watch: &mut Watch, all: bool) {
+        if !rules.needs.streams {
+            return;
+        }
+        let mut piece = std::mem::take(&mut self.piece);
+        while let Some(offset) = watch.waiting_mut(now.direction).take(all, &mut piece) {
+            let mut cx = Context { is_last: all, ..in_flow(rules, now, watch) };
+            let window = Window { bytes: &piece, offset };
+            self.inspector.stream(&rules.set, &mut cx, window, &mut self.hits);
+        }
+        self.piece = piece;
+    }
+
+    fn judge_packet(&mut self, rules: &Rules, now: &Now<'_>, mut cx: Context<'_>) {
+        let payload = now.packet.map_or(&[][..], |packet| packet.payload);
+        self.inspector.packet(&rules.set, &mut cx, payload, &mut self.hits);
+        self.collect(rules, &cx, None);
+    }
+
+    /// Takes what streams hit where no packet is judged with them.
+    fn settle_hits(&mut self, rules: &Rules, now: &Now<'_>, watch: &mut Watch) {
+        if !self.hits.is_empty() {
+            let cx = in_flow(rules, now, watch);
+            self.collect(rules, &cx, None);
+        }
+    }
+
+    fn judge_transactions(&mut self, rules: &Rules, now: &Now<'_>, watch: &mut Watch, all: bool) {
+        if !rules.needs.transactions {
+            return;
+        }
+        watch.give_files();
+        while let Some(due) = watch.next_due(now.direction, all) {
+            let Due { tx_id, transaction, files, .. } = due;
+            let tx = TxScope { id: tx_id, transaction: &*transaction, files: &files };
+            let mut cx = Context { is_last: all, tx: Some(tx), ..in_flow(rules, now, watch) };
+            self.inspector.transaction(&rules.set, &mut cx, &mut self.hits);
+            self.collect(rules, &cx, Some((tx_id, &transaction, &files)));
+        }
+    }
+
+    /// Keeps the hits that are told.
+    fn collect(
+        &mut self,
+        rules: &Rules,
+        cx: &Context<'_>,
+        tx: Option<(u64, &Arc<dyn Transaction>, &[FileRecord])>,
+    ) {
+        for hit in self.hits.drain(..) {
+            let Some(signature) = rules.set.get(hit.signature) else { continue };
+            if signature.noalert {
+                continue;
+            }
+            let action = match signature.limits.judge((signature.info.gid, signature.sid()), cx) {
+                Verdict::Tell => signature.action,
+                Verdict::TellAs(action) => action,
+                Verdict::Silent => continue,
+            };
+            self.found.push(Found {
+                hit,
+                action,
+                tx: tx.filter(|(id, ..)| *id != u64::MAX).map(|(id, tx, _)| (id, Arc::clone(tx))),
+                files: tx.map(|(.., files)| files.to_vec()).unwrap_or_default(),
+            });
+        }
+    }
+
+    /// Turns what was found into alerts, in the order of the set.
+    fn tell(
+        &mut self,
+        rules: &Rules,
+        now: &Now<'_>,
+        mut watch: Option<&mut Watch>,
+        out: &mut Output,
+    ) {
+        if self.found.is_empty() {
+            return;
+        }
+        self.found.sort_by_key(|found| found.hit.signature);
+        let more = self.found.len().saturating_sub(MAX_ALERTS);
+        self.suppressed += more as u64;
+        self.found.truncate(MAX_ALERTS);
+        for found in self.found.drain(..) {
+            let Some(signature) = rules.set.get(found.hit.signature) else { continue };
+            if found.action == Action::Pass {
+                // What was judged on more than the packet speaks for the whole flow.
+                if let Some(watch) = &mut watch
+                    && found.hit.on != On::Packet
+                {
+                    watch.passed = true;
+                }
+                break;
+            }
+            let is_blocked =
+                matches!(found.action, Action::Reject | Action::RejectBoth | Action::RejectDst);
+            let flow = watch.as_mut().map(|watch| {
+                watch.alerted = true;
+                AlertFlow {
+                    context: Arc::clone(&watch.context),
+                    app: watch.app.map(|app| app.proto),
+                    packets: now.flow.packets,
+                    bytes: now.flow.bytes,
+                }
+            });
+            out.events.push(Event::Alert(Box::new(Alert {
+                ts: now.ts,
+                packet: now.number,
+                ends: AlertEnds { key: now.key, direction: now.direction },
+                flow,
+                rule: Arc::clone(&signature.info),
+                action: if is_blocked { AlertAction::Blocked } else { AlertAction::Allowed },
+                tx: found.tx,
+                files: found.files,
+                payload: None,
+                from_stream: found.hit.on == On::Stream,
+                frame: None,
+            })));
+        }
+        self.found.clear();
+    }
+}
+
+fn context<'a>(rules: &'a Rules, now: &Now<'a>) -> Context<'a> {
+    Context {
+        key: now.key,
+        packet: now.packet,
+        frame: now.frame,
+        in_stream: now.in_stream,
+        ..Context::new(now.ts, now.direction, &rules.shared)
+    }
+}
+
+fn in_flow<'a>(rules: &'a Rules, now: &Now<'a>, watch: &'a mut Watch) -> Context<'a> {
+    let FlowFacts { state, established, packets, bytes, stream_bytes } = now.flow;
+    let app = watch.app;
+    let flow = FlowScope {
+        context: &watch.context,
+        established,
+        state,
+        app,
+        packets,
+        bytes,
+        stream_bytes,
+        vars: &mut watch.vars,
+    };
+    Context { flow: Some(flow), ..context(rules, now) }
+}
+
+/// Sets the mark of a direction; says whether it was set.
+fn mark(marks: &mut [bool; 2], direction: Direction) -> bool {
+    let [to_server, to_client] = marks;
+    let mark = match direction {
+        Direction::ToServer => to_server,
+        Direction::ToClient => to_client,
+    };
+    std::mem::replace(mark, true)
+}

@@ -1,0 +1,214 @@
+//! What the signatures need to know of one flow.
+
+use super::stream::Waiting;
+use flowtrack_event::{
+    AppProto, AppRecord, Chunk, Direction, FileRecord, FlowContext, IpProto, Transaction,
+};
+use flowtrack_rules::FlowVars;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Transactions that wait for their acknowledgement; more are judged at once.
+const MAX_DUE: usize = 256;
+/// Files that wait for their transaction; the oldest go first.
+const MAX_FILES: usize = 64;
+
+/// What is kept with a flow while there are signatures.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    pub(crate) context: Arc<FlowContext>,
+    pub(crate) vars: FlowVars,
+    /// Directions of which a packet was judged.
+    pub(crate) seen: [bool; 2],
+    /// Directions that were told what recognition of the application said.
+    pub(crate) told_app: [bool; 2],
+    pub(crate) app: Option<AppRecord>,
+    pub(crate) waiting: [Waiting; 2],
+    pub(crate) due: [VecDeque<Due>; 2],
+    files: Vec<FileRecord>,
+    /// Transactions whose request was judged before they were complete.
+    asked: VecDeque<u64>,
+    /// Whether streams are to be kept.
+    pub(crate) keeps_streams: bool,
+    /// Whether an alert was raised.
+    pub(crate) alerted: bool,
+    /// Whether a signature let the whole flow pass.
+    pub(crate) passed: bool,
+}
+
+/// One direction of a transaction that is to be judged.
+#[derive(Debug)]
+pub(crate) struct Due {
+    pub(crate) tx_id: u64,
+    pub(crate) transaction: Arc<dyn Transaction>,
+    pub(crate) files: Vec<FileRecord>,
+    /// Where in the stream it ended.
+    pub(crate) end: u64,
+}
+
+impl Watch {
+    pub(crate) fn new(context: Arc<FlowContext>, keeps_streams: bool) -> Self {
+        Self {
+            context,
+            vars: FlowVars::default(),
+            seen: [false; 2],
+            told_app: [false; 2],
+            app: None,
+            waiting: Default::default(),
+            due: Default::default(),
+            files: Vec::new(),
+            asked: VecDeque::new(),
+            keeps_streams,
+            alerted: false,
+            passed: false,
+        }
+    }
+
+    /// What is known of the application protocol by now. What is encrypted is not searched.
+    pub(crate) fn recognised(&mut self, app: Option<AppRecord>, is_read: bool) {
+        self.app = app;
+        let is_secret = |app: AppRecord| matches!(app.proto.name(), "tls" | "ssh");
+        if !is_read && app.is_some_and(is_secret) {
+            self.keeps_streams = false;
+        }
+    }
+
+    /// The session is over: nothing more will be acknowledged.
+    pub(crate) fn closed(&mut self) {
+        self.waiting.iter_mut().for_each(Waiting::end_here);
+    }
+
+    /// Who was thought to have begun did not.
+    pub(crate) fn reverse(&mut self, context: FlowContext) {
+        self.context = Arc::new(context);
+        self.seen.reverse();
+        self.told_app.reverse();
+        self.waiting.reverse();
+        self.due.reverse();
+    }
+
+    /// The next piece of one direction's stream.
+    pub(crate) fn stream(&mut self, direction: Direction, chunk: Chunk<'_>) {
+        let keep = self.keeps_streams;
+        self.waiting_mut(direction).add(chunk, keep);
+    }
+
+    /// The request of a transaction is complete.
+    pub(crate) fn asked(&mut self, tx_id: u64, transaction: Arc<dyn Transaction>) {
+        if self.asked.len() >= MAX_DUE {
+            self.asked.pop_front();
+        }
+        self.asked.push_back(tx_id);
+        self.push(Direction::ToServer, tx_id, &transaction);
+        self.waiting_mut(Direction::ToServer).complete_here();
+    }
+
+    /// A transaction is complete.
+    pub(crate) fn completed(&mut self, tx_id: u64, transaction: &Arc<dyn Transaction>) {
+        let was_asked = self.asked.iter().position(|&id| id == tx_id);
+        if let Some(at) = was_asked {
+            self.asked.remove(at);
+        }
+        let one_way = transaction.one_way();
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            let is_judged = direction == Direction::ToServer && was_asked.is_some();
+            if one_way.is_none_or(|way| way == direction) && !is_judged {
+                self.push(direction, tx_id, transaction);
+                self.waiting_mut(direction).complete_here();
+            }
+        }
+    }
+
+    /// Something odd that belongs to no transaction.
+    pub(crate) fn odd(&mut self, app: AppProto, name: &'static str) {
+        let transaction: Arc<dyn Transaction> = Arc::new(OddThing { app, name });
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            self.push(direction, u64::MAX, &transaction);
+        }
+    }
+
+    /// A file is complete; its transaction may be or not.
+    pub(crate) fn file(&mut self, file: FileRecord) {
+        if self.files.len() >= MAX_FILES {
+            self.files.remove(0);
+        }
+        self.files.push(file);
+    }
+
+    /// Takes the files that belong to what is due.
+    pub(crate) fn give_files(&mut self) {
+        if self.files.is_empty() {
+            return;
+        }
+        for (direction, due) in [Direction::ToServer, Direction::ToClient].iter().zip(&mut self.due)
+        {
+            for due in due {
+                let is_its = |f: &FileRecord| f.tx_id == due.tx_id && f.direction == *direction;
+                let (its, rest): (Vec<_>, Vec<_>) = self.files.drain(..).partition(is_its);
+                due.files.extend(its);
+                self.files = rest;
+            }
+        }
+    }
+
+    pub(crate) fn waiting_mut(&mut self, direction: Direction) -> &mut Waiting {
+        let [to_server, to_client] = &mut self.waiting;
+        match direction {
+            Direction::ToServer => to_server,
+            Direction::ToClient => to_client,
+        }
+    }
+
+    /// The next transaction whose part this way is acknowledged, or any of them if `all`.
+    pub(crate) fn next_due(&mut self, direction: Direction, all: bool) -> Option<Due> {
+        let [to_server, to_client] = &mut self.due;
+        let [server_bytes, client_bytes] = &self.waiting;
+        let (due, waiting) = match direction {
+            Direction::ToServer => (to_server, server_bytes),
+            Direction::ToClient => (to_client, client_bytes),
+        };
+        let is_stream = self.context.key.proto == IpProto::TCP;
+        let first = due.front()?;
+        if all || !is_stream || due.len() > MAX_DUE || waiting.is_acked(first.end) {
+            due.pop_front()
+        } else {
+            None
+        }
+    }
+
+    fn push(&mut self, direction: Direction, tx_id: u64, transaction: &Arc<dyn Transaction>) {
+        let [to_server, to_client] = &mut self.due;
+        let [server_bytes, client_bytes] = &self.waiting;
+        let (due, waiting) = match direction {
+            Direction::ToServer => (to_server, server_bytes),
+            Direction::ToClient => (to_client, client_bytes),
+        };
+        let (end, transaction) = (waiting.end(), Arc::clone(transaction));
+        due.push_back(Due { tx_id, transaction, files: Vec::new(), end });
+    }
+}
+
+/// Stands for what no transaction says: only that something was odd.
+#[derive(Debug)]
+struct OddThing {
+    app: AppProto,
+    name: &'static str,
+}
+
+impl Transaction for OddThing {
+    fn protocol(&self) -> AppProto {
+        self.app
+    }
+
+    fn record(&self) -> &dyn erased_serde::Serialize {
+        &()
+    }
+
+    fn is_recorded(&self) -> bool {
+        false
+    }
+
+    fn events(&self, visit: &mut dyn FnMut(&'static str)) {
+        visit(self.name);
+    }
+}
