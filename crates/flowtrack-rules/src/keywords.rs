@@ -3,6 +3,7 @@
 //! A family is a table of [`Keyword`]s: what each adds to a signature is its `parse` function.
 
 pub mod content;
+mod header;
 mod meta;
 mod number;
 
@@ -13,7 +14,17 @@ use ahash::AHashMap;
 use std::sync::{Arc, LazyLock};
 
 /// The families; a new one is a line here.
-const FAMILIES: &[&[Keyword]] = &[content::KEYWORDS, meta::KEYWORDS];
+const FAMILIES: &[&[Keyword]] = &[
+    content::KEYWORDS,
+    meta::KEYWORDS,
+    header::ip::KEYWORDS,
+    header::tcp::KEYWORDS,
+    header::icmp::KEYWORDS,
+    header::sctp::KEYWORDS,
+    header::link::KEYWORDS,
+    header::checksum::KEYWORDS,
+    header::event::KEYWORDS,
+];
 
 /// All keywords.
 pub fn all() -> impl Iterator<Item = &'static Keyword> {
