@@ -12,22 +12,28 @@
 //! >x 00 01 ff             the same as hexadecimal
 //! >gap 100                100 bytes to the server were lost
 //! >fin                    the client closed its side
+//! announced ftp-data STOR a.txt   another flow said that this one would come, and with what
 //! ```
 
 #![allow(clippy::disallowed_methods, reason = "the conversations are files")]
 
-use crate::{AppConfig, AppFlow, AppLayer, KeywordKind, Moment, Outcome, Wants, protocols};
+use crate::{
+    AppConfig, AppFlow, AppLayer, Expectation, KeywordKind, Moment, Outcome, Transfer, Wants,
+    protocols,
+};
 use flowtrack_event::{AppProto, Chunk, Direction, FlowKey, IpProto, Timestamp, WireText};
 use proptest::prelude::Rng as _;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub struct Conversation {
     udp: bool,
     port: u16,
     steps: Vec<Step>,
+    announced: Option<Expectation>,
 }
 
 #[derive(Clone)]
@@ -39,7 +45,7 @@ enum Step {
 
 impl Conversation {
     fn parse(text: &str) -> Self {
-        let mut it = Self { udp: false, port: 4000, steps: Vec::new() };
+        let mut it = Self { udp: false, port: 4000, steps: Vec::new(), announced: None };
         for (number, line) in text.lines().enumerate() {
             let bad = || -> ! { panic!("line {}: not understood: {line}", number + 1) };
             let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -53,6 +59,7 @@ impl Conversation {
                             it.udp = word == "udp";
                             it.port = rest.trim().parse().unwrap();
                         }
+                        "announced" => it.announced = Some(it.expectation(rest)),
                         _ => bad(),
                     }
                     continue;
@@ -67,6 +74,21 @@ impl Conversation {
             });
         }
         it
+    }
+
+    /// Of `<protocol> <command> [<file>]`.
+    fn expectation(&self, text: &str) -> Expectation {
+        let mut words = text.split(' ');
+        let mut word = || words.next().unwrap_or_default().to_owned();
+        let protocol = AppProto(word().leak());
+        let transfer = Transfer { command: word().leak(), filename: word().into_bytes() };
+        Expectation {
+            responder: (self.key().dst, self.port),
+            originator: None,
+            udp: self.udp,
+            protocol,
+            transfer: Some(Arc::new(transfer)),
+        }
     }
 
     fn key(&self) -> FlowKey {
@@ -84,7 +106,10 @@ impl Conversation {
         let wants = Wants { records: true, buffers: true, files: true, hashes: true };
         let layer = AppLayer::new(AppConfig { wants, ..AppConfig::default() });
         let key = self.key();
-        let mut flow = AppFlow::default();
+        let mut flow = match &self.announced {
+            Some(announced) => AppFlow::expecting(&layer, announced),
+            None => AppFlow::default(),
+        };
         let mut found = Outcome::default();
         let at = Moment {
             ts: Timestamp::from_secs(1_700_000_000),

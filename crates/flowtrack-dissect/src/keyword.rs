@@ -13,6 +13,8 @@ pub struct Keyword {
     pub multi: bool,
     /// Which way goes what it is about; `None` where it may be either.
     pub toward: Option<Direction>,
+    /// Words that rules may write for its numbers; of flags each word is one bit.
+    pub names: &'static [(&'static str, u64)],
     /// What it is.
     pub doc: &'static str,
 }
@@ -29,12 +31,12 @@ pub enum KeywordKind {
 impl Keyword {
     /// Bytes that either side may have sent.
     pub const fn buffer(name: &'static str, doc: &'static str) -> Self {
-        Self { name, kind: KeywordKind::Buffer, multi: false, toward: None, doc }
+        Self { name, kind: KeywordKind::Buffer, multi: false, toward: None, names: &[], doc }
     }
 
     /// A number that either side may have sent.
     pub const fn number(name: &'static str, doc: &'static str) -> Self {
-        Self { name, kind: KeywordKind::Number, multi: false, toward: None, doc }
+        Self { name, kind: KeywordKind::Number, multi: false, toward: None, names: &[], doc }
     }
 
     /// Only what goes to the server has it.
@@ -48,6 +50,13 @@ impl Keyword {
     #[must_use]
     pub const fn to_client(mut self) -> Self {
         self.toward = Some(Direction::ToClient);
+        self
+    }
+
+    /// Rules may write words for its numbers.
+    #[must_use]
+    pub const fn named(mut self, names: &'static [(&'static str, u64)]) -> Self {
+        self.names = names;
         self
     }
 

@@ -6,7 +6,9 @@ pub(crate) mod pdu;
 pub(crate) mod services;
 mod stream;
 
-use crate::{Dissector, Field, First, Keyword, Moment, Next, Outcome, Probe, Protocol, Transport, Wants};
+use crate::{
+    Dissector, Field, First, Keyword, Moment, Next, Outcome, Probe, Protocol, Transport, Wants,
+};
 use crate::{Malformed, protocols::dcerpc::pdu::Datagram};
 use flowtrack_event::{AppProto, Chunk, Direction};
 

@@ -1,6 +1,8 @@
 //! DHCP for IPv4 (RFC 2131, options RFC 2132): who asked for an address and what was given.
 
-use crate::{Datagram, Datagrams, Dissector, Field, First, Moment, Probe, Protocol, Reader};
+use crate::{
+    Datagram, Datagrams, Dissector, Field, First, Keyword, Moment, Probe, Protocol, Reader,
+};
 use crate::{Transport, Wants};
 use flowtrack_event::{AppProto, Direction, Transaction, WireText};
 use serde::ser::SerializeMap;
@@ -17,6 +19,12 @@ const HEADER: usize = 236;
 const OPTIONS_CAP: usize = 256;
 /// Addresses or parameters kept of one option.
 const LIST_CAP: usize = 64;
+
+const KEYWORDS: &[Keyword] = &[
+    Keyword::number("dhcp.leasetime", "seconds for which an address is given"),
+    Keyword::number("dhcp.renewal_time", "seconds until the client should ask again"),
+    Keyword::number("dhcp.rebinding_time", "seconds until it should ask any server"),
+];
 
 const FIELDS: &[Field] = &[
     Field::eve("type", "string", "`request` of a client or `reply` of a server"),
@@ -79,11 +87,16 @@ impl Protocol for Dhcp {
     fn fields(&self) -> &'static [Field] {
         FIELDS
     }
+
+    fn keywords(&self) -> &'static [Keyword] {
+        KEYWORDS
+    }
 }
 
 /// One message.
 #[derive(Default, Debug)]
 struct Message {
+    direction: Option<Direction>,
     is_reply: bool,
     id: u32,
     hardware: Vec<u8>,
@@ -210,8 +223,9 @@ impl Message {
 }
 
 impl Datagram for Message {
-    fn read(_: &Moment<'_>, _: Direction, bytes: &[u8]) -> Option<Self> {
-        Self::parse(bytes)
+    fn read(_: &Moment<'_>, direction: Direction, bytes: &[u8]) -> Option<Self> {
+        let direction = Some(direction);
+        Self::parse(bytes).map(|message| Self { direction, ..message })
     }
 }
 
@@ -224,16 +238,19 @@ impl Transaction for Message {
         self
     }
 
-    fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
+    fn one_way(&self) -> Option<Direction> {
+        self.direction
+    }
+
+    fn number(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(u64)) {
         let number = match name {
+            _ if self.direction != Some(direction) => None,
             "dhcp.leasetime" => self.lease,
             "dhcp.renewal_time" => self.renewal,
             "dhcp.rebinding_time" => self.rebinding,
             _ => None,
         };
-        if let Some(number) = number {
-            visit(number.to_string().as_bytes());
-        }
+        number.iter().for_each(|&number| visit(number.into()));
     }
 
     fn names(&self, visit: &mut dyn FnMut(IpAddr, &str)) {

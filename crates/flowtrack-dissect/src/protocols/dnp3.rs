@@ -4,8 +4,8 @@ mod objects;
 mod record;
 
 use crate::{
-    Both, Dissector, Field, First, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol,
-    Reader, Take, Transport, Wants,
+    Both, Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending, Probe,
+    Protocol, Reader, Take, Transport, Wants,
 };
 use flowtrack_event::{AppProto, Chunk, Confidence, Direction};
 use record::{FIELDS, Link, Message};
@@ -59,6 +59,10 @@ impl Protocol for Dnp3 {
 
     fn fields(&self) -> &'static [Field] {
         FIELDS
+    }
+
+    fn keywords(&self) -> &'static [Keyword] {
+        record::KEYWORDS
     }
 }
 
@@ -209,7 +213,8 @@ impl Reading {
             out.anomaly(anomaly, Some(self.tx_id));
         }
         let bytes = if self.wants.buffers { bytes } else { Vec::new() };
-        let message = Message { link, control, function, indications, objects, complete, bytes };
+        let message =
+            Message { direction, link, control, function, indications, objects, complete, bytes };
         out.transaction(direction, self.tx_id, message);
         self.tx_id += 1;
     }

@@ -7,8 +7,8 @@ mod present;
 pub mod record;
 
 use crate::{
-    Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol, Reader,
-    Take, Transport, Wants,
+    Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol,
+    Reader, Take, Transport, Wants,
 };
 use flowtrack_event::{AppProto, Chunk, Confidence, Direction, Timestamp, Transaction};
 use message::{HEADER, Message, Z};

@@ -1,8 +1,8 @@
 //! EtherNet/IP and the Common Industrial Protocol it carries: every command with its answer.
 
 use crate::{
-    Both, Dissector, Field, First, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol,
-    Reader, Take, Text, Transport, Wants,
+    Both, Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending, Probe,
+    Protocol, Reader, Take, Text, Transport, Wants,
 };
 use flowtrack_event::{AppProto, Chunk, Confidence, Direction, Transaction};
 use serde::Serialize;
@@ -23,6 +23,48 @@ const LIST_IDENTITY: u16 = 0x63;
 const REGISTER_SESSION: u16 = 0x65;
 const SEND_RR_DATA: u16 = 0x6f;
 const SEND_UNIT_DATA: u16 = 0x70;
+
+const KEYWORDS: &[Keyword] = &[
+    Keyword::number("enip_command", "command").named(&[
+        ("nop", 0),
+        ("list_services", 4),
+        ("list_identity", 0x63),
+        ("list_interfaces", 0x64),
+        ("register_session", 0x65),
+        ("unregister_session", 0x66),
+        ("send_rr_data", 0x6f),
+        ("send_unit_data", 0x70),
+        ("indicate_status", 0x72),
+        ("cancel", 0x73),
+    ]),
+    Keyword::number("enip.status", "status").named(&[
+        ("success", 0),
+        ("invalid_cmd", 1),
+        ("no_resources", 2),
+        ("incorrect_data", 3),
+        ("invalid_session", 0x64),
+        ("invalid_length", 0x65),
+        ("unsupported_prot_rev", 0x69),
+        ("encap_header_error", 0x6a),
+    ]),
+    Keyword::number("enip.protocol_version", "version of the protocol"),
+    Keyword::number("enip.capabilities", "what the service can do"),
+    Keyword::number("enip.revision", "revision of the device, its major half times 256"),
+    Keyword::number("enip.vendor_id", "maker of the device"),
+    Keyword::number("enip.device_type", "kind of device"),
+    Keyword::number("enip.product_code", "product"),
+    Keyword::number("enip.identity_status", "status of the device"),
+    Keyword::number("enip.serial", "serial number of the device"),
+    Keyword::number("enip.state", "state of the device"),
+    Keyword::buffer("enip.product_name", "name of the product"),
+    Keyword::buffer("enip.service_name", "name of the service"),
+    Keyword::number("enip.cip_service", "service that is asked or answered"),
+    Keyword::number("enip.cip_class", "class that is asked").multi(),
+    Keyword::number("enip.cip_instance", "instance that is asked").multi(),
+    Keyword::number("enip.cip_attribute", "attribute that is asked").multi(),
+    Keyword::number("enip.cip_status", "status of the service"),
+    Keyword::number("enip.cip_extendedstatus", "words that follow that status").multi(),
+];
 
 const FIELDS: &[Field] = &[
     Field::eve("request.command", "string", "the command"),
@@ -79,6 +121,10 @@ impl Protocol for Enip {
     fn fields(&self) -> &'static [Field] {
         FIELDS
     }
+
+    fn keywords(&self) -> &'static [Keyword] {
+        KEYWORDS
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -112,6 +158,10 @@ struct Exchange {
 
 #[derive(Clone, Default, Debug, Serialize)]
 struct Message {
+    #[serde(skip)]
+    command_code: u16,
+    #[serde(skip)]
+    status_code: u32,
     command: &'static str,
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -132,6 +182,9 @@ struct Session {
 
 #[derive(Clone, Debug, Serialize)]
 struct Identity {
+    /// Revision, vendor and kind of device as numbers.
+    #[serde(skip)]
+    numbers: [u16; 3],
     protocol_version: u16,
     revision: String,
     vendor_id: String,
@@ -152,6 +205,11 @@ struct Services {
 
 #[derive(Clone, Default, Debug, Serialize)]
 struct Cip {
+    #[serde(skip)]
+    service_code: u8,
+    /// Status of an answer, and the words that follow it.
+    #[serde(skip)]
+    codes: Option<(u8, Vec<u16>)>,
     service: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     class_name: Option<&'static str>,
@@ -177,14 +235,36 @@ impl Transaction for Exchange {
     }
 
     fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
-        let messages = [&self.request, &self.response].into_iter().flatten();
-        for message in messages {
-            let identity = message.identity.as_ref();
-            match (name, identity, &message.list_services) {
-                ("enip_command" | "enip.command", _, _) => visit(message.command.as_bytes()),
-                ("enip.product_name", Some(identity), _) => visit(&identity.product_name),
-                ("enip.service_name", _, Some(services)) => visit(&services.service_name),
-                _ => {}
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            self.buffer_towards(direction, name, visit);
+        }
+    }
+
+    fn buffer_towards(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(&[u8])) {
+        let Some(message) = self.side(direction) else { return };
+        match (name, &message.identity, &message.list_services) {
+            ("enip.product_name", Some(identity), _) => visit(&identity.product_name),
+            ("enip.service_name", _, Some(services)) => visit(&services.service_name),
+            _ => {}
+        }
+    }
+
+    fn number(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(u64)) {
+        let Some(message) = self.side(direction) else { return };
+        match name {
+            "enip_command" => visit(message.command_code.into()),
+            "enip.status" => visit(message.status_code.into()),
+            "enip.protocol_version" => {
+                message.register_session.iter().for_each(|s| visit(s.protocol_version.into()));
+                message.identity.iter().for_each(|i| visit(i.protocol_version.into()));
+                message.list_services.iter().for_each(|s| visit(s.protocol_version.into()));
+            }
+            "enip.capabilities" => {
+                message.list_services.iter().for_each(|s| visit(s.capabilities.into()));
+            }
+            _ => {
+                message.identity.iter().for_each(|identity| identity.number(name, visit));
+                message.cip.iter().for_each(|cip| cip.number(name, visit));
             }
         }
     }
@@ -201,6 +281,52 @@ impl Transaction for Exchange {
             line = format!("{line} {}", identity.product_name);
         }
         line.trim_end().to_owned()
+    }
+}
+
+impl Exchange {
+    const fn side(&self, direction: Direction) -> Option<&Message> {
+        match direction {
+            Direction::ToServer => self.request.as_ref(),
+            Direction::ToClient => self.response.as_ref(),
+        }
+    }
+}
+
+impl Identity {
+    fn number(&self, name: &str, visit: &mut dyn FnMut(u64)) {
+        let [revision, vendor, device] = self.numbers;
+        match name {
+            "enip.revision" => visit(revision.into()),
+            "enip.vendor_id" => visit(vendor.into()),
+            "enip.device_type" => visit(device.into()),
+            "enip.product_code" => visit(self.product_code.into()),
+            "enip.identity_status" => visit(self.status.into()),
+            "enip.serial" => visit(self.serial.into()),
+            "enip.state" => visit(self.state.into()),
+            _ => {}
+        }
+    }
+}
+
+impl Cip {
+    fn number(&self, name: &str, visit: &mut dyn FnMut(u64)) {
+        let segment = match name {
+            "enip.cip_class" => "class_id",
+            "enip.cip_instance" => "instance_id",
+            "enip.cip_attribute" => "attribute_id",
+            "enip.cip_service" => return visit(self.service_code.into()),
+            "enip.cip_status" => {
+                return self.codes.iter().for_each(|(status, _)| visit((*status).into()));
+            }
+            "enip.cip_extendedstatus" => {
+                let words = self.codes.iter().flat_map(|(_, words)| words);
+                return words.for_each(|&word| visit(word.into()));
+            }
+            _ => return,
+        };
+        let found = self.path.iter().filter(|found| found.segment_type == segment);
+        found.for_each(|found| visit(found.value.into()));
     }
 }
 
@@ -253,6 +379,8 @@ impl Dissector for Reading {
 impl Reading {
     fn message(&mut self, direction: Direction, header: Header, body: &[u8], out: &mut Outcome) {
         let mut message = Message {
+            command_code: header.command,
+            status_code: header.status,
             command: command_name(header.command),
             status: status_name(header.status),
             ..Message::default()
@@ -333,6 +461,7 @@ fn identity(r: &mut Reader<'_>) -> Option<Identity> {
     let length = r.u8()?;
     let product_name = Text::new(r.take(length.into())?);
     Some(Identity {
+        numbers: [u16::from_be_bytes([major, minor]), vendor, device],
         protocol_version,
         revision: format!("{major}.{minor}"),
         vendor_id: vendor_name(vendor).map_or_else(|| vendor.to_string(), str::to_owned),
@@ -348,10 +477,18 @@ fn identity(r: &mut Reader<'_>) -> Option<Identity> {
 /// A request or an answer of CIP: the highest bit of its service tells.
 fn cip(r: &mut Reader<'_>) -> Option<Cip> {
     let service = r.u8()?;
-    let mut cip = Cip { service: service_name(service & 0x7f), ..Cip::default() };
+    let mut cip = Cip {
+        service_code: service & 0x7f,
+        service: service_name(service & 0x7f),
+        ..Cip::default()
+    };
     if service & 0x80 != 0 {
         r.skip(1)?;
-        cip.status = Some(cip_status_name(r.u8()?));
+        let status = r.u8()?;
+        cip.status = Some(cip_status_name(status));
+        let count = r.u8().unwrap_or(0);
+        let words = std::iter::from_fn(|| r.u16_le()).take(count.into()).take(PATH_CAP).collect();
+        cip.codes = Some((status, words));
         return Some(cip);
     }
     let words = r.u8()?;

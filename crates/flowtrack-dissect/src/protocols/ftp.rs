@@ -5,8 +5,8 @@
 
 use crate::greeting::{FTP_PORTS, Greeting, begins_with, greeting};
 use crate::{
-    Both, Dissector, Expectation, Field, First, Malformed, Moment, Next, Outcome, Pending, Probe,
-    Protocol, Text, Transfer, Transport, Wants,
+    Both, Dissector, Expectation, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending,
+    Probe, Protocol, Text, Transfer, Transport, Wants,
 };
 use flowtrack_event::{AppProto, Chunk, Confidence, Direction, Transaction};
 use serde::Serialize;
@@ -25,6 +25,24 @@ const REPLY_CAP: usize = 2048;
 const WAITING_CAP: usize = 128;
 /// Reply lines kept of one command.
 const REPLY_LINES_CAP: usize = 256;
+
+const KEYWORDS: &[Keyword] = &[
+    Keyword::buffer("ftp.command", "command").to_server(),
+    Keyword::buffer("ftp.command_data", "what follows the command").to_server(),
+    Keyword::buffer("ftp.completion_code", "codes of the reply").to_client().multi(),
+    Keyword::buffer("ftp.reply", "lines of the reply without their codes").to_client().multi(),
+    Keyword::buffer("ftp.mode", "`active` or `passive`, where a data connection is agreed on")
+        .to_client(),
+    Keyword::number("ftp.dynamic_port", "port of that data connection").to_client(),
+    Keyword::number("ftp.reply_received", "whether a reply came").to_client().named(&[
+        ("no", 0),
+        ("yes", 1),
+        ("false", 0),
+        ("true", 1),
+        ("off", 0),
+        ("on", 1),
+    ]),
+];
 
 const FIELDS: &[Field] = &[
     Field::eve("command", "string", "the command"),
@@ -85,6 +103,10 @@ impl Protocol for Ftp {
     fn fields(&self) -> &'static [Field] {
         FIELDS
     }
+
+    fn keywords(&self) -> &'static [Keyword] {
+        KEYWORDS
+    }
 }
 
 /// A command and its replies; a greeting is replies alone.
@@ -129,18 +151,35 @@ impl Transaction for Exchange {
     }
 
     fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
-        match name {
-            "ftp.command" if !self.command.is_empty() => visit(&self.command),
-            "ftp.command_data" if !self.command_data.is_empty() => visit(&self.command_data),
-            "ftp.completion_code" => self.completion_code.iter().for_each(|code| visit(code)),
-            "ftp.reply" => self.reply.iter().for_each(|line| visit(line)),
-            "ftp.reply_received" => visit(if self.reply_received { b"yes" } else { b"no" }),
-            "ftp.mode" => self.mode.iter().for_each(|mode| visit(mode.as_bytes())),
-            "ftp.dynamic_port" => {
-                if let Some(port) = self.dynamic_port {
-                    visit(port.to_string().as_bytes());
-                }
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            self.buffer_towards(direction, name, visit);
+        }
+    }
+
+    fn buffer_towards(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(&[u8])) {
+        match (direction, name) {
+            (Direction::ToServer, "ftp.command") if !self.command.is_empty() => {
+                visit(&self.command);
             }
+            (Direction::ToServer, "ftp.command_data") if !self.command_data.is_empty() => {
+                visit(&self.command_data);
+            }
+            (Direction::ToClient, "ftp.completion_code") => {
+                self.completion_code.iter().for_each(|code| visit(code));
+            }
+            (Direction::ToClient, "ftp.reply") => self.reply.iter().for_each(|line| visit(line)),
+            (Direction::ToClient, "ftp.mode") => {
+                self.mode.iter().for_each(|mode| visit(mode.as_bytes()));
+            }
+            _ => {}
+        }
+    }
+
+    fn number(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(u64)) {
+        match name {
+            _ if direction == Direction::ToServer => {}
+            "ftp.dynamic_port" => self.dynamic_port.iter().for_each(|&port| visit(port.into())),
+            "ftp.reply_received" => visit(self.reply_received.into()),
             _ => {}
         }
     }

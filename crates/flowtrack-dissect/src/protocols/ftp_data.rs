@@ -1,8 +1,8 @@
 //! The data connections of FTP: one file each, or a listing.
 
 use crate::{
-    Dissector, Field, FileTracker, First, Malformed, Moment, Next, Outcome, Probe, Protocol, Text,
-    Transfer, Transport, Wants,
+    Dissector, Field, FileTracker, First, Keyword, Malformed, Moment, Next, Outcome, Probe,
+    Protocol, Text, Transfer, Transport, Wants,
 };
 use flowtrack_event::{AppProto, Chunk, Direction, FileState, Transaction};
 use serde::Serialize;
@@ -15,6 +15,12 @@ const CONTENT_CAP: usize = 100_000;
 const FIELDS: &[Field] = &[
     Field::eve("filename", "string", "name of the file"),
     Field::eve("command", "string", "the command that asked for it"),
+];
+
+const KEYWORDS: &[Keyword] = &[
+    Keyword::buffer("ftpdata_command", "the command that asked for it, in lower case"),
+    Keyword::buffer("file.data", "beginning of what is carried"),
+    Keyword::buffer("file.name", "name of the file"),
 ];
 
 /// Data connections of FTP, known only by their announcement.
@@ -40,6 +46,10 @@ impl Protocol for FtpData {
     fn fields(&self) -> &'static [Field] {
         FIELDS
     }
+
+    fn keywords(&self) -> &'static [Keyword] {
+        KEYWORDS
+    }
 }
 
 /// What was carried.
@@ -50,6 +60,8 @@ struct Carried {
     command: &'static str,
     #[serde(skip)]
     content: Vec<u8>,
+    #[serde(skip)]
+    direction: Direction,
 }
 
 impl Transaction for Carried {
@@ -66,10 +78,17 @@ impl Transaction for Carried {
     }
 
     fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            self.buffer_towards(direction, name, visit);
+        }
+    }
+
+    fn buffer_towards(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(&[u8])) {
         match name {
+            "ftpdata_command" => visit(self.command.to_ascii_lowercase().as_bytes()),
+            _ if direction != self.direction => {}
             "file.data" if !self.content.is_empty() => visit(&self.content),
             "file.name" => self.filename.iter().for_each(|name| visit(name)),
-            "ftpdata_command" => visit(self.command.to_ascii_lowercase().as_bytes()),
             _ => {}
         }
     }
@@ -139,7 +158,9 @@ impl Dissector for Reading {
         if self.wants.records || self.wants.buffers {
             let filename = Some(Text::new(&transfer.filename)).filter(|name| !name.is_empty());
             let content = std::mem::take(&mut self.content);
-            out.transaction(direction, 0, Carried { filename, command: transfer.command, content });
+            let way = self.direction.unwrap_or(direction);
+            let carried = Carried { filename, command: transfer.command, content, direction: way };
+            out.transaction(direction, 0, carried);
         }
     }
 }

@@ -3,7 +3,7 @@
 mod names;
 mod payload;
 
-use crate::{Dissector, Field, First, Malformed, Moment, Next, Outcome, Probe, Protocol};
+use crate::{Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Probe, Protocol};
 use crate::{Reader, Transport, Wants, hex};
 use flowtrack_event::{AppProto, Chunk, Direction, FlowKey, Transaction};
 use payload::{Attribute, Payloads};
@@ -19,6 +19,20 @@ const NON_ESP_MARKER: [u8; 4] = [0; 4];
 const V1_ENCRYPTED: u8 = 0x01;
 /// Flag of version 2: sent by the one who began.
 const V2_INITIATOR: u8 = 0x08;
+
+const KEYWORDS: &[Keyword] = &[
+    Keyword::buffer("ike.init_spi", "identifier of the initiator, in hexadecimal").to_server(),
+    Keyword::buffer("ike.resp_spi", "identifier of the responder, in hexadecimal").to_client(),
+    Keyword::buffer("ike.vendor", "each vendor identifier, in hexadecimal").to_server().multi(),
+    Keyword::buffer("ike.key_exchange_payload", "part of the key exchange").multi(),
+    Keyword::buffer("ike.nonce_payload", "nonce").multi(),
+    Keyword::buffer("ike.chosen_sa_attribute", "what the responder chose, as `alg_hash=2`")
+        .to_client()
+        .multi(),
+    Keyword::number("ike.exchtype", "type of the exchange"),
+    Keyword::number("ike.key_exchange_payload_length", "bytes of the key exchange").multi(),
+    Keyword::number("ike.nonce_payload_length", "bytes of the nonce").multi(),
+];
 
 const FIELDS: &[Field] = &[
     Field::eve("_v", "integer", "version of this record's form, 2"),
@@ -85,6 +99,10 @@ impl Protocol for Ike {
 
     fn fields(&self) -> &'static [Field] {
         FIELDS
+    }
+
+    fn keywords(&self) -> &'static [Keyword] {
+        KEYWORDS
     }
 }
 
@@ -210,25 +228,41 @@ impl Transaction for Exchange {
         self
     }
 
+    fn one_way(&self) -> Option<Direction> {
+        Some(self.direction)
+    }
+
     fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
         let payloads = &self.payloads;
-        match name {
-            "ike.init_spi" => visit(hex(&self.header.initiator).as_bytes()),
-            "ike.resp_spi" => visit(hex(&self.header.responder).as_bytes()),
-            "ike.exchtype" => visit(self.header.exchange.to_string().as_bytes()),
-            "ike.vendor" => payloads.vendors.iter().for_each(|v| visit(hex(v).as_bytes())),
-            "ike.key_exchange_payload" => payloads.key.iter().for_each(|k| visit(k)),
-            "ike.nonce_payload" => payloads.nonce.iter().for_each(|n| visit(n)),
-            "ike.key_exchange_payload_length" => {
-                payloads.key.iter().for_each(|k| visit(k.len().to_string().as_bytes()));
+        match (name, self.direction) {
+            ("ike.init_spi", Direction::ToServer) => {
+                visit(hex(&self.header.initiator).as_bytes());
             }
-            "ike.nonce_payload_length" => {
-                payloads.nonce.iter().for_each(|n| visit(n.len().to_string().as_bytes()));
+            ("ike.resp_spi", Direction::ToClient) => {
+                visit(hex(&self.header.responder).as_bytes());
             }
-            "ike.chosen_sa_attribute" => {
+            ("ike.vendor", _) => payloads.vendors.iter().for_each(|v| visit(hex(v).as_bytes())),
+            ("ike.key_exchange_payload", _) => payloads.key.iter().for_each(|k| visit(k)),
+            ("ike.nonce_payload", _) => payloads.nonce.iter().for_each(|n| visit(n)),
+            ("ike.chosen_sa_attribute", _) => {
                 for a in self.chosen() {
                     visit(format!("{}={}", a.key(), a.value).as_bytes());
                 }
+            }
+            _ => {}
+        }
+    }
+
+    fn number(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(u64)) {
+        let payloads = &self.payloads;
+        match name {
+            _ if direction != self.direction => {}
+            "ike.exchtype" => visit(self.header.exchange.into()),
+            "ike.key_exchange_payload_length" => {
+                payloads.key.iter().for_each(|k| visit(k.len() as u64));
+            }
+            "ike.nonce_payload_length" => {
+                payloads.nonce.iter().for_each(|n| visit(n.len() as u64));
             }
             _ => {}
         }

@@ -4,8 +4,8 @@ mod message;
 
 use crate::ber;
 use crate::{
-    Dissector, Field, First, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol, Reader,
-    Take, Transport, Wants,
+    Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol,
+    Reader, Take, Transport, Wants,
 };
 use flowtrack_event::{AppProto, Chunk, Direction};
 use message::Message;
@@ -64,6 +64,10 @@ impl Protocol for Krb5 {
 
     fn fields(&self) -> &'static [Field] {
         FIELDS
+    }
+
+    fn keywords(&self) -> &'static [Keyword] {
+        message::KEYWORDS
     }
 }
 
@@ -134,6 +138,7 @@ impl Dissector for Reading {
 impl Reading {
     fn message(&mut self, direction: Direction, bytes: &[u8], out: &mut Outcome) -> bool {
         let Some(mut message) = Message::parse(bytes) else { return false };
+        message.goes(direction);
         if message.is_request() {
             self.asked = Some(message.kind());
         }

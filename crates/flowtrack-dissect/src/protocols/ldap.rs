@@ -4,8 +4,8 @@ mod message;
 
 use crate::ber;
 use crate::{
-    Dissector, Field, First, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol, Reader,
-    Take, Transport, Wants,
+    Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol,
+    Reader, Take, Transport, Wants,
 };
 use flowtrack_event::{AppProto, Chunk, Direction};
 use message::{Exchange, Message};
@@ -118,6 +118,10 @@ impl Protocol for Ldap {
 
     fn fields(&self) -> &'static [Field] {
         FIELDS
+    }
+
+    fn keywords(&self) -> &'static [Keyword] {
+        message::KEYWORDS
     }
 }
 

@@ -1,8 +1,8 @@
 //! Modbus/TCP: every request with its answer.
 
 use crate::{
-    Both, Dissector, Field, First, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol,
-    Reader, Take, Text, Transport, Wants,
+    Both, Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending, Probe,
+    Protocol, Reader, Take, Text, Transport, Wants,
 };
 use flowtrack_event::{AppProto, Chunk, Confidence, Direction, Transaction};
 use serde::Serialize;
@@ -16,6 +16,32 @@ const HEADER: usize = 6;
 const MESSAGE_CAP: usize = 300;
 /// Requests that wait for their answer.
 const WAITING_CAP: usize = 128;
+
+/// Ways to access and what is accessed, as rules call them.
+const ACCESS: &[(&str, u64)] = &[
+    ("read", 1),
+    ("write", 2),
+    ("discretes", 4),
+    ("coils", 8),
+    ("input", 16),
+    ("holding", 32),
+    ("single", 64),
+    ("multiple", 128),
+];
+/// Kinds of functions, as rules call them.
+const CATEGORIES: &[(&str, u64)] =
+    &[("public_assigned", 1), ("public_unassigned", 2), ("user_defined", 4), ("reserved", 8)];
+
+const KEYWORDS: &[Keyword] = &[
+    Keyword::number("modbus.function", "function"),
+    Keyword::number("modbus.subfunction", "function of a diagnosis, or of MEI"),
+    Keyword::number("modbus.unit", "unit"),
+    Keyword::number("modbus.access", "how what is accessed").named(ACCESS),
+    Keyword::number("modbus.category", "kind of the function").named(CATEGORIES),
+    Keyword::number("modbus.address", "first address that is read, and that is written").multi(),
+    Keyword::number("modbus.quantity", "how many values are read"),
+    Keyword::number("modbus.value", "value that is written, or how many are"),
+];
 
 const FIELDS: &[Field] = &[
     Field::eve("id", "integer", "number of the transaction in its flow, from 1"),
@@ -90,6 +116,10 @@ impl Protocol for Modbus {
     fn fields(&self) -> &'static [Field] {
         FIELDS
     }
+
+    fn keywords(&self) -> &'static [Keyword] {
+        KEYWORDS
+    }
 }
 
 /// A request and its answer.
@@ -156,6 +186,37 @@ impl Transaction for Exchange {
         self
     }
 
+    fn number(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(u64)) {
+        let message = match direction {
+            Direction::ToServer => &self.request,
+            Direction::ToClient => &self.response,
+        };
+        let Some(message) = message else { return };
+        match name {
+            "modbus.function" => visit((message.function_raw & 0x7f).into()),
+            "modbus.subfunction" => {
+                let found = message.diagnostic.as_ref().or(message.mei.as_ref());
+                found.iter().for_each(|sub| visit(sub.raw.into()));
+            }
+            "modbus.unit" => visit(message.unit_id.into()),
+            "modbus.access" => visit(bits(ACCESS, message.access_type)),
+            "modbus.category" => visit(bits(CATEGORIES, message.category)),
+            "modbus.address" => {
+                if let Some(Read::Asked { address, .. }) = message.read {
+                    visit(address.into());
+                }
+                message.write.iter().for_each(|write| visit(write.address.into()));
+            }
+            "modbus.quantity" => {
+                if let Some(Read::Asked { quantity, .. }) = message.read {
+                    visit(quantity.into());
+                }
+            }
+            "modbus.value" => message.write.iter().for_each(|write| visit(write.data.into())),
+            _ => {}
+        }
+    }
+
     fn summary(&self) -> String {
         let Some(message) = self.request.as_ref().or(self.response.as_ref()) else {
             return String::new();
@@ -166,6 +227,12 @@ impl Transaction for Exchange {
         }
         line
     }
+}
+
+/// The bits of the words in a text, whatever their case.
+fn bits(names: &[(&str, u64)], text: &str) -> u64 {
+    let of_word = |word: &str| names.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
+    text.split(" | ").filter_map(of_word).fold(0, |bits, (_, bit)| bits | bit)
 }
 
 #[derive(Default)]

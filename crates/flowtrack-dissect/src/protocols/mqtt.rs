@@ -7,12 +7,12 @@ mod message;
 mod record;
 
 use crate::{
-    Both, Dissector, Field, First, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol,
-    Reader, Take, Transport, Wants,
+    Both, Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending, Probe,
+    Protocol, Reader, Take, Transport, Wants,
 };
 use flowtrack_event::{AppProto, Chunk, Confidence, Direction};
 use message::{Body, Kind, Message};
-use record::{Exchange, FIELDS};
+use record::{Exchange, FIELDS, KEYWORDS};
 
 const NAME: AppProto = AppProto("mqtt");
 const PORTS: &[u16] = &[1883];
@@ -62,6 +62,10 @@ impl Protocol for Mqtt {
 
     fn fields(&self) -> &'static [Field] {
         FIELDS
+    }
+
+    fn keywords(&self) -> &'static [Keyword] {
+        KEYWORDS
     }
 }
 

@@ -5,8 +5,8 @@ mod rpc;
 mod v3;
 
 use crate::{
-    Dissector, Field, First, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol, Take,
-    Transport, Wants,
+    Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol,
+    Take, Transport, Wants,
 };
 use flowtrack_event::{AppProto, Chunk, Direction};
 use record::Exchange;
@@ -21,6 +21,11 @@ const HEAD_CAP: usize = 64 * 1024;
 const WAITING_CAP: usize = 256;
 /// Handles whose names are remembered.
 const NAME_CAP: usize = 1024;
+
+const KEYWORDS: &[Keyword] = &[
+    Keyword::number("nfs_procedure", "number of the procedure called").to_server(),
+    Keyword::number("nfs.version", "version of NFS").to_server(),
+];
 
 const FIELDS: &[Field] = &[
     Field::eve("version", "integer", "version of the protocol"),
@@ -61,6 +66,10 @@ impl Protocol for Nfs {
 
     fn fields(&self) -> &'static [Field] {
         FIELDS
+    }
+
+    fn keywords(&self) -> &'static [Keyword] {
+        KEYWORDS
     }
 }
 

@@ -1,7 +1,9 @@
 //! NTP (RFC 5905): which clock a host follows.
 
 use super::dhcp::Colons;
-use crate::{Datagram, Datagrams, Dissector, Field, First, Moment, Probe, Protocol, Reader};
+use crate::{
+    Datagram, Datagrams, Dissector, Field, First, Keyword, Moment, Probe, Protocol, Reader,
+};
 use crate::{Transport, Wants};
 use flowtrack_event::{AppProto, Direction, Transaction};
 use serde::ser::SerializeMap;
@@ -14,6 +16,13 @@ const HEADER: usize = 48;
 const CONTROL_HEADER: usize = 12;
 /// Private messages of ntpd begin with so many bytes.
 const PRIVATE_HEADER: usize = 8;
+
+const KEYWORDS: &[Keyword] = &[
+    Keyword::number("ntp.version", "version"),
+    Keyword::number("ntp.mode", "who says it: 3 is a client, 4 a server"),
+    Keyword::number("ntp.stratum", "steps to a reference clock"),
+    Keyword::buffer("ntp.reference_id", "four bytes that name the reference"),
+];
 
 const FIELDS: &[Field] = &[
     Field::eve("version", "integer", "version of the protocol"),
@@ -58,11 +67,16 @@ impl Protocol for Ntp {
     fn fields(&self) -> &'static [Field] {
         FIELDS
     }
+
+    fn keywords(&self) -> &'static [Keyword] {
+        KEYWORDS
+    }
 }
 
 /// One message.
 #[derive(Debug)]
 struct Message {
+    direction: Direction,
     version: u8,
     mode: u8,
     /// Stratum and reference, of messages that tell the time.
@@ -70,7 +84,7 @@ struct Message {
 }
 
 impl Datagram for Message {
-    fn read(_: &Moment<'_>, _: Direction, bytes: &[u8]) -> Option<Self> {
+    fn read(_: &Moment<'_>, direction: Direction, bytes: &[u8]) -> Option<Self> {
         let mut r = Reader::new(bytes);
         let flags = r.u8()?;
         let (version, mode) = (flags >> 3 & 7, flags & 7);
@@ -81,7 +95,7 @@ impl Datagram for Message {
         } else {
             None
         };
-        Some(Self { version, mode, clock })
+        Some(Self { direction, version, mode, clock })
     }
 }
 
@@ -94,12 +108,24 @@ impl Transaction for Message {
         self
     }
 
+    fn one_way(&self) -> Option<Direction> {
+        Some(self.direction)
+    }
+
     fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
-        match (name, self.clock) {
-            ("ntp.version", _) => visit(self.version.to_string().as_bytes()),
-            ("ntp.mode", _) => visit(self.mode.to_string().as_bytes()),
-            ("ntp.stratum", Some((stratum, _))) => visit(stratum.to_string().as_bytes()),
-            ("ntp.reference_id", Some((_, id))) => visit(&id),
+        if name == "ntp.reference_id"
+            && let Some((_, id)) = &self.clock
+        {
+            visit(id);
+        }
+    }
+
+    fn number(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(u64)) {
+        match name {
+            _ if direction != self.direction => {}
+            "ntp.version" => visit(self.version.into()),
+            "ntp.mode" => visit(self.mode.into()),
+            "ntp.stratum" => self.clock.iter().for_each(|(stratum, _)| visit((*stratum).into())),
             _ => {}
         }
     }

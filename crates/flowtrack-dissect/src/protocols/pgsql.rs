@@ -3,11 +3,11 @@
 mod record;
 
 use crate::{
-    Both, Dissector, Field, First, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol,
-    Reader, Take, Text, Transport, Wants,
+    Both, Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending, Probe,
+    Protocol, Reader, Take, Text, Transport, Wants,
 };
 use flowtrack_event::{AppProto, Chunk, Confidence, Direction};
-use record::{Copied, Exchange, FIELDS, Request, Response, Startup};
+use record::{Copied, Exchange, FIELDS, KEYWORDS, Request, Response, Startup};
 use std::collections::VecDeque;
 
 const NAME: AppProto = AppProto("pgsql");
@@ -63,6 +63,10 @@ impl Protocol for Pgsql {
 
     fn fields(&self) -> &'static [Field] {
         FIELDS
+    }
+
+    fn keywords(&self) -> &'static [Keyword] {
+        KEYWORDS
     }
 }
 

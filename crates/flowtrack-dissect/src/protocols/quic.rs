@@ -17,8 +17,8 @@ use super::tls::hello::{ClientHello, ServerHello};
 use super::tls::pieces::Pieces;
 use super::tls::session::message;
 use crate::{
-    Dissector, Field, First, Malformed, Moment, Next, Outcome, Probe, Protocol, Reader, Transport,
-    Wants,
+    Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Probe, Protocol, Reader,
+    Transport, Wants,
 };
 use flowtrack_event::{AppProto, Chunk, Confidence, Direction};
 use frame::Invalid;
@@ -80,9 +80,7 @@ impl Protocol for Quic {
             }
             Packet::Versions if usual => Probe::Match(Confidence::Heuristic),
             Packet::Short
-                if usual
-                    && flags & (LONG | FIXED) == FIXED
-                    && first.bytes.len() >= SHORT_MIN =>
+                if usual && flags & (LONG | FIXED) == FIXED && first.bytes.len() >= SHORT_MIN =>
             {
                 Probe::Match(Confidence::Port)
             }
@@ -100,6 +98,10 @@ impl Protocol for Quic {
 
     fn fields(&self) -> &'static [Field] {
         record::FIELDS
+    }
+
+    fn keywords(&self) -> &'static [Keyword] {
+        record::KEYWORDS
     }
 }
 
@@ -160,11 +162,11 @@ impl Dissector for Reading {
                 }
                 Packet::Versions => {
                     self.begin_again();
-                    let exchange = self.exchange(at, 0, Some("version_negotiation"));
+                    let exchange = self.exchange(at, direction, 0, Some("version_negotiation"));
                     self.tell(direction, exchange, out);
                 }
                 Packet::Google(google) => {
-                    let mut exchange = self.exchange(at, google.version, None);
+                    let mut exchange = self.exchange(at, direction, google.version, None);
                     if let Some(number) = version::google(google.version)
                         && let Some(hello) = google::hello(google.frames, number)
                     {
@@ -222,11 +224,12 @@ impl Reading {
     fn exchange(
         &self,
         at: &Moment<'_>,
+        direction: Direction,
         version: u32,
         packet_type: Option<&'static str>,
     ) -> Exchange {
         let server_ip: IpAddr = if self.is_reversed { at.key.src } else { at.key.dst };
-        Exchange { version, packet_type, server_ip, said: Said::Nothing }
+        Exchange { direction, version, packet_type, server_ip, said: Said::Nothing }
     }
 
     fn tell(&mut self, direction: Direction, exchange: Exchange, out: &mut Outcome) {
@@ -248,7 +251,7 @@ impl Reading {
             self.is_reversed ^= keys.is_some_and(|k| k.open(Sender::Client, packet).is_some());
         }
         let sender = self.sender(direction);
-        let mut exchange = self.exchange(at, packet.version, Some(packet.kind.name()));
+        let mut exchange = self.exchange(at, direction, packet.version, Some(packet.kind.name()));
         match packet.kind {
             Kind::Initial => match self.open(sender, packet) {
                 Opened::Frames(frames) => {

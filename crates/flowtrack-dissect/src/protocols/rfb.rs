@@ -1,8 +1,8 @@
 //! RFB (RFC 6143), the protocol of VNC: versions, security, and the screen that is shared.
 
 use crate::{
-    Dissector, Field, First, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol, Reader,
-    Take, Transport, Wants,
+    Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol,
+    Reader, Take, Transport, Wants,
 };
 use flowtrack_event::{AppProto, Chunk, Direction, Transaction, WireText};
 use serde::Serialize;
@@ -17,6 +17,15 @@ const TEXT_CAP: usize = 1024;
 
 const NO_AUTHENTICATION: u32 = 1;
 const VNC_AUTHENTICATION: u32 = 2;
+
+/// Outcomes of a log-on, as records and rules call them.
+const RESULTS: &[(&str, u64)] = &[("ok", 0), ("fail", 1), ("toomany", 2), ("unknown", 3)];
+
+const KEYWORDS: &[Keyword] = &[
+    Keyword::buffer("rfb.name", "name of the screen").to_client(),
+    Keyword::number("rfb.sectype", "way to log on").to_server(),
+    Keyword::number("rfb.secresult", "outcome of the log-on").to_client().named(RESULTS),
+];
 
 const FIELDS: &[Field] = &[
     Field::eve("server_protocol_version.major", "string", "version of the server"),
@@ -72,6 +81,10 @@ impl Protocol for Rfb {
 
     fn fields(&self) -> &'static [Field] {
         FIELDS
+    }
+
+    fn keywords(&self) -> &'static [Keyword] {
+        KEYWORDS
     }
 }
 
@@ -169,15 +182,26 @@ impl Transaction for Session {
     }
 
     fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
-        match name {
-            "rfb.name" => self.framebuffer.iter().for_each(|f| visit(f.name.as_bytes())),
-            "rfb.sectype" => {
-                if let Some(kind) = self.authentication.security_type {
-                    visit(kind.to_string().as_bytes());
-                }
+        self.buffer_towards(Direction::ToClient, name, visit);
+    }
+
+    fn buffer_towards(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(&[u8])) {
+        if name == "rfb.name" && direction == Direction::ToClient {
+            self.framebuffer.iter().for_each(|f| visit(f.name.as_bytes()));
+        }
+    }
+
+    fn number(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(u64)) {
+        match (name, direction) {
+            ("rfb.sectype", Direction::ToServer) => {
+                self.authentication.security_type.iter().for_each(|&kind| visit(kind.into()));
             }
-            "rfb.secresult" => {
-                self.authentication.security_result.iter().for_each(|r| visit(r.as_bytes()));
+            ("rfb.secresult", Direction::ToClient) => {
+                let result = self.authentication.security_result;
+                let known = RESULTS
+                    .iter()
+                    .find(|(name, _)| result.is_some_and(|r| r.eq_ignore_ascii_case(name)));
+                known.iter().for_each(|(_, number)| visit(*number));
             }
             _ => {}
         }

@@ -5,7 +5,8 @@ mod message;
 pub mod sdp;
 
 use crate::{
-    Dissector, Field, First, Malformed, Moment, Next, Outcome, Probe, Protocol, Transport, Wants,
+    Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Probe, Protocol, Transport,
+    Wants,
 };
 use flowtrack_event::{AppProto, Chunk, Direction};
 use message::{Assembly, Message};
@@ -29,6 +30,39 @@ const METHODS: [&[u8]; 14] = [
     b"REFER",
     b"MESSAGE",
     b"UPDATE",
+];
+
+const KEYWORDS: &[Keyword] = &[
+    Keyword::buffer("sip.method", "method").to_server(),
+    Keyword::buffer("sip.uri", "who is asked").to_server(),
+    Keyword::buffer("sip.request_line", "first line of a request").to_server(),
+    Keyword::buffer("sip.stat_code", "status").to_client(),
+    Keyword::buffer("sip.stat_msg", "what is said of the status").to_client(),
+    Keyword::buffer("sip.response_line", "first line of a response").to_client(),
+    Keyword::buffer("sip.protocol", "version"),
+    Keyword::buffer("sip.from", "`From`").multi(),
+    Keyword::buffer("sip.to", "`To`").multi(),
+    Keyword::buffer("sip.via", "`Via`").multi(),
+    Keyword::buffer("sip.user_agent", "`User-Agent`").multi(),
+    Keyword::buffer("sip.content_type", "`Content-Type`").multi(),
+    Keyword::buffer("sip.content_length", "`Content-Length`").multi(),
+    Keyword::buffer("sdp.origin", "who began the session").multi(),
+    Keyword::buffer("sdp.session_name", "name of the session").multi(),
+    Keyword::buffer("sdp.session_info", "description of the session").multi(),
+    Keyword::buffer("sdp.uri", "where more is told").multi(),
+    Keyword::buffer("sdp.email", "address of who is responsible").multi(),
+    Keyword::buffer("sdp.phone_number", "telephone of who is responsible").multi(),
+    Keyword::buffer("sdp.connection_data", "where media goes").multi(),
+    Keyword::buffer("sdp.bandwidth", "bandwidths").multi(),
+    Keyword::buffer("sdp.time", "when the session is").multi(),
+    Keyword::buffer("sdp.repeat_time", "when it is again").multi(),
+    Keyword::buffer("sdp.timezone", "time zones").multi(),
+    Keyword::buffer("sdp.encryption_key", "key").multi(),
+    Keyword::buffer("sdp.attribute", "attributes").multi(),
+    Keyword::buffer("sdp.media.media", "kind, port and formats of each medium").multi(),
+    Keyword::buffer("sdp.media.media_info", "title of each medium").multi(),
+    Keyword::buffer("sdp.media.connection_data", "where each medium goes").multi(),
+    Keyword::buffer("sdp.media.encryption_key", "key of each medium").multi(),
 ];
 
 const FIELDS: &[Field] = &[
@@ -95,6 +129,10 @@ impl Protocol for Sip {
     fn fields(&self) -> &'static [Field] {
         FIELDS
     }
+
+    fn keywords(&self) -> &'static [Keyword] {
+        KEYWORDS
+    }
 }
 
 /// Whether these bytes, which are not a whole line, may become a first line.
@@ -134,7 +172,8 @@ impl Dissector for Reading {
             Direction::ToClient => to_client,
         };
         let transactions = &mut self.transactions;
-        let mut found = |message: Message| {
+        let mut found = |mut message: Message| {
+            message.direction = Some(direction);
             if let Some(sdp) = &message.sdp {
                 sdp.media_endpoints(|expectation| out.expect(expectation));
             }
@@ -161,7 +200,8 @@ impl Dissector for Reading {
         };
         let transactions = &mut self.transactions;
         if !at.is_udp() {
-            side.finish(&mut |message| {
+            side.finish(&mut |mut message| {
+                message.direction = Some(direction);
                 out.transaction(direction, *transactions, message);
                 *transactions += 1;
             });

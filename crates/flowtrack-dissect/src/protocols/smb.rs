@@ -12,8 +12,8 @@ mod v1;
 mod v2;
 
 use crate::{
-    Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol, Take,
-    Transport, Wants,
+    Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol,
+    Take, Transport, Wants,
 };
 use flowtrack_event::{AppProto, Chunk, Direction, WireText};
 use framing::Kind;

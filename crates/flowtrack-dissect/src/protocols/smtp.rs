@@ -11,12 +11,12 @@ mod record;
 
 use crate::greeting::{Greeting, SMTP_PORTS, begins_with, greeting};
 use crate::{
-    Both, Dissector, Field, First, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol,
-    Text, Transport, Wants,
+    Both, Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending, Probe,
+    Protocol, Text, Transport, Wants,
 };
 use flowtrack_event::{AppProto, Chunk, Confidence, Direction, FileState};
 use mime::MailReader;
-use record::{FIELDS, Mail};
+use record::{FIELDS, KEYWORDS, Mail};
 use std::collections::VecDeque;
 
 const NAME: AppProto = AppProto("smtp");
@@ -58,6 +58,10 @@ impl Protocol for Smtp {
 
     fn fields(&self) -> &'static [Field] {
         FIELDS
+    }
+
+    fn keywords(&self) -> &'static [Keyword] {
+        KEYWORDS
     }
 }
 

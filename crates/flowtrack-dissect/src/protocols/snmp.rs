@@ -1,7 +1,7 @@
 //! SNMP v1, v2c (RFC 3416) and v3 (RFC 3412): who reads and sets what on which device.
 
 use crate::ber::{Ber, INTEGER, OCTET_STRING, SEQUENCE};
-use crate::{Datagram, Datagrams, Dissector, Field, First, Moment, Probe, Protocol};
+use crate::{Datagram, Datagrams, Dissector, Field, First, Keyword, Moment, Probe, Protocol};
 use crate::{Transport, Wants};
 use flowtrack_event::{AppProto, Direction, Transaction, WireText};
 use serde::ser::SerializeMap;
@@ -35,6 +35,34 @@ const FIELDS: &[Field] = &[
     Field::added("error", "string", "error that a response tells"),
 ];
 
+const KEYWORDS: &[Keyword] = &[
+    Keyword::number("snmp.version", "1, 2 or 3"),
+    Keyword::buffer("snmp.community", "community"),
+    Keyword::buffer("snmp.usm", "user of version 3"),
+    Keyword::number("snmp.pdu_type", "what is asked").named(&[
+        ("get_request", 0),
+        ("get_next_request", 1),
+        ("response", 2),
+        ("set_request", 3),
+        ("trap_v1", 4),
+        ("get_bulk_request", 5),
+        ("inform_request", 6),
+        ("trap_v2", 7),
+        ("report", 8),
+    ]),
+    Keyword::number("snmp.trap_type", "generic kind of a v1 trap").named(&[
+        ("cold_start", 0),
+        ("warm_start", 1),
+        ("link_down", 2),
+        ("link_up", 3),
+        ("authentication_failure", 4),
+        ("egp_neighbor_loss", 5),
+        ("enterprise_specific", 6),
+    ]),
+    Keyword::buffer("snmp.trap_oid", "what sent a v1 trap"),
+    Keyword::buffer("snmp.trap_address", "address of what sent a v1 trap"),
+];
+
 /// SNMP.
 pub struct Snmp;
 
@@ -64,11 +92,16 @@ impl Protocol for Snmp {
     fn fields(&self) -> &'static [Field] {
         FIELDS
     }
+
+    fn keywords(&self) -> &'static [Keyword] {
+        KEYWORDS
+    }
 }
 
 /// One message.
 #[derive(Default, Debug)]
 struct Message {
+    direction: Option<Direction>,
     version: u8,
     community: Option<Vec<u8>>,
     user: Option<Vec<u8>>,
@@ -208,8 +241,9 @@ fn oid(content: &[u8]) -> String {
 }
 
 impl Datagram for Message {
-    fn read(_: &Moment<'_>, _: Direction, bytes: &[u8]) -> Option<Self> {
-        Self::parse(bytes)
+    fn read(_: &Moment<'_>, direction: Direction, bytes: &[u8]) -> Option<Self> {
+        let direction = Some(direction);
+        Self::parse(bytes).map(|message| Self { direction, ..message })
     }
 }
 
@@ -222,22 +256,33 @@ impl Transaction for Message {
         self
     }
 
+    fn one_way(&self) -> Option<Direction> {
+        self.direction
+    }
+
     fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
         let trap = self.pdu.as_ref().and_then(|pdu| pdu.trap.as_ref());
         match name {
-            "snmp.version" => visit(self.version.to_string().as_bytes()),
             "snmp.community" => self.community.iter().for_each(|c| visit(c)),
             "snmp.usm" => self.user.iter().for_each(|u| visit(u)),
-            // By its number in the protocol, as rules give it.
-            "snmp.pdu_type" => {
-                self.pdu.iter().for_each(|pdu| visit((pdu.tag & 0x1f).to_string().as_bytes()));
-            }
-            "snmp.trap_type" => trap.iter().for_each(|t| visit(t.generic.to_string().as_bytes())),
             "snmp.trap_oid" => trap.iter().for_each(|t| visit(t.enterprise.as_bytes())),
             "snmp.trap_address" => {
-                if let Some(ip) = trap.and_then(|t| t.agent) {
-                    visit(ip.to_string().as_bytes());
-                }
+                let agent = trap.and_then(|t| t.agent);
+                agent.iter().for_each(|ip| visit(ip.to_string().as_bytes()));
+            }
+            _ => {}
+        }
+    }
+
+    fn number(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(u64)) {
+        let pdu = self.pdu.as_ref();
+        match name {
+            _ if self.direction != Some(direction) => {}
+            "snmp.version" => visit(self.version.into()),
+            "snmp.pdu_type" => pdu.iter().for_each(|pdu| visit((pdu.tag & 0x1f).into())),
+            "snmp.trap_type" => {
+                let trap = pdu.and_then(|pdu| pdu.trap.as_ref());
+                trap.iter().for_each(|trap| visit(trap.generic.into()));
             }
             _ => {}
         }

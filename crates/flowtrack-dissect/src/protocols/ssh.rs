@@ -1,8 +1,8 @@
 //! SSH (RFC 4253): software of both sides and the HASSH fingerprints of their key exchange.
 
 use crate::{
-    Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol, Reader,
-    Take, Transport, Wants, md5_hex,
+    Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol,
+    Reader, Take, Transport, Wants, md5_hex,
 };
 use flowtrack_event::{AppProto, Chunk, Direction, Transaction, WireText};
 use serde::{Serialize, Serializer};

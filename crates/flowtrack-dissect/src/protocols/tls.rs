@@ -17,8 +17,8 @@ mod time;
 pub mod version;
 
 use crate::{
-    Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol, Take,
-    Transport, Wants,
+    Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol,
+    Take, Transport, Wants,
 };
 use flowtrack_event::{AppProto, Chunk, Confidence, Direction};
 use hello::ServerHello;
@@ -327,28 +327,34 @@ impl Reading {
         out: &mut Outcome,
     ) -> Result<(), Malformed> {
         let mut messages = std::mem::take(&mut self.side(direction).messages);
-        messages.records(content, MESSAGE_HEADER + MESSAGE_CAP, |b| -> Result<Take, Malformed> {
-            if self.side(direction).over {
-                return Ok(Take::Used(b.len()));
-            }
-            let Some((&[kind, l0, l1, l2], rest)) = b.split_first_chunk::<MESSAGE_HEADER>() else {
-                return Ok(Take::Need(MESSAGE_HEADER));
-            };
-            if !session::is_plain_message(kind) {
-                return Err(Malformed("INVALID_HANDSHAKE_MESSAGE"));
-            }
-            let length = u32::from_be_bytes([0, l0, l1, l2]) as usize;
-            if length > MESSAGE_CAP {
-                return Err(Malformed("HANDSHAKE_INVALID_LENGTH"));
-            }
-            let Some(body) = rest.get(..length) else {
-                return Ok(Take::Need(MESSAGE_HEADER + length));
-            };
-            self.session.message(kind, body, direction, at, self.wants, out)?;
-            let hides = self.session.server.as_ref().is_some_and(ServerHello::hides_certificate);
-            self.side(direction).over = kind == message::SERVER_HELLO && hides;
-            Ok(Take::Used(MESSAGE_HEADER + length))
-        })?;
+        messages.records(
+            content,
+            MESSAGE_HEADER + MESSAGE_CAP,
+            |b| -> Result<Take, Malformed> {
+                if self.side(direction).over {
+                    return Ok(Take::Used(b.len()));
+                }
+                let Some((&[kind, l0, l1, l2], rest)) = b.split_first_chunk::<MESSAGE_HEADER>()
+                else {
+                    return Ok(Take::Need(MESSAGE_HEADER));
+                };
+                if !session::is_plain_message(kind) {
+                    return Err(Malformed("INVALID_HANDSHAKE_MESSAGE"));
+                }
+                let length = u32::from_be_bytes([0, l0, l1, l2]) as usize;
+                if length > MESSAGE_CAP {
+                    return Err(Malformed("HANDSHAKE_INVALID_LENGTH"));
+                }
+                let Some(body) = rest.get(..length) else {
+                    return Ok(Take::Need(MESSAGE_HEADER + length));
+                };
+                self.session.message(kind, body, direction, at, self.wants, out)?;
+                let hides =
+                    self.session.server.as_ref().is_some_and(ServerHello::hides_certificate);
+                self.side(direction).over = kind == message::SERVER_HELLO && hides;
+                Ok(Take::Used(MESSAGE_HEADER + length))
+            },
+        )?;
         self.side(direction).messages = messages;
         Ok(())
     }

@@ -68,12 +68,7 @@ impl Call {
     }
 
     /// Visits a named buffer of rules.
-    pub fn buffer_towards(
-        &self,
-        direction: Direction,
-        name: &str,
-        visit: &mut dyn FnMut(&[u8]),
-    ) {
+    pub fn buffer_towards(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(&[u8])) {
         match name {
             "dcerpc.stub_data" => {
                 let half = match direction {

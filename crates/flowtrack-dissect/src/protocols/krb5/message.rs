@@ -1,8 +1,9 @@
 //! Messages of Kerberos, as far as they are in the clear.
 
 use super::NAME;
+use crate::Keyword;
 use crate::ber::{self, Ber};
-use flowtrack_event::{AppProto, Transaction, WireText};
+use flowtrack_event::{AppProto, Direction, Transaction, WireText};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 const AS_REQ: u8 = 10;
@@ -18,6 +19,7 @@ const TEXT_CAP: usize = 256;
 #[derive(Clone, Default, Debug)]
 pub struct Message {
     kind: u8,
+    direction: Option<Direction>,
     cname: Option<Name>,
     realm: Option<Vec<u8>>,
     sname: Option<Name>,
@@ -49,6 +51,11 @@ impl Message {
             _ => return None,
         }
         Some(message)
+    }
+
+    /// Says which way it goes.
+    pub const fn goes(&mut self, direction: Direction) {
+        self.direction = Some(direction);
     }
 
     /// Its type.
@@ -196,20 +203,29 @@ impl Transaction for Message {
         self
     }
 
+    fn one_way(&self) -> Option<Direction> {
+        self.direction
+    }
+
     fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
+        let name = match name {
+            "krb5.cname" => &self.cname,
+            "krb5.sname" => &self.sname,
+            _ => return,
+        };
+        name.iter().flatten().for_each(|part| visit(part));
+    }
+
+    fn number(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(u64)) {
         match name {
-            "krb5.cname" | "krb5_cname" => {
-                self.cname.iter().flatten().for_each(|part| visit(part));
-            }
-            "krb5.sname" | "krb5_sname" => {
-                self.sname.iter().flatten().for_each(|part| visit(part));
-            }
-            "krb5_msg_type" | "krb5.msg_type" => visit(self.kind.to_string().as_bytes()),
-            "krb5_err_code" | "krb5.err_code" => {
-                self.error.iter().for_each(|code| visit(code.to_string().as_bytes()));
-            }
+            _ if self.direction != Some(direction) => {}
+            "krb5_msg_type" => visit(self.kind.into()),
+            "krb5_err_code" => self.error.iter().for_each(|&code| visit(wrapped(code))),
             "krb5.ticket_encryption" => {
-                self.ticket_encryption.iter().for_each(|e| visit(e.to_string().as_bytes()));
+                self.ticket_encryption.iter().for_each(|&kind| visit(wrapped(kind)));
+            }
+            "krb5.ticket_weak_encryption" => {
+                self.ticket_encryption.iter().for_each(|&kind| visit(is_weak(kind).into()));
             }
             _ => {}
         }
@@ -253,38 +269,56 @@ const fn is_weak(encryption: i32) -> bool {
     matches!(encryption, 0..=4 | 15 | 23..=24 | -135..=-1)
 }
 
-fn encryption_name(encryption: i32) -> String {
-    let name = match encryption {
-        0 => "null",
-        1 => "des-cbc-crc",
-        2 => "des-cbc-md4",
-        3 => "des-cbc-md5",
-        5 => "des3-cbc-md5",
-        7 => "des3-cbc-sha1",
-        9 => "dsaWithSHA1-CmsOID",
-        10 => "md5WithRSAEncryption-CmsOID",
-        11 => "sha1WithRSAEncryption-CmsOID",
-        12 => "rc2CBC-EnvOID",
-        13 => "rsaEncryption-EnvOID",
-        14 => "rsaES-OAEP-ENV-OID",
-        15 => "des-ede3-cbc-Env-OID",
-        16 => "des3-cbc-sha1-kd",
-        17 => "aes128-cts-hmac-sha1-96",
-        18 => "aes256-cts-hmac-sha1-96",
-        19 => "aes128-cts-hmac-sha256-128",
-        20 => "aes256-cts-hmac-sha384-192",
-        23 => "rc4-hmac",
-        24 => "rc4-hmac-exp",
-        25 => "camellia128-cts-cmac",
-        26 => "camellia256-cts-cmac",
-        65 => "subkey-keymaterial",
-        -128 => "rc4-md4",
-        -133 => "rc4-hmac-old",
-        -135 => "rc4-hmac-old-exp",
-        other => return other.to_string(),
-    };
-    name.to_owned()
+/// Kinds of encryption (IANA, Kerberos Encryption Type Numbers).
+const ENCRYPTIONS: &[(&str, u64)] = &[
+    ("null", 0),
+    ("des-cbc-crc", 1),
+    ("des-cbc-md4", 2),
+    ("des-cbc-md5", 3),
+    ("des3-cbc-md5", 5),
+    ("des3-cbc-sha1", 7),
+    ("dsaWithSHA1-CmsOID", 9),
+    ("md5WithRSAEncryption-CmsOID", 10),
+    ("sha1WithRSAEncryption-CmsOID", 11),
+    ("rc2CBC-EnvOID", 12),
+    ("rsaEncryption-EnvOID", 13),
+    ("rsaES-OAEP-ENV-OID", 14),
+    ("des-ede3-cbc-Env-OID", 15),
+    ("des3-cbc-sha1-kd", 16),
+    ("aes128-cts-hmac-sha1-96", 17),
+    ("aes256-cts-hmac-sha1-96", 18),
+    ("aes128-cts-hmac-sha256-128", 19),
+    ("aes256-cts-hmac-sha384-192", 20),
+    ("rc4-hmac", 23),
+    ("rc4-hmac-exp", 24),
+    ("camellia128-cts-cmac", 25),
+    ("camellia256-cts-cmac", 26),
+    ("subkey-keymaterial", 65),
+    ("rc4-md4", wrapped(-128)),
+    ("rc4-hmac-old", wrapped(-133)),
+    ("rc4-hmac-old-exp", wrapped(-135)),
+];
+
+/// What rules compare: numbers below zero as two's complement.
+const fn wrapped(number: i32) -> u64 {
+    (number as i64).cast_unsigned()
 }
+
+fn encryption_name(encryption: i32) -> String {
+    let known = ENCRYPTIONS.iter().find(|(_, number)| *number == wrapped(encryption));
+    known.map_or_else(|| encryption.to_string(), |(name, _)| (*name).to_owned())
+}
+
+/// What rules may ask for.
+pub const KEYWORDS: &[Keyword] = &[
+    Keyword::buffer("krb5.cname", "parts of the client's name").to_client().multi(),
+    Keyword::buffer("krb5.sname", "parts of the service's name").to_client().multi(),
+    Keyword::number("krb5_msg_type", "type of the message"),
+    Keyword::number("krb5_err_code", "why a request was refused"),
+    Keyword::number("krb5.ticket_encryption", "encryption of a ticket, as two's complement")
+        .named(ENCRYPTIONS),
+    Keyword::number("krb5.ticket_weak_encryption", "1 where that encryption is weak, else 0"),
+];
 
 fn error_name(error: i32) -> String {
     let name = match error {

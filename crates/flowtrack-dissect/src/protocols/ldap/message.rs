@@ -1,8 +1,9 @@
 //! Messages of LDAP.
 
 use super::NAME;
+use crate::Keyword;
 use crate::ber::{self, Ber};
-use flowtrack_event::{AppProto, Transaction, WireText};
+use flowtrack_event::{AppProto, Direction, Transaction, WireText};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 pub const BIND_REQUEST: u8 = 0x60;
@@ -494,31 +495,45 @@ impl Transaction for Exchange {
     }
 
     fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
-        let number = |tag: u8| (tag & 0x1f).to_string();
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            self.buffer_towards(direction, name, visit);
+        }
+    }
+
+    fn buffer_towards(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(&[u8])) {
+        if direction == Direction::ToServer {
+            match (name, &self.request) {
+                ("ldap.request.dn", Some(request)) => request.dn(visit),
+                ("ldap.request.attribute_type", Some(request)) => request.attribute_types(visit),
+                _ => {}
+            }
+            return;
+        }
+        for response in &self.responses {
+            match (name, &response.operation) {
+                ("ldap.responses.dn", _) => response.dn(visit),
+                ("ldap.responses.attribute_type", _) => response.attribute_types(visit),
+                ("ldap.responses.message", Operation::Result { message, .. }) => visit(message),
+                _ => {}
+            }
+        }
+    }
+
+    fn number(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(u64)) {
+        let number = |message: &Message| u64::from(message.tag & 0x1f);
+        if direction == Direction::ToServer {
+            if name == "ldap.request.operation" {
+                self.request.iter().for_each(|request| visit(number(request)));
+            }
+            return;
+        }
         match name {
-            "ldap.request.operation" => {
-                self.request.iter().for_each(|r| visit(number(r.tag).as_bytes()));
-            }
-            "ldap.responses.operation" => {
-                self.responses.iter().for_each(|r| visit(number(r.tag).as_bytes()));
-            }
-            "ldap.responses.count" => visit(self.responses.len().to_string().as_bytes()),
-            "ldap.request.dn" => self.request.iter().for_each(|r| r.dn(visit)),
-            "ldap.responses.dn" => self.responses.iter().for_each(|r| r.dn(visit)),
-            "ldap.request.attribute_type" => {
-                self.request.iter().for_each(|r| r.attribute_types(visit));
-            }
-            "ldap.responses.attribute_type" => {
-                self.responses.iter().for_each(|r| r.attribute_types(visit));
-            }
-            "ldap.responses.result_code" | "ldap.responses.message" => {
+            "ldap.responses.operation" => self.responses.iter().for_each(|r| visit(number(r))),
+            "ldap.responses.count" => visit(self.responses.len() as u64),
+            "ldap.responses.result_code" => {
                 for response in &self.responses {
-                    if let Operation::Result { code, message, .. } = &response.operation {
-                        if name == "ldap.responses.message" {
-                            visit(message);
-                        } else {
-                            visit(code.to_string().as_bytes());
-                        }
+                    if let Operation::Result { code, .. } = &response.operation {
+                        visit((*code).into());
                     }
                 }
             }
@@ -608,50 +623,90 @@ const fn operation_name(tag: u8) -> &'static str {
     }
 }
 
+/// Results (IANA, LDAP Result Codes).
+const RESULTS: &[(&str, u64)] = &[
+    ("success", 0),
+    ("operations_error", 1),
+    ("protocol_error", 2),
+    ("time_limit_exceeded", 3),
+    ("size_limit_exceeded", 4),
+    ("compare_false", 5),
+    ("compare_true", 6),
+    ("auth_method_not_supported", 7),
+    ("stronger_auth_required", 8),
+    ("referral", 10),
+    ("admin_limit_exceeded", 11),
+    ("unavailable_critical_extension", 12),
+    ("confidentiality_required", 13),
+    ("sasl_bind_in_progress", 14),
+    ("no_such_attribute", 16),
+    ("undefined_attribute_type", 17),
+    ("inappropriate_matching", 18),
+    ("constraint_violation", 19),
+    ("attribute_or_value_exists", 20),
+    ("invalid_attribute_syntax", 21),
+    ("no_such_object", 32),
+    ("alias_problem", 33),
+    ("invalid_dns_syntax", 34),
+    ("is_leaf", 35),
+    ("alias_dereferencing_problem", 36),
+    ("inappropriate_authentication", 48),
+    ("invalid_credentials", 49),
+    ("insufficient_access_rights", 50),
+    ("busy", 51),
+    ("unavailable", 52),
+    ("unwilling_to_perform", 53),
+    ("loop_detect", 54),
+    ("naming_violation", 64),
+    ("object_class_violation", 65),
+    ("not_allowed_on_non_leaf", 66),
+    ("not_allowed_on_rdn", 67),
+    ("entry_already_exists", 68),
+    ("object_class_mods_prohibited", 69),
+    ("affects_multiple_dsas", 71),
+    ("other", 80),
+    ("canceled", 118),
+];
+
 fn result_name(code: u32) -> String {
-    let name = match code {
-        0 => "success",
-        1 => "operations_error",
-        2 => "protocol_error",
-        3 => "time_limit_exceeded",
-        4 => "size_limit_exceeded",
-        5 => "compare_false",
-        6 => "compare_true",
-        7 => "auth_method_not_supported",
-        8 => "stronger_auth_required",
-        10 => "referral",
-        11 => "admin_limit_exceeded",
-        12 => "unavailable_critical_extension",
-        13 => "confidentiality_required",
-        14 => "sasl_bind_in_progress",
-        16 => "no_such_attribute",
-        17 => "undefined_attribute_type",
-        18 => "inappropriate_matching",
-        19 => "constraint_violation",
-        20 => "attribute_or_value_exists",
-        21 => "invalid_attribute_syntax",
-        32 => "no_such_object",
-        33 => "alias_problem",
-        34 => "invalid_dns_syntax",
-        35 => "is_leaf",
-        36 => "alias_dereferencing_problem",
-        48 => "inappropriate_authentication",
-        49 => "invalid_credentials",
-        50 => "insufficient_access_rights",
-        51 => "busy",
-        52 => "unavailable",
-        53 => "unwilling_to_perform",
-        54 => "loop_detect",
-        64 => "naming_violation",
-        65 => "object_class_violation",
-        66 => "not_allowed_on_non_leaf",
-        67 => "not_allowed_on_rdn",
-        68 => "entry_already_exists",
-        69 => "object_class_mods_prohibited",
-        71 => "affects_multiple_dsas",
-        80 => "other",
-        118 => "canceled",
-        other => return format!("unknown-{other}"),
-    };
-    name.to_owned()
+    let known = RESULTS.iter().find(|(_, number)| *number == u64::from(code));
+    known.map_or_else(|| format!("unknown-{code}"), |(name, _)| (*name).to_owned())
 }
+
+/// What rules may ask for.
+pub const KEYWORDS: &[Keyword] = &[
+    Keyword::number("ldap.request.operation", "what is asked").to_server().named(&[
+        ("bind_request", 0),
+        ("unbind_request", 2),
+        ("search_request", 3),
+        ("modify_request", 6),
+        ("add_request", 8),
+        ("del_request", 10),
+        ("mod_dn_request", 12),
+        ("compare_request", 14),
+        ("abandon_request", 16),
+        ("extended_request", 23),
+    ]),
+    Keyword::buffer("ldap.request.dn", "entry that is asked about").to_server(),
+    Keyword::buffer("ldap.request.attribute_type", "attributes asked for").to_server().multi(),
+    Keyword::number("ldap.responses.operation", "what is answered").to_client().multi().named(&[
+        ("bind_response", 1),
+        ("search_result_entry", 4),
+        ("search_result_done", 5),
+        ("modify_response", 7),
+        ("add_response", 9),
+        ("del_response", 11),
+        ("mod_dn_response", 13),
+        ("compare_response", 15),
+        ("search_result_reference", 19),
+        ("extended_response", 24),
+        ("intermediate_response", 25),
+    ]),
+    Keyword::number("ldap.responses.count", "how many answers there are").to_client(),
+    Keyword::number("ldap.responses.result_code", "results").to_client().multi().named(RESULTS),
+    Keyword::buffer("ldap.responses.message", "what is said of a result").to_client().multi(),
+    Keyword::buffer("ldap.responses.dn", "entries that are told").to_client().multi(),
+    Keyword::buffer("ldap.responses.attribute_type", "attributes that are told")
+        .to_client()
+        .multi(),
+];

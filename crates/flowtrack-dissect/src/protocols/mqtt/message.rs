@@ -53,6 +53,27 @@ impl Kind {
         })
     }
 
+    /// Its number in the protocol.
+    pub(super) const fn code(self) -> u64 {
+        match self {
+            Self::Connect => 1,
+            Self::Connack => 2,
+            Self::Publish => 3,
+            Self::Puback => 4,
+            Self::Pubrec => 5,
+            Self::Pubrel => 6,
+            Self::Pubcomp => 7,
+            Self::Subscribe => 8,
+            Self::Suback => 9,
+            Self::Unsubscribe => 10,
+            Self::Unsuback => 11,
+            Self::Pingreq => 12,
+            Self::Pingresp => 13,
+            Self::Disconnect => 14,
+            Self::Auth => 15,
+        }
+    }
+
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Connect => "connect",
@@ -122,8 +143,8 @@ impl Kind {
 pub(super) struct Message {
     pub(super) kind: Kind,
     pub(super) qos: u8,
-    retain: bool,
-    dup: bool,
+    pub(super) retain: bool,
+    pub(super) dup: bool,
     pub(super) id: Option<u16>,
     pub(super) body: Body,
     properties: Properties,
@@ -165,8 +186,8 @@ pub(super) struct Subscription {
 
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Will {
-    topic: Text,
-    message: Text,
+    pub(super) topic: Text,
+    pub(super) message: Text,
     #[serde(skip_serializing_if = "Properties::is_empty")]
     properties: Properties,
 }

@@ -2,7 +2,7 @@
 
 use super::NAME;
 use super::message::{Body, Kind, Message};
-use crate::Field;
+use crate::{Field, Keyword};
 use flowtrack_event::{AppProto, Direction, Transaction};
 use serde::{Serialize, Serializer};
 
@@ -32,6 +32,51 @@ pub(super) const FIELDS: &[Field] = &[
     Field::eve("unsubscribe.topics", "array", "topics"),
     Field::eve("unsuback.reason_codes", "array", "result for each"),
     Field::added("auth.reason_code", "integer", "step of the authentication"),
+];
+
+pub(super) const KEYWORDS: &[Keyword] = &[
+    Keyword::number("mqtt.type", "kind of the message").multi().named(&[
+        ("CONNECT", 1),
+        ("CONNACK", 2),
+        ("PUBLISH", 3),
+        ("PUBACK", 4),
+        ("PUBREC", 5),
+        ("PUBREL", 6),
+        ("PUBCOMP", 7),
+        ("SUBSCRIBE", 8),
+        ("SUBACK", 9),
+        ("UNSUBSCRIBE", 10),
+        ("UNSUBACK", 11),
+        ("PINGREQ", 12),
+        ("PINGRESP", 13),
+        ("DISCONNECT", 14),
+        ("AUTH", 15),
+    ]),
+    Keyword::number("mqtt.qos", "quality of service").multi(),
+    Keyword::number("mqtt.flags", "flags of the message")
+        .multi()
+        .named(&[("retain", 1), ("dup", 8)]),
+    Keyword::number("mqtt.protocol_version", "3, 4 or 5"),
+    Keyword::number("mqtt.connect.flags", "what a client sends along and asks for").named(&[
+        ("clean_session", 2),
+        ("will", 4),
+        ("will_retain", 32),
+        ("password", 64),
+        ("username", 128),
+    ]),
+    Keyword::buffer("mqtt.connect.clientid", "name of the client"),
+    Keyword::buffer("mqtt.connect.username", "user"),
+    Keyword::buffer("mqtt.connect.password", "password"),
+    Keyword::buffer("mqtt.connect.willtopic", "topic of what is published when it is lost"),
+    Keyword::buffer("mqtt.connect.willmessage", "what is published when it is lost"),
+    Keyword::buffer("mqtt.connect.protocol_string", "`MQTT` or `MQIsdp`"),
+    Keyword::number("mqtt.connack.session_present", "whether the server knew the session")
+        .named(&[("no", 0), ("yes", 1), ("false", 0), ("true", 1)]),
+    Keyword::number("mqtt.reason_code", "result").multi(),
+    Keyword::buffer("mqtt.publish.topic", "topic of what is published"),
+    Keyword::buffer("mqtt.publish.message", "what is published"),
+    Keyword::buffer("mqtt.subscribe.topic", "topics asked for").multi(),
+    Keyword::buffer("mqtt.unsubscribe.topic", "topics given up").multi(),
 ];
 
 /// Messages that belong together.
@@ -93,23 +138,29 @@ impl Transaction for Exchange {
         self
     }
 
+    /// What answers belongs to what asked.
+    fn one_way(&self) -> Option<Direction> {
+        Some(self.direction)
+    }
+
     fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
         for message in &self.messages {
             match (&message.body, name) {
-                (_, "mqtt.type") => visit(message.kind.name().to_ascii_uppercase().as_bytes()),
-                (_, "mqtt.qos") => visit(message.qos.to_string().as_bytes()),
                 (Body::Connect { client_id, .. }, "mqtt.connect.clientid") => visit(client_id),
                 (Body::Connect { protocol_string, .. }, "mqtt.connect.protocol_string") => {
                     visit(protocol_string);
-                }
-                (Body::Connect { protocol_version, .. }, "mqtt.protocol_version") => {
-                    visit(protocol_version.to_string().as_bytes());
                 }
                 (Body::Connect { username: Some(user), .. }, "mqtt.connect.username") => {
                     visit(user);
                 }
                 (Body::Connect { password: Some(password), .. }, "mqtt.connect.password") => {
                     visit(password);
+                }
+                (Body::Connect { will: Some(will), .. }, "mqtt.connect.willtopic") => {
+                    visit(&will.topic);
+                }
+                (Body::Connect { will: Some(will), .. }, "mqtt.connect.willmessage") => {
+                    visit(&will.message);
                 }
                 (Body::Publish { topic, .. }, "mqtt.publish.topic") => visit(topic),
                 (Body::Publish { message, .. }, "mqtt.publish.message") => visit(message),
@@ -123,11 +174,35 @@ impl Transaction for Exchange {
                         visit(topic);
                     }
                 }
+                _ => {}
+            }
+        }
+    }
+
+    fn number(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(u64)) {
+        if direction != self.direction {
+            return;
+        }
+        for message in &self.messages {
+            match (&message.body, name) {
+                (_, "mqtt.type") => visit(message.kind.code()),
+                (_, "mqtt.qos") => visit(message.qos.into()),
+                (_, "mqtt.flags") => {
+                    visit(u64::from(message.dup) << 3 | u64::from(message.retain));
+                }
+                (Body::Connect { protocol_version, .. }, "mqtt.protocol_version") => {
+                    visit((*protocol_version).into());
+                }
+                (Body::Connect { flags, .. }, "mqtt.connect.flags") => visit((*flags).into()),
+                (Body::Connack { session_present, .. }, "mqtt.connack.session_present") => {
+                    visit((*session_present).into());
+                }
                 (
                     Body::Reason(Some(code)) | Body::Connack { return_code: code, .. },
                     "mqtt.reason_code",
-                ) => {
-                    visit(code.to_string().as_bytes());
+                ) => visit((*code).into()),
+                (Body::Codes(codes), "mqtt.reason_code") if message.kind == Kind::Unsuback => {
+                    codes.iter().for_each(|&code| visit(code.into()));
                 }
                 _ => {}
             }

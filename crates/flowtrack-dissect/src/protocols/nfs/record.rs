@@ -2,7 +2,7 @@
 
 use super::rpc::{Call, Credentials, Reply};
 use super::{NAME, v3};
-use flowtrack_event::{AppProto, Transaction, WireText};
+use flowtrack_event::{AppProto, Direction, Transaction, WireText};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// A call and its reply.
@@ -159,10 +159,11 @@ impl Transaction for Exchange {
         visit("rpc", &RpcRecord(self));
     }
 
-    fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
+    fn number(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(u64)) {
         match name {
-            "nfs_procedure" | "nfs.procedure" => visit(self.procedure.to_string().as_bytes()),
-            "nfs_version" | "nfs.version" => visit(self.version.to_string().as_bytes()),
+            _ if direction == Direction::ToClient => {}
+            "nfs_procedure" => visit(self.procedure.into()),
+            "nfs.version" => visit(self.version.into()),
             _ => {}
         }
     }

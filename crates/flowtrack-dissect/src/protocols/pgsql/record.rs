@@ -1,8 +1,8 @@
 //! What is logged of a request and its answer.
 
 use super::NAME;
-use crate::{Field, Text};
-use flowtrack_event::{AppProto, Transaction};
+use crate::{Field, Keyword, Text};
+use flowtrack_event::{AppProto, Direction, Transaction};
 use serde::{Serialize, Serializer};
 
 pub(super) const FIELDS: &[Field] = &[
@@ -42,6 +42,8 @@ pub(super) const FIELDS: &[Field] = &[
     Field::eve("response.line", "string", "in which line"),
     Field::eve("response.routine", "string", "in which routine"),
 ];
+
+pub(super) const KEYWORDS: &[Keyword] = &[Keyword::buffer("pgsql.query", "query").to_server()];
 
 /// A request and its answer.
 #[derive(Clone, Default, Debug, Serialize)]
@@ -190,6 +192,12 @@ impl Transaction for Exchange {
 
     fn record(&self) -> &dyn erased_serde::Serialize {
         self
+    }
+
+    fn buffer_towards(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(&[u8])) {
+        if direction == Direction::ToServer {
+            self.buffer(name, visit);
+        }
     }
 
     fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {

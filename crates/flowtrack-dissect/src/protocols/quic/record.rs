@@ -2,14 +2,32 @@
 
 use super::google::{Chlo, Cyu};
 use super::{NAME, extension, version};
-use crate::Field;
 use crate::protocols::tls::fingerprint::Ja3;
 use crate::protocols::tls::hello::{ClientHello, ServerHello, extension as kinds};
 use crate::protocols::tls::record::is_host_name;
 use crate::protocols::tls::{cipher, group, version as tls_version};
-use flowtrack_event::{AppProto, Transaction, WireText};
+use crate::{Field, Keyword};
+use flowtrack_event::{AppProto, Direction, Transaction, WireText};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use std::net::IpAddr;
+
+/// What rules may ask for.
+pub const KEYWORDS: &[Keyword] = &[
+    Keyword::buffer("quic.version", "version"),
+    Keyword::buffer("quic.sni", "host that the client asked for").to_server(),
+    Keyword::buffer("quic.ua", "software of the client, in Google's QUIC").to_server(),
+    Keyword::buffer("quic.cyu.hash", "MD5 of what the client offered, in Google's QUIC")
+        .to_server()
+        .multi(),
+    Keyword::buffer("quic.cyu.string", "what the client offered, in Google's QUIC")
+        .to_server()
+        .multi(),
+    Keyword::buffer("ja3.hash", "MD5 of what the client offered").to_server(),
+    Keyword::buffer("ja3.string", "what the client offered").to_server(),
+    Keyword::buffer("ja3s.hash", "MD5 of what the server chose").to_client(),
+    Keyword::buffer("ja3s.string", "what the server chose").to_client(),
+    Keyword::buffer("ja4.hash", "JA4 of the client").to_server(),
+];
 
 /// The fields of a record.
 pub const FIELDS: &[Field] = &[
@@ -40,6 +58,8 @@ pub const FIELDS: &[Field] = &[
 /// What one packet said.
 #[derive(Clone, Debug)]
 pub struct Exchange {
+    /// Which way it went.
+    pub direction: Direction,
     /// Version; 0 where the server lists those that it knows.
     pub version: u32,
     /// What the packet was for; `None` of Google's own.
@@ -105,6 +125,10 @@ impl Transaction for Exchange {
 
     fn record(&self) -> &dyn erased_serde::Serialize {
         self
+    }
+
+    fn one_way(&self) -> Option<Direction> {
+        Some(self.direction)
     }
 
     fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {

@@ -3,7 +3,7 @@
 use super::NAME;
 use super::sdp::Sdp;
 use crate::Pending;
-use flowtrack_event::{AppProto, Transaction, WireText};
+use flowtrack_event::{AppProto, Direction, Transaction, WireText};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
@@ -17,6 +17,8 @@ const BODY_CAP: usize = 64 * 1024;
 /// One message.
 #[derive(Default, Debug)]
 pub struct Message {
+    /// Which way it goes.
+    pub direction: Option<Direction>,
     line: Vec<u8>,
     headers: Vec<(Vec<u8>, Vec<u8>)>,
     /// What its body describes.
@@ -203,6 +205,10 @@ impl Transaction for Message {
 
     fn record(&self) -> &dyn erased_serde::Serialize {
         self
+    }
+
+    fn one_way(&self) -> Option<Direction> {
+        self.direction
     }
 
     fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {

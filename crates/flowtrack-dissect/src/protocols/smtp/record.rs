@@ -2,14 +2,31 @@
 
 use super::NAME;
 use super::email::Email;
-use crate::{Field, Text};
-use flowtrack_event::{AppProto, Transaction};
+use crate::{Field, Keyword, Text};
+use flowtrack_event::{AppProto, Direction, Transaction};
 use serde::Serialize;
 
 pub(super) const FIELDS: &[Field] = &[
     Field::eve("helo", "string", "name the client gave itself"),
     Field::eve("mail_from", "string", "sender of the envelope"),
     Field::eve("rcpt_to", "array", "recipients of the envelope"),
+];
+
+pub(super) const KEYWORDS: &[Keyword] = &[
+    Keyword::buffer("smtp.helo", "name the client gave itself").to_server(),
+    Keyword::buffer("smtp.mail_from", "sender of the envelope").to_server(),
+    Keyword::buffer("smtp.rcpt_to", "recipients of the envelope").to_server().multi(),
+    Keyword::buffer("email.from", "`From` of the mail").to_server(),
+    Keyword::buffer("email.to", "`To` of the mail").to_server(),
+    Keyword::buffer("email.cc", "`Cc` of the mail").to_server(),
+    Keyword::buffer("email.subject", "`Subject` of the mail").to_server(),
+    Keyword::buffer("email.date", "`Date` of the mail").to_server(),
+    Keyword::buffer("email.message_id", "`Message-ID` of the mail").to_server(),
+    Keyword::buffer("email.x_mailer", "`X-Mailer` of the mail").to_server(),
+    Keyword::buffer("email.url", "links in the mail").to_server().multi(),
+    Keyword::buffer("email.received", "each `Received` of the mail").to_server().multi(),
+    Keyword::buffer("file.name", "names of the attachments").to_server().multi(),
+    Keyword::buffer("file.data", "attachments, decoded").to_server().multi(),
 ];
 
 /// One mail and its envelope.
@@ -43,6 +60,11 @@ impl Transaction for Mail {
         if let Some(email) = &self.email {
             visit("email", email);
         }
+    }
+
+    /// All of it is what the client says.
+    fn one_way(&self) -> Option<Direction> {
+        Some(Direction::ToServer)
     }
 
     fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {

@@ -55,7 +55,11 @@ pub const FIELDS: &[Field] = &[
     Field::added("cert_validity_days", "integer", "days that the certificate is valid in all"),
     Field::added("cert_valid", "boolean", "whether the certificate was valid at that time"),
     Field::added("cert_self_signed", "boolean", "whether owner and signer are the same"),
-    Field::added("sni_matches_cert", "boolean", "whether the certificate is for the host asked for"),
+    Field::added(
+        "sni_matches_cert",
+        "boolean",
+        "whether the certificate is for the host asked for",
+    ),
 ];
 
 /// What rules may ask for.
@@ -315,7 +319,8 @@ fn put_certificate<M: serde::ser::SerializeMap>(
     }
     map.serialize_entry("serial", &certificate.serial)?;
     map.serialize_entry("fingerprint", &certificate.fingerprint)?;
-    for (name, date) in [("notbefore", certificate.not_before), ("notafter", certificate.not_after)] {
+    for (name, date) in [("notbefore", certificate.not_before), ("notafter", certificate.not_after)]
+    {
         // RFC 5280 section 4.1.2.5: the year 9999 means that there is no end.
         if DATED.contains(&date) {
             map.serialize_entry(name, &time::text(date))?;
