@@ -6,6 +6,15 @@ pub mod content;
 mod header;
 mod meta;
 mod number;
+mod rarity;
+mod xbits;
+mod threshold;
+mod tag;
+mod flowbits;
+mod flow;
+mod file;
+mod dataset;
+mod app;
 
 use crate::builder::{Builder, Complaint, Keyword, Value};
 use crate::lang::{Headers, Rule, Span, did_you_mean};
@@ -24,6 +33,14 @@ const FAMILIES: &[&[Keyword]] = &[
     header::link::KEYWORDS,
     header::checksum::KEYWORDS,
     header::event::KEYWORDS,
+    app::KEYWORDS,
+    dataset::KEYWORDS,
+    file::KEYWORDS,
+    flow::KEYWORDS,
+    flowbits::KEYWORDS,
+    tag::KEYWORDS,
+    threshold::KEYWORDS,
+    xbits::KEYWORDS,
 ];
 
 /// All keywords.

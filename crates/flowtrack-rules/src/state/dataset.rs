@@ -1,5 +1,6 @@
 //! `dataset` and `datarep`: sets of values, with a number for each where they have reputations.
 
+use super::vars::VarId;
 use ahash::AHashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -11,6 +12,8 @@ pub enum DatasetKind {
     String,
     /// MD5 sums, as 16 bytes.
     Md5,
+    /// SHA-1 sums, as 20 bytes.
+    Sha1,
     /// SHA-256 sums, as 32 bytes.
     Sha256,
     /// IPv4 addresses.
@@ -37,6 +40,7 @@ impl DatasetKind {
         let fits = match self {
             Self::String => !bytes.is_empty(),
             Self::Md5 => bytes.len() == 16,
+            Self::Sha1 => bytes.len() == 20,
             Self::Sha256 => bytes.len() == 32,
             Self::Ipv4 => bytes.len() == 4,
             Self::Ip => matches!(bytes.len(), 4 | 16),
@@ -57,7 +61,7 @@ impl DatasetKind {
     fn parse(self, text: &str) -> Option<Box<[u8]>> {
         match self {
             Self::String => self.value(&base64(text)?),
-            Self::Md5 | Self::Sha256 => self.value(&hex(text)?),
+            Self::Md5 | Self::Sha1 | Self::Sha256 => self.value(&hex(text)?),
             Self::Ipv4 => {
                 let addr: Ipv4Addr = text.parse().ok()?;
                 self.value(&addr.octets())
@@ -81,6 +85,13 @@ pub struct DatasetSpec {
     pub load: Option<Arc<str>>,
     /// How that file is written.
     pub form: DatasetForm,
+}
+
+impl DatasetSpec {
+    /// By what the set is found at run time.
+    pub fn id(&self) -> VarId {
+        VarId::of(&format!("set {}", self.name))
+    }
 }
 
 /// How the file of a data set is written.

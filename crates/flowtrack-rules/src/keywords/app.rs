@@ -1,0 +1,168 @@
+//! Conditions on the application protocol: `app-layer-protocol`, `app-layer-event`.
+
+use crate::builder::{Builder, Complaint, Keyword, Needs, Value};
+use crate::context::Context;
+use crate::lang::{Protocol, did_you_mean};
+use crate::signature::Test;
+use flowtrack_event::{AppProto, AppRecord, Direction};
+
+/// The family.
+pub(crate) const KEYWORDS: &[Keyword] = &[
+    Keyword {
+        name: "app-layer-protocol",
+        aliases: &[],
+        doc: "which application protocol was recognised, or was not (`!http`, `failed`)",
+        example: "alert tcp any any -> any 80 (app-layer-protocol:!http; sid:1;)",
+        parse: protocol,
+    },
+    Keyword {
+        name: "app-layer-event",
+        aliases: &[],
+        doc: "what a protocol's reader found odd",
+        example: "alert http any any -> any any (app-layer-event:http.request_field_missing_colon; sid:1;)",
+        parse: event,
+    },
+];
+
+/// Of which bytes the name is asked.
+#[derive(Clone, Copy, Debug)]
+enum Of {
+    /// The way that the packet goes.
+    Direction,
+    ToServer,
+    ToClient,
+    Either,
+    Both,
+    Final,
+    Original,
+}
+
+#[derive(Debug)]
+struct Speaks {
+    /// In lower case, as EVE writes it; `failed` where nothing was recognised.
+    name: String,
+    of: Of,
+    wanted: bool,
+}
+
+impl Speaks {
+    fn is(&self, app: AppProto) -> bool {
+        let name = app.name();
+        name == self.name
+            || match self.name.as_str() {
+                "http" => name == "http2",
+                "http1" => name == "http",
+                "dcerpc" => name == "smb",
+                "dns" => name == "doh2",
+                _ => false,
+            }
+    }
+}
+
+impl Test for Speaks {
+    fn test(&self, cx: &mut Context<'_>) -> bool {
+        let direction = cx.direction;
+        let Some(app) = cx.flow.as_ref().and_then(|flow| flow.app) else {
+            // Not decided yet: neither is this protocol spoken, nor another one.
+            return false;
+        };
+        let towards = |direction| towards(&app, direction);
+        let is = |name: AppProto| self.is(name);
+        let found = match self.of {
+            Of::Direction => is(towards(direction)),
+            Of::ToServer => is(towards(Direction::ToServer)),
+            Of::ToClient => is(towards(Direction::ToClient)),
+            Of::Either => is(towards(Direction::ToServer)) || is(towards(Direction::ToClient)),
+            Of::Both => is(towards(Direction::ToServer)) && is(towards(Direction::ToClient)),
+            Of::Final => is(app.proto),
+            Of::Original => app.original.is_some_and(is),
+        };
+        found == self.wanted
+    }
+
+    fn cost(&self) -> u8 {
+        0
+    }
+}
+
+/// What the bytes of one way were recognised as.
+fn towards(app: &AppRecord, direction: Direction) -> AppProto {
+    let own = match direction {
+        Direction::ToServer => app.to_server,
+        Direction::ToClient => app.to_client,
+    };
+    own.unwrap_or(app.proto)
+}
+
+fn protocol(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
+    let text = value.needed("the name of a protocol")?;
+    let (name, of) = match text.split_once(',') {
+        None => (text, Of::Direction),
+        Some((name, mode)) => {
+            let of = match mode.trim() {
+                "direction" => Of::Direction,
+                "toserver" | "to_server" => Of::ToServer,
+                "toclient" | "to_client" => Of::ToClient,
+                "either" => Of::Either,
+                "both" => Of::Both,
+                "final" => Of::Final,
+                "original" => Of::Original,
+                other => {
+                    return Err(Complaint::new(format!(
+                        "unknown mode \"{other}\"; expected toserver, toclient, either, both, \
+                         final, original or direction"
+                    )));
+                }
+            };
+            (name.trim(), of)
+        }
+    };
+    let (wanted, name) = match name.strip_prefix('!') {
+        Some(name) => (false, name.trim()),
+        None => (true, name),
+    };
+    let name = name.to_ascii_lowercase();
+    let is_known = matches!(name.as_str(), "failed" | "unknown")
+        || Protocol::by_word(&name).is_ok_and(|known| known.app.is_some());
+    if !is_known {
+        let near = did_you_mean(&name, Protocol::words());
+        return Err(Complaint::new(format!("unknown protocol \"{name}\"{near}")));
+    }
+    let name = Protocol::by_word(&name)
+        .ok()
+        .and_then(|known| known.app)
+        .filter(|_| name != "http1")
+        .map_or(name.clone(), str::to_owned);
+    builder.needs(Needs::Recognition);
+    builder.test(Speaks { name, of, wanted });
+    Ok(())
+}
+
+#[derive(Debug)]
+struct HasEvent(String);
+
+impl Test for HasEvent {
+    fn test(&self, cx: &mut Context<'_>) -> bool {
+        let mut found = cx.app_events.iter().any(|event| event.eq_ignore_ascii_case(&self.0));
+        if let Some(tx) = cx.tx {
+            tx.transaction.events(&mut |event| found |= event.eq_ignore_ascii_case(&self.0));
+        }
+        found
+    }
+}
+
+fn event(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
+    let text = value.needed("such as http.missing_host_header")?;
+    builder.needs(Needs::Transaction);
+    if let Some((protocol, event)) = text.split_once('.') {
+        let known = Protocol::by_word(&protocol.to_ascii_lowercase()).map_err(Complaint::new)?;
+        match known.app {
+            Some(app) => builder.app(app)?,
+            None => return Err(Complaint::new(format!("{protocol} has no such events"))),
+        }
+        builder.test(HasEvent(event.to_owned()));
+    } else {
+        builder.test(HasEvent(text.to_owned()));
+    }
+    Ok(())
+}

@@ -1,0 +1,265 @@
+//! Conditions on files: name, type, size, hashes, and which to store.
+
+use super::number::Comparison;
+use crate::builder::{Builder, Complaint, Keyword, Needs, Value};
+use crate::context::Context;
+use crate::lang::option_text;
+use crate::signature::Test;
+use crate::state::{Dataset, DatasetForm, DatasetKind, DatasetSpec, VarId};
+use flowtrack_event::FileRecord;
+
+/// The family.
+pub(crate) const KEYWORDS: &[Keyword] = &[
+    Keyword {
+        name: "filename",
+        aliases: &[],
+        doc: "the name of a file has this in it",
+        example: r#"alert http any any -> any any (filename:"secret"; sid:1;)"#,
+        parse: |b, v| words(b, v, Words::InName),
+    },
+    Keyword {
+        name: "fileext",
+        aliases: &[],
+        doc: "the name of a file ends in a dot and this",
+        example: r#"alert http any any -> any any (fileext:"exe"; sid:1;)"#,
+        parse: |b, v| words(b, v, Words::Extension),
+    },
+    Keyword {
+        name: "filemagic",
+        aliases: &[],
+        doc: "the type of a file by its first bytes has this in its description",
+        example: r#"alert http any any -> any any (filemagic:"PDF document"; sid:1;)"#,
+        parse: |b, v| words(b, v, Words::Type),
+    },
+    Keyword {
+        name: "filesize",
+        aliases: &[],
+        doc: "how long a file is",
+        example: "alert http any any -> any any (filesize:>100KB; sid:1;)",
+        parse: filesize,
+    },
+    Keyword {
+        name: "filemd5",
+        aliases: &[],
+        doc: "the MD5 of a file stands in a list",
+        example: "alert http any any -> any any (filemd5:bad.txt; sid:1;)",
+        parse: |b, v| hashes(b, v, Sum::Md5),
+    },
+    Keyword {
+        name: "filesha1",
+        aliases: &[],
+        doc: "the SHA-1 of a file stands in a list",
+        example: "alert http any any -> any any (filesha1:bad.txt; sid:1;)",
+        parse: |b, v| hashes(b, v, Sum::Sha1),
+    },
+    Keyword {
+        name: "filesha256",
+        aliases: &[],
+        doc: "the SHA-256 of a file stands in a list",
+        example: "alert http any any -> any any (filesha256:bad.txt; sid:1;)",
+        parse: |b, v| hashes(b, v, Sum::Sha256),
+    },
+    Keyword {
+        name: "filestore",
+        aliases: &[],
+        doc: "there is a file, which is worth keeping",
+        example: "alert http any any -> any any (filestore; sid:1;)",
+        parse: filestore,
+    },
+];
+
+/// One of the transaction's files that go this way is so.
+fn any(cx: &Context<'_>, is_so: impl Fn(&FileRecord) -> bool) -> bool {
+    cx.tx.is_some_and(|tx| tx.files.iter().any(|f| f.direction == cx.direction && is_so(f)))
+}
+
+fn needs_files(builder: &mut Builder<'_>) {
+    builder.needs(Needs::Transaction);
+    builder.requirements.files = true;
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Words {
+    InName,
+    Extension,
+    Type,
+}
+
+#[derive(Debug)]
+struct Described {
+    of: Words,
+    wanted: bool,
+    /// In lower case.
+    text: Vec<u8>,
+}
+
+impl Test for Described {
+    fn test(&self, cx: &mut Context<'_>) -> bool {
+        let text = &self.text;
+        any(cx, |file| {
+            let name = file.filename.to_ascii_lowercase();
+            let holds = match self.of {
+                Words::InName => memchr::memmem::find(&name, text).is_some(),
+                Words::Extension => {
+                    name.strip_suffix(text.as_slice()).is_some_and(|rest| rest.ends_with(b"."))
+                }
+                Words::Type => file.magic.is_some_and(|mime| {
+                    let words = described(mime).to_ascii_lowercase();
+                    memchr::memmem::find(words.as_bytes(), text).is_some()
+                        || memchr::memmem::find(mime.as_bytes(), text).is_some()
+                }),
+            };
+            holds == self.wanted
+        })
+    }
+
+    fn cost(&self) -> u8 {
+        5
+    }
+}
+
+/// How the usual tool for it describes a type of file.
+fn described(mime: &str) -> &'static str {
+    match mime {
+        "application/pdf" => "PDF document",
+        "application/zip" => "Zip archive data",
+        "application/gzip" => "gzip compressed data",
+        "application/x-bzip2" => "bzip2 compressed data",
+        "application/x-xz" => "XZ compressed data",
+        "application/x-7z-compressed" => "7-zip archive data",
+        "application/vnd.rar" => "RAR archive data",
+        "application/x-tar" => "POSIX tar archive",
+        "application/vnd.microsoft.portable-executable" | "application/x-msdownload" => {
+            "PE32 executable (GUI) Intel 80386, for MS Windows"
+        }
+        "application/x-executable" => "ELF executable",
+        "application/x-shockwave-flash" => "Macromedia Flash data",
+        "application/java" | "application/java-archive" => "Java archive data",
+        "application/msword" | "application/vnd.ms-excel" => "Composite Document File V2 Document",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document" => {
+            "Microsoft Word 2007+"
+        }
+        "application/rtf" => "Rich Text Format data",
+        "image/png" => "PNG image data",
+        "image/jpeg" => "JPEG image data",
+        "image/gif" => "GIF image data",
+        "image/bmp" => "PC bitmap",
+        "image/vnd.microsoft.icon" => "MS Windows icon resource",
+        "text/html" => "HTML document, ASCII text",
+        "text/xml" => "XML document text",
+        "text/x-shellscript" => "shell script, ASCII text executable",
+        "audio/mpeg" => "Audio file with ID3",
+        "video/x-flv" => "Macromedia Flash Video",
+        _ => "",
+    }
+}
+
+fn words(builder: &mut Builder<'_>, value: &Value<'_>, of: Words) -> Result<(), Complaint> {
+    let text = value.needed("a text in quotes")?;
+    let (wanted, text) = match text.strip_prefix('!') {
+        Some(text) => (false, text.trim()),
+        None => (true, text),
+    };
+    let text = text.trim().trim_matches('"');
+    let text = option_text(text);
+    if text.is_empty() {
+        return Err(Complaint::new(format!("{} needs a text", value.keyword)));
+    }
+    needs_files(builder);
+    builder.test(Described { of, wanted, text: text.to_ascii_lowercase().into_bytes() });
+    Ok(())
+}
+
+#[derive(Debug)]
+struct Size(Comparison);
+
+impl Test for Size {
+    fn test(&self, cx: &mut Context<'_>) -> bool {
+        any(cx, |file| self.0.holds(file.size))
+    }
+
+    fn cost(&self) -> u8 {
+        3
+    }
+}
+
+fn filesize(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
+    let must = Comparison::parse(value.needed("a size, such as >100KB")?, u64::MAX)?;
+    needs_files(builder);
+    builder.test(Size(must));
+    Ok(())
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Sum {
+    Md5,
+    Sha1,
+    Sha256,
+}
+
+#[derive(Debug)]
+struct Listed {
+    sum: Sum,
+    list: VarId,
+    wanted: bool,
+}
+
+impl Test for Listed {
+    fn test(&self, cx: &mut Context<'_>) -> bool {
+        let is_listed =
+            |sum: &[u8]| cx.shared.dataset(self.list, |set: &mut Dataset| set.get(sum).is_some());
+        any(cx, |file| {
+            let found = match self.sum {
+                Sum::Md5 => file.md5.as_ref().and_then(|sum| is_listed(sum)),
+                Sum::Sha1 => file.sha1.as_ref().and_then(|sum| is_listed(sum)),
+                Sum::Sha256 => file.sha256.as_ref().and_then(|sum| is_listed(sum)),
+            };
+            found.is_some_and(|found| found == self.wanted)
+        })
+    }
+
+    fn cost(&self) -> u8 {
+        9
+    }
+}
+
+fn hashes(builder: &mut Builder<'_>, value: &Value<'_>, sum: Sum) -> Result<(), Complaint> {
+    let text = value.needed("the name of a file with a sum a line")?;
+    let (wanted, file) = match text.strip_prefix('!') {
+        Some(file) => (false, file.trim()),
+        None => (true, text),
+    };
+    let kind = match sum {
+        Sum::Md5 => DatasetKind::Md5,
+        Sum::Sha1 => DatasetKind::Sha1,
+        Sum::Sha256 => DatasetKind::Sha256,
+    };
+    let spec = DatasetSpec {
+        name: format!("{} {file}", value.keyword).into(),
+        kind,
+        load: Some(file.into()),
+        form: DatasetForm::Lines,
+    };
+    let list = spec.id();
+    builder.datasets.push(spec);
+    needs_files(builder);
+    builder.requirements.hashes = true;
+    builder.test(Listed { sum, list, wanted });
+    Ok(())
+}
+
+/// There is a file.
+#[derive(Debug)]
+struct HasFile;
+
+impl Test for HasFile {
+    fn test(&self, cx: &mut Context<'_>) -> bool {
+        any(cx, |_| true)
+    }
+}
+
+fn filestore(builder: &mut Builder<'_>, _: &Value<'_>) -> Result<(), Complaint> {
+    needs_files(builder);
+    builder.test(HasFile);
+    Ok(())
+}
