@@ -455,6 +455,20 @@ impl<'a> Builder<'a> {
         self.last.is_some_and(|(_, at)| at > 0)
     }
 
+    /// Adds something that modifiers behind it are not about.
+    pub(crate) fn keep_last<T>(&mut self, add: impl FnOnce(&mut Self) -> T) -> T {
+        let last = self.last;
+        let result = add(self);
+        self.last = last;
+        result
+    }
+
+    /// Whether something is decoded from base64.
+    pub(crate) fn has_base64(&self) -> bool {
+        let mut steps = self.searches.iter().flat_map(|search| &search.steps);
+        steps.any(|step| matches!(step, Step::Base64(_)))
+    }
+
     /// Makes the last content the one that is searched for first.
     pub fn choose_fast_pattern(&mut self) -> Result<(), Complaint> {
         if self.fast_pattern.is_some() {

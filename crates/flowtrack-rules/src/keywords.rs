@@ -2,11 +2,17 @@
 //!
 //! A family is a table of [`Keyword`]s: what each adds to a signature is its `parse` function.
 
+pub mod base64;
+pub mod buffers;
+pub mod bytes;
 pub mod content;
 mod header;
 mod meta;
 mod number;
-mod rarity;
+pub mod pcre;
+pub(crate) mod rarity;
+mod size;
+mod transforms;
 mod xbits;
 mod threshold;
 mod tag;
@@ -25,6 +31,14 @@ use std::sync::{Arc, LazyLock};
 /// The families; a new one is a line here.
 const FAMILIES: &[&[Keyword]] = &[
     content::KEYWORDS,
+    pcre::KEYWORDS,
+    bytes::KEYWORDS,
+    size::KEYWORDS,
+    base64::KEYWORDS,
+    buffers::KEYWORDS,
+    buffers::OTHERS,
+    buffers::legacy::KEYWORDS,
+    transforms::KEYWORDS,
     meta::KEYWORDS,
     header::ip::KEYWORDS,
     header::tcp::KEYWORDS,

@@ -24,6 +24,8 @@ mod context;
 mod inspect;
 pub mod keywords;
 pub mod lang;
+mod prefilter;
+mod search;
 mod set;
 mod signature;
 pub mod state;

@@ -2,7 +2,10 @@
 
 use crate::builder::{Buffer, Memory, Usage};
 use crate::context::{Context, Requirements};
-use crate::keywords::content::Content;
+use crate::keywords::base64::Base64;
+use crate::keywords::bytes::{ByteExtract, ByteJump, ByteMath, ByteTest, IsDataAt};
+use crate::keywords::content::{Amount, Content};
+use crate::keywords::pcre::Pcre;
 use crate::lang::{Action, HeaderMatch};
 use crate::state::{DatasetSpec, Limits};
 use flowtrack_event::{Direction, RuleInfo};
@@ -46,8 +49,80 @@ pub trait Transform: Send + Sync + std::fmt::Debug {
 pub enum Step {
     /// Bytes.
     Content(Content),
+    /// A regular expression.
+    Pcre(Box<Pcre>),
+    /// `byte_test`.
+    ByteTest(Box<ByteTest>),
+    /// `byte_jump`.
+    ByteJump(Box<ByteJump>),
+    /// `byte_extract`.
+    ByteExtract(Box<ByteExtract>),
+    /// `byte_math`.
+    ByteMath(Box<ByteMath>),
+    /// `isdataat`.
+    IsDataAt(IsDataAt),
+    /// `base64_decode`, with what is looked for in the decoded bytes (`base64_data`).
+    Base64(Box<Base64>),
     /// Whatever asks for the whole value.
     Check(Box<dyn Check>),
+}
+
+impl Step {
+    /// Whether it begins where the step before it ended.
+    pub(crate) fn is_relative(&self) -> bool {
+        match self {
+            Self::Content(content) => content.is_relative(),
+            Self::Pcre(pcre) => pcre.relative,
+            Self::ByteTest(test) => test.number.relative,
+            Self::ByteJump(jump) => jump.number.relative,
+            Self::ByteExtract(extract) => extract.number.relative,
+            Self::ByteMath(math) => math.number.relative,
+            Self::IsDataAt(at) => at.relative,
+            Self::Base64(decode) => decode.relative,
+            Self::Check(_) => false,
+        }
+    }
+
+    /// Whether it leads to a new place, so that what follows is not relative to what was before it.
+    fn leads_on(&self) -> bool {
+        match self {
+            Self::Content(content) => !content.negated,
+            Self::Pcre(pcre) => !pcre.negated,
+            Self::ByteJump(_) | Self::ByteExtract(_) | Self::ByteMath(_) => true,
+            Self::ByteTest(_) | Self::IsDataAt(_) | Self::Base64(_) | Self::Check(_) => false,
+        }
+    }
+
+    /// Whether it may hold or not depending on what was found before it.
+    pub(crate) fn depends_on_before(&self) -> bool {
+        let variable = |amount: Amount| matches!(amount, Amount::Variable(_));
+        self.is_relative()
+            || match self {
+                Self::Content(content) => content.depends_on_before(),
+                Self::ByteTest(_) | Self::ByteJump(_) => true,
+                Self::ByteExtract(_) | Self::ByteMath(_) | Self::Base64(_) => true,
+                Self::IsDataAt(at) => variable(at.amount),
+                Self::Pcre(_) | Self::Check(_) => false,
+            }
+    }
+}
+
+/// Marks the steps behind whose occurrences a later step goes on.
+pub(crate) fn mark_retries(steps: &mut [Step]) {
+    // Whether what follows is relative to the place in hand, or takes a value from there.
+    let mut wanted = false;
+    for step in steps.iter_mut().rev() {
+        match step {
+            Step::Content(content) if !content.negated => content.retry = wanted,
+            Step::Pcre(pcre) if !pcre.negated => pcre.retry = wanted,
+            Step::Base64(decode) => mark_retries(&mut decode.steps),
+            _ => {}
+        }
+        if step.leads_on() {
+            wanted = false;
+        }
+        wanted |= step.is_relative();
+    }
 }
 
 /// What is looked for in one buffer: all steps must hold, over one and the same value of it.

@@ -1,8 +1,9 @@
 //! The end of a rule: judging its parts as a whole.
 
 use super::{Builder, Complaint, Source};
+use crate::keywords::base64;
 use crate::lang::{Arrow, Carrier};
-use crate::signature::{Kind, Signature, Step};
+use crate::signature::{Kind, Signature, Step, mark_retries};
 use flowtrack_event::Direction;
 use std::sync::Arc;
 
@@ -19,7 +20,9 @@ impl Builder<'_> {
             // The header's word is the narrower one: `http1` is one of the protocols of `http.uri`.
             self.apps(&[app])?;
         }
-        for search in &self.searches {
+        self.nest_base64();
+        for search in &mut self.searches {
+            mark_retries(&mut search.steps);
             if search.steps.is_empty() && search.absent.is_none() {
                 let message =
                     format!("{} is named, but nothing is looked for in it", search.buffer.name);
@@ -46,6 +49,23 @@ impl Builder<'_> {
             limits: self.limits,
             datasets: self.datasets,
         })
+    }
+
+    /// Puts what is looked for in decoded bytes to where they are decoded.
+    fn nest_base64(&mut self) {
+        let Some(at) = self.searches.iter().position(|search| search.buffer == base64::DATA) else {
+            return;
+        };
+        let nested = self.searches.remove(at).steps;
+        self.fast_pattern = match self.fast_pattern {
+            Some((search, _)) if search == at => None,
+            Some((search, step)) if search > at => Some((search - 1, step)),
+            other => other,
+        };
+        let mut steps = self.searches.iter_mut().flat_map(|search| &mut search.steps).rev();
+        if let Some(Step::Base64(decode)) = steps.find(|step| matches!(step, Step::Base64(_))) {
+            decode.steps = nested;
+        }
     }
 
     fn way(&self) -> Result<Option<Direction>, Complaint> {

@@ -1,0 +1,191 @@
+//! `pcre`: Perl's regular expressions, with a bound on the work that one search may do.
+
+mod dialect;
+
+use super::buffers::legacy;
+use crate::builder::{Buffer, Builder, Complaint, Keyword, Value};
+use crate::signature::Step;
+use dialect::{Options, translate};
+use fancy_regex::{BytesMode, Regex, RegexBuilder};
+use std::sync::OnceLock;
+
+/// Steps back that one search may make, as Suricata limits them by default.
+const BACKTRACK_LIMIT: usize = 3500;
+/// Memory that one compiled expression may take.
+const SIZE_LIMIT: usize = 4 << 20;
+/// Memory that one worker may use to run one expression.
+const CACHE_LIMIT: usize = 1 << 20;
+
+/// A regular expression that must match, or must not.
+#[derive(Debug)]
+pub struct Pcre {
+    /// Whether it must not match.
+    pub negated: bool,
+    /// Whether the search begins where the step before it matched.
+    pub relative: bool,
+    /// Whether a later step depends on where it matched.
+    pub(crate) retry: bool,
+    /// The expression in the engine's dialect.
+    pattern: Box<str>,
+    /// Compiled when it is first needed: few of many thousands ever are.
+    compiled: OnceLock<Option<Regex>>,
+}
+
+impl Pcre {
+    /// Reads `"/expression/flags"`; the buffer that a flag names comes with it.
+    pub(crate) fn parse(text: &str) -> Result<(Self, Option<&'static Buffer>), Complaint> {
+        let (negated, rest) = match text.strip_prefix('!') {
+            Some(rest) => (true, rest.trim_start()),
+            None => (false, text),
+        };
+        let expected = || Complaint::new("expected \"/expression/flags\"");
+        // Behind the quotes may stand names of captured values, which nothing here uses.
+        let inner = rest.strip_prefix('"').ok_or_else(expected)?;
+        let inner = inner.rfind('"').and_then(|end| inner.get(..end)).ok_or_else(expected)?;
+        let inner = inner.strip_prefix('m').filter(|i| i.starts_with('/')).unwrap_or(inner);
+        let end = inner.rfind('/').filter(|end| *end > 0).ok_or_else(expected)?;
+        let pattern = inner.get(1..end).filter(|_| inner.starts_with('/')).ok_or_else(expected)?;
+        let flags = inner.get(end + 1..).unwrap_or_default();
+        let mut options = Options::default();
+        let mut relative = false;
+        let mut buffer = None;
+        for (at, flag) in flags.char_indices() {
+            let offset = text.len() - rest.len() + 1 + end + 1 + at;
+            match flag {
+                'i' => options.nocase = true,
+                's' => options.dot_all = true,
+                'm' => options.multi_line = true,
+                'x' => options.extended = true,
+                'A' => options.anchored = true,
+                'E' => options.dollar_end = true,
+                'G' => options.ungreedy = true,
+                'R' => relative = true,
+                'B' | 'O' => {}
+                other => match legacy::of_pcre_flag(other) {
+                    Some(found) if buffer.is_none() => buffer = Some(found),
+                    Some(_) => {
+                        return Err(Complaint::at(offset, "only one flag can name a buffer"));
+                    }
+                    None => {
+                        let message = format!("unknown flag {other}: expected i s m x A E G R B O or U I P Q H D M C S Y V W");
+                        return Err(Complaint::at(offset, message));
+                    }
+                },
+            }
+        }
+        let pattern = translate(pattern, options);
+        fancy_regex::Expr::parse_tree(&pattern)
+            .map_err(|error| Complaint::new(format!("no regular expression: {error}")))?;
+        let pcre = Self {
+            negated,
+            relative,
+            retry: false,
+            pattern: pattern.into(),
+            compiled: OnceLock::new(),
+        };
+        Ok((pcre, buffer))
+    }
+
+    /// Compiles it now, to know whether it can be.
+    pub fn check(&self) -> Result<(), String> {
+        compile(&self.pattern).map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    /// The first match in `bytes` that begins at `from` or later: its start and end. An error where
+    /// the search was given up.
+    pub fn find(&self, bytes: &[u8], from: usize) -> Result<Option<(usize, usize)>, GaveUp> {
+        let regex = self.compiled.get_or_init(|| compile(&self.pattern).ok());
+        let Some(regex) = regex else { return Err(GaveUp) };
+        if from > bytes.len() {
+            return Ok(None);
+        }
+        match regex.find_from_pos(bytes, from) {
+            Ok(found) => Ok(found.map(|found| (found.start(), found.end()))),
+            Err(_) => Err(GaveUp),
+        }
+    }
+}
+
+impl Pcre {
+    /// What the first group matched; the whole match where there is no group.
+    pub(crate) fn first_group(&self, bytes: &[u8]) -> Option<(usize, usize)> {
+        let regex = self.compiled.get_or_init(|| compile(&self.pattern).ok()).as_ref()?;
+        let captures = regex.captures(bytes).ok()??;
+        let found = captures.get(1).or_else(|| captures.get(0))?;
+        Some((found.start(), found.end()))
+    }
+}
+
+/// A search was given up because it took too many steps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GaveUp;
+
+// The error is as large as the library made it, and rare.
+#[allow(clippy::result_large_err)]
+fn compile(pattern: &str) -> Result<Regex, fancy_regex::Error> {
+    RegexBuilder::new(pattern)
+        .bytes_mode(BytesMode::Ascii)
+        .backtrack_limit(BACKTRACK_LIMIT * 16)
+        .delegate_size_limit(SIZE_LIMIT)
+        .delegate_dfa_size_limit(CACHE_LIMIT)
+        .build()
+}
+
+pub(crate) const KEYWORDS: &[Keyword] = &[Keyword {
+    name: "pcre",
+    aliases: &[],
+    doc: "a regular expression that must match the buffer, or must not with ! before it",
+    example: r#"alert http any any -> any any (http.uri; content:"a"; pcre:"/^\x2fa[bc]+$/R"; sid:1;)"#,
+    parse: pcre,
+}];
+
+fn pcre(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
+    let (pcre, buffer) = Pcre::parse(value.needed("\"/expression/flags\"")?)?;
+    let step = Step::Pcre(Box::new(pcre));
+    match buffer {
+        Some(buffer) => builder.step_in(buffer, step),
+        None => {
+            builder.step(step);
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(text: &str, bytes: &[u8]) -> Option<(usize, usize)> {
+        Pcre::parse(text).unwrap().0.find(bytes, 0).unwrap()
+    }
+
+    #[test]
+    fn expressions_match_bytes_and_not_characters() {
+        assert_eq!(find(r#""/a.b/""#, b"xa\xffb"), Some((1, 4)));
+        assert_eq!(find(r#""/A\x00+b$/i""#, b"a\0\0b\n"), Some((0, 5)));
+        assert_eq!(find(r#""/a$/""#, b"a\nb"), None);
+        assert_eq!(find(r#""/a$/m""#, b"a\nb"), Some((0, 1)));
+        assert_eq!(find(r#""/a.b/s""#, b"a\nb"), Some((0, 3)));
+        assert_eq!(find(r#""/(.)\1/""#, b"abccd"), Some((2, 4)));
+        assert_eq!(find(r#""/a(?!b)/""#, b"abac"), Some((2, 3)));
+        assert_eq!(find(r#""/^\d+$/A""#, b"123"), Some((0, 3)));
+        assert_eq!(find(r#""/\w\W/""#, b"a\xe9"), Some((0, 2)));
+    }
+
+    #[test]
+    fn flags_are_read() {
+        let (pcre, buffer) = Pcre::parse(r#"!"/a/URi""#).unwrap();
+        assert!(pcre.negated && pcre.relative);
+        assert_eq!(buffer.map(|buffer| buffer.name), Some("http.uri"));
+        let error = Pcre::parse(r#""/a/Z""#).unwrap_err();
+        assert!(error.message.contains("unknown flag Z") && error.offset == 4, "{error:?}");
+        assert!(Pcre::parse(r#""/(a/""#).is_err() && Pcre::parse("abc").is_err());
+    }
+
+    #[test]
+    fn endless_backtracking_is_given_up() {
+        let (pcre, _) = Pcre::parse(r#""/(?=a)(a|aa)+(?<x>b)\k<x>$/""#).unwrap();
+        let text = [b'a'; 60];
+        assert_eq!(pcre.find(&text, 0), Err(GaveUp));
+    }
+}
