@@ -18,6 +18,8 @@ const HEADER: usize = 10;
 const BLOCK: usize = 16;
 /// Longest frame: 250 bytes of user data with their CRCs.
 const FRAME_CAP: usize = 292;
+/// Requests in a row without an answer that are no flood.
+const UNANSWERED_CAP: u32 = 32;
 /// Longest application fragment put together.
 const FRAGMENT_CAP: usize = 64 * 1024;
 
@@ -83,6 +85,8 @@ struct Reading {
     wants: Wants,
     sides: Both<Side>,
     tx_id: u64,
+    /// Requests since the last answer.
+    unanswered: u32,
 }
 
 #[derive(Default)]
@@ -211,6 +215,11 @@ impl Reading {
         let (objects, complete) = (read.list, read.complete);
         if let Some(anomaly) = read.anomaly {
             out.anomaly(anomaly, Some(self.tx_id));
+        }
+        self.unanswered =
+            if function < record::RESPONSE { self.unanswered.saturating_add(1) } else { 0 };
+        if self.unanswered == UNANSWERED_CAP + 1 {
+            out.anomaly("flooded", Some(self.tx_id));
         }
         let bytes = if self.wants.buffers { bytes } else { Vec::new() };
         let message =

@@ -104,6 +104,8 @@ struct Reading {
     sides: Both<Side>,
     /// Of `CONNECT`; 0 while it was not seen.
     version: u8,
+    /// `CONNECT` was missed, its answer seen.
+    missed: bool,
     waiting: Vec<Exchange>,
     tx_id: u64,
 }
@@ -179,10 +181,16 @@ impl Reading {
                 out.anomaly("double_connect", Some(self.tx_id));
             }
             self.version = *protocol_version;
-        } else if self.version == 0 && !at.midstream {
-            out.anomaly("missing_connect", Some(self.tx_id));
         }
         let kind = message.kind;
+        let is_strange = self.version == 0 && !at.midstream && !self.missed;
+        if is_strange && kind == Kind::Connack {
+            // What follows is of a session that began unseen.
+            self.missed = true;
+            out.anomaly("missing_connect", Some(self.tx_id));
+        } else if is_strange {
+            out.anomaly("unintroduced_message", Some(self.tx_id));
+        }
         if kind.begins() {
             let exchange = Exchange::new(self.tx_id, direction, message);
             self.tx_id += 1;
@@ -199,7 +207,9 @@ impl Reading {
             return;
         }
         let Some(found) = self.waiting.iter().position(|e| e.expects(&message, direction)) else {
-            out.anomaly("unintroduced_message", Some(self.tx_id));
+            if !self.missed {
+                out.anomaly(kind.missing(), Some(self.tx_id));
+            }
             let exchange = Exchange::new(self.tx_id, direction, message);
             self.tx_id += 1;
             out.transaction(direction, exchange.tx_id, exchange);

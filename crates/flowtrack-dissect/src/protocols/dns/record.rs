@@ -125,8 +125,11 @@ pub fn visit_names(m: &Message, name: &str, visit: &mut dyn FnMut(&[u8])) {
             m.questions.iter().for_each(|q| visit(&q.name.text));
             for r in m.answers.iter().chain(&m.authorities).chain(&m.additionals) {
                 visit(&r.name.text);
-                if let Data::Name(target) = &r.data {
-                    visit(&target.text);
+                match &r.data {
+                    Data::Name(name) => visit(&name.text),
+                    Data::Soa(soa) => visit(&soa.mname.text),
+                    Data::Srv { target, .. } => visit(&target.text),
+                    _ => {}
                 }
             }
         }

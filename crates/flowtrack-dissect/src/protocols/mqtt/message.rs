@@ -53,6 +53,17 @@ impl Kind {
         })
     }
 
+    /// The anomaly where what it answers was not seen.
+    pub(super) const fn missing(self) -> &'static str {
+        match self {
+            Self::Connack => "missing_connect",
+            Self::Puback | Self::Pubrec | Self::Pubrel | Self::Pubcomp => "missing_publish",
+            Self::Suback => "missing_subscribe",
+            Self::Unsuback => "missing_unsubscribe",
+            _ => "unintroduced_message",
+        }
+    }
+
     /// Its number in the protocol.
     pub(super) const fn code(self) -> u64 {
         match self {

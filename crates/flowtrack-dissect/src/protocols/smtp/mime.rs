@@ -46,6 +46,8 @@ struct Part {
     filename: Filename,
     boundary: Option<Vec<u8>>,
     file: Option<FileTracker>,
+    /// Whether it has a name, which makes it a file.
+    attached: bool,
     content: Vec<u8>,
     base64: Base64,
     /// A line end that belongs to the part only if more of it follows.
@@ -279,6 +281,7 @@ impl MailReader {
         let filename = std::mem::take(&mut self.part.filename).get();
         if let Some(name) = filename.filter(|_| self.part.kind != Kind::Multipart) {
             self.email.attached(&name);
+            self.part.attached = true;
             if self.files < FILE_CAP && self.wants.files {
                 self.files += 1;
                 let file = FileTracker::new(self.wants, self.tx_id, Direction::ToServer, &name);
@@ -344,7 +347,7 @@ impl Part {
         if let Some(file) = &mut self.file {
             file.data(bytes);
         }
-        if keeps {
+        if keeps && self.attached {
             let room = CONTENT_CAP.saturating_sub(self.content.len());
             self.content.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
         }
