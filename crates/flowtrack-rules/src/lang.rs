@@ -15,6 +15,7 @@ mod parse;
 mod port;
 mod range;
 mod reference;
+mod selection;
 mod threshold;
 mod variables;
 
@@ -23,10 +24,11 @@ pub use ast::{Action, Arrow, Header, HeaderSpans, Opt, Problem, Rule, Span};
 pub use class::{Class, Classifications};
 pub use header::{Base, Carrier, HeaderMatch, Headers, Protocol, Side};
 use lines::logical_lines;
-pub use parse::{option_text, parse_rules};
+pub use parse::{option_text, parse_disabled_rules, parse_rules};
 pub use port::Ports;
 pub use range::{Point, RangeSet};
 pub use reference::References;
+pub use selection::Selection;
 pub use threshold::{
     Threshold, ThresholdConfig, ThresholdEntry, ThresholdKind, ThresholdRule, Track,
 };

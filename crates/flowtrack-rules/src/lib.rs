@@ -24,6 +24,7 @@ mod context;
 mod inspect;
 pub mod keywords;
 pub mod lang;
+mod load;
 mod prefilter;
 mod search;
 mod set;
@@ -37,6 +38,7 @@ pub use builder::{
 pub use context::{Context, FlowScope, Requirements, TxScope};
 pub use inspect::{Hit, Inspector, On, Window};
 pub use lang::{Action, Problem, Rule, Span};
+pub use load::{Loaded, Loader};
 pub use set::RuleSet;
 pub use signature::{
     Absent, Check, Effect, Kind, Search, Signature, Step, Test, Transform,

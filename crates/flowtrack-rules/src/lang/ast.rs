@@ -163,6 +163,7 @@ pub struct Problem {
     pub keyword: Option<Arc<str>>,
     /// What is wrong, what was expected, and the nearest known word.
     pub message: String,
-    /// Whether the rule was left out; a warning otherwise.
+    /// Whether the rule was left out because it is wrong; else it is loaded and odd, or left out
+    /// for a reason that is not its fault.
     pub fatal: bool,
 }

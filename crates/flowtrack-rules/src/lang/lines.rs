@@ -16,7 +16,7 @@ pub(super) fn logical_lines(text: &str) -> impl Iterator<Item = Line<'_>> {
     let mut lines = text.strip_prefix('\u{feff}').unwrap_or(text).lines().zip(1..);
     std::iter::from_fn(move || {
         let (first, number) = lines.by_ref().find(|(line, _)| !is_comment(line))?;
-        let mut line = Line { text: Cow::Borrowed(first), parts: vec![(0, number)] };
+        let mut line = Line::new(first, number);
         while line.continues() {
             let Some((more, number)) = lines.next() else { break };
             line.join(more, number);
@@ -30,7 +30,12 @@ fn is_comment(line: &str) -> bool {
     matches!(line.trim_start().bytes().next(), None | Some(b'#' | b';'))
 }
 
-impl Line<'_> {
+impl<'a> Line<'a> {
+    /// One line by itself.
+    pub(super) fn new(text: &'a str, number: u32) -> Self {
+        Self { text: Cow::Borrowed(text), parts: vec![(0, number)] }
+    }
+
     /// Where a byte of it stands in the file.
     pub(super) fn span(&self, offset: usize) -> Span {
         let (start, line) =

@@ -29,6 +29,22 @@ pub fn parse_rules(file: &str, text: &str) -> (Vec<Rule>, Vec<Problem>) {
     (rules, problems)
 }
 
+/// The rules that stand in comments, as those who maintain sets of rules switch them off.
+pub fn parse_disabled_rules(text: &str) -> Vec<Rule> {
+    let mut words = Words::default();
+    let mut rules = Vec::new();
+    for (line, number) in text.lines().zip(1..) {
+        let Some(rest) = line.trim_start().strip_prefix('#') else { continue };
+        let rest = rest.trim_start_matches(['#', ' ', '\t']);
+        let source = Line::new(rest, number);
+        // Most comments are words to people.
+        if let Ok(rule) = (Reader { source: &source, at: 0 }).rule(&mut words) {
+            rules.push(rule);
+        }
+    }
+    rules
+}
+
 /// The text that an option's value means: without the quotes around it, escapes resolved.
 ///
 /// A backslash stands for the character behind it, whichever that is.
