@@ -96,6 +96,8 @@ pub(crate) struct Decoder<'a, 'p> {
     frame: &'a [u8],
     /// Bytes that the capture cut off behind the data being read.
     pub(crate) cut: usize,
+    /// Bytes among them that were captured, but lie behind the end that the link layer tells.
+    pub(crate) padding: usize,
 }
 
 /// What the next header is, and where it begins.
@@ -123,7 +125,7 @@ impl<'a, 'p> Decoder<'a, 'p> {
         wire_len: u32,
     ) -> Self {
         let cut = (wire_len as usize).saturating_sub(data.len()).min(MAX_CUT);
-        Self { packet, stats, frame: data, cut }
+        Self { packet, stats, frame: data, cut, padding: 0 }
     }
 
     /// Reads a frame that begins as `link` says, and settles whether it could be read.
@@ -195,6 +197,12 @@ impl<'a, 'p> Decoder<'a, 'p> {
         len <= data.len() + self.cut
     }
 
+    /// Bytes on the wire from `data` on, padding aside.
+    #[inline]
+    pub(crate) fn whole(&self, data: &[u8]) -> usize {
+        data.len() + self.cut.saturating_sub(self.padding)
+    }
+
     /// Notes something odd that does not keep the packet from being used.
     #[cold]
     pub(crate) fn note(&mut self, anomaly: DecodeAnomaly) {
@@ -211,7 +219,7 @@ impl<'a, 'p> Decoder<'a, 'p> {
     /// A header ends before its time: the sender's fault, unless the capture cut the frame.
     #[cold]
     pub(crate) fn short(&mut self, anomaly: DecodeAnomaly) {
-        if self.cut == 0 {
+        if self.cut <= self.padding {
             self.fail(anomaly);
         }
     }

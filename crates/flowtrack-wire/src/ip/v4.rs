@@ -40,7 +40,7 @@ impl<'a> Decoder<'a, '_> {
         }
         let total_len = match usize::from(u16::from_be_bytes([l0, l1])) {
             // Segmentation offload: the card fills the length in, behind the capture.
-            0 => data.len() + self.cut,
+            0 => self.whole(data),
             told => told,
         };
         if total_len < header_len {
@@ -48,6 +48,10 @@ impl<'a> Decoder<'a, '_> {
             return None;
         }
         let fits = self.fits(total_len, data);
+        if fits && self.padding > 0 && total_len > self.whole(data) {
+            // No byte is taken from the padding, but its sender meant the packet to be that long.
+            self.note(DecodeAnomaly::Ipv4TruncPkt);
+        }
         let captured = at_most(data, total_len);
         let fragment_field = u16::from_be_bytes([f0, f1]);
         let fragment = if fragment_field & (MORE_FRAGMENTS | OFFSET) == 0 {

@@ -86,6 +86,9 @@ impl<'a> Decoder<'a, '_> {
             told => told,
         };
         let fits = self.fits(payload_len, rest);
+        if fits && self.padding > 0 && payload_len > self.whole(rest) {
+            self.note(DecodeAnomaly::Ipv6TruncPkt);
+        }
         let captured = at_most(rest, payload_len);
         if fits {
             self.cut = payload_len - captured.len();
@@ -125,7 +128,7 @@ impl<'a> Decoder<'a, '_> {
     /// The payload length where the header says 0: a jumbo payload, or segmentation offload.
     #[cold]
     fn missing_payload_len(&self, next: IpProto, rest: &[u8]) -> usize {
-        let whole = rest.len() + self.cut;
+        let whole = self.whole(rest);
         let jumbo = next == HOP_BY_HOP && rest.get(2) == Some(&JUMBO_PAYLOAD);
         match be32(rest, 4) {
             Some(told) if jumbo => told as usize,

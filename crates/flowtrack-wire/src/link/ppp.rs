@@ -2,7 +2,7 @@
 
 use crate::{
     anomaly::DecodeAnomaly,
-    bytes::{be16, behind},
+    bytes::{at_most, be16, behind},
     decode::{Decoder, Next},
     ethertype,
 };
@@ -74,7 +74,11 @@ impl<'a> Decoder<'a, '_> {
             return Next::End;
         }
         if code == SESSION {
-            return Next::Ppp(rest);
+            // What is behind the payload pads the frame, whatever the packet inside tells.
+            let payload = at_most(rest, len);
+            self.padding = rest.len() - payload.len();
+            self.cut += self.padding;
+            return Next::Ppp(payload);
         }
         self.no_network(Some(ethertype::PPPOE_DISCOVERY));
         if !self.fits(len, rest) || !tags_fit(rest, len) {

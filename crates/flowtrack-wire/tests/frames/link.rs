@@ -186,6 +186,23 @@ fn pppoe_session_and_discovery() {
     assert_udp(&packet);
     assert_eq!((stats.pppoe, stats.ppp, packet.link_len), (1, 1, 22));
 
+    // Padding behind the payload is no part of it.
+    let padded = build::ethernet(0x8864, &bytes![session, [0xee; 20]]);
+    assert_udp(&ethernet(&padded).0);
+
+    // An IP packet that tells six bytes more than the payload has takes none from the padding.
+    let mut long = udp4();
+    long[3] += 6;
+    let frame = build::ethernet(0x8864, &bytes![[0x11, 0, 0, 1, 0, 34, 0, 0x21], long, [0xee; 6]]);
+    let (packet, stats) = ethernet(&frame);
+    assert_eq!((names(&packet), stats.invalid), (vec!["ipv4.trunc_pkt"], 0));
+    assert_eq!((packet.ip().unwrap().total_len, packet.payload), (38, &b"data"[..]));
+
+    // A payload that is too short for its headers is the sender's fault, whatever pads it.
+    let frame = build::ethernet(0x8864, &bytes![[0x11, 0, 0, 1, 0, 1, 0, 0x21], [0; 40]]);
+    let (packet, stats) = ethernet(&frame);
+    assert_eq!((names(&packet), stats.invalid), (vec!["ppp.pkt_too_small"], 1));
+
     // Service name, host identifier, then padding of the frame.
     let discovery = bytes![[0x11, 9, 0, 0, 0, 12], [1, 1, 0, 0], [1, 3, 0, 4, 1, 2, 3, 4], [0; 28]];
     let frame = build::ethernet(0x8863, &discovery);
