@@ -14,7 +14,8 @@ pub struct Config {
     pub defrag: DefragConfig,
     /// Streams and application protocols.
     pub dissect: Dissect,
-    /// Leave out packets whose checksum is wrong, and count them.
+    /// Believe no packet whose checksum is wrong: it is counted, on its flow where that is known,
+    /// and changes nothing else.
     pub verify_checksums: bool,
     /// What is told.
     pub tell: Tell,

@@ -11,7 +11,7 @@ use flowtrack_event::{
 use flowtrack_flow::{At, Defrag, FlowIndex, FlowTable, PacketKey, Rates, Seen, Unplaced};
 use flowtrack_wire::{
     DecodeAnomaly, Network, Packet, Tcp, Transport, checksum_ok, decode_inner, decode_into,
-    decode_reassembled, preload,
+    decode_reassembled, ipv4_checksum_ok, preload,
 };
 
 use std::sync::Arc;
@@ -119,7 +119,7 @@ impl Path {
         }
         let place = Place { ts: raw.ts, number: raw.number };
         let placed = match key {
-            Some((key, at)) if !at.bad_checksum => {
+            Some((key, at)) if counts(packet, &at) => {
                 self.on_flow(&key, packet, &at, place, raw.data, out)
             }
             Some(_) => Err("invalid_checksum"),
@@ -183,7 +183,12 @@ impl Path {
                 rates.response(response);
             }
         }
-        if self.judge.is_on() {
+        if at.bad_checksum {
+            // No stream takes it in, but signatures may ask for just that.
+            if self.judge.is_on() {
+                self.judge_alone(packet, place, frame, out);
+            }
+        } else if self.judge.is_on() {
             self.watched(packet, &seen, place, frame, out);
         } else if self.apps.wants(packet) {
             self.application(packet, &seen, place, out);
@@ -432,7 +437,7 @@ impl Path {
         out: &mut Output,
     ) -> Option<FlowIndex> {
         self.anomalies(&packet.anomalies, place, out);
-        let key = self.table.key(packet, at).filter(|_| !at.bad_checksum);
+        let key = self.table.key(packet, at).filter(|_| counts(packet, at));
         let seen = key.and_then(|key| self.on_flow(&key, packet, at, place, frame, out).ok());
         if seen.is_none() && self.judge.is_on() {
             self.judge_alone(packet, place, frame, out);
@@ -544,6 +549,16 @@ impl Path {
         self.apps.add_to(&mut stats.tcp);
         stats
     }
+}
+
+/// Whether a packet counts on a flow: with a wrong checksum of TCP or UDP it does, so that the flow
+/// says how much was sent, though no host believes a word of it. Behind a wrong IP header nobody
+/// knows which flow it is, and what ICMP says is believed or nothing.
+#[inline]
+fn counts(packet: &Packet<'_>, at: &At) -> bool {
+    !at.bad_checksum
+        || matches!(packet.transport, Transport::Tcp(_) | Transport::Udp(_))
+            && packet.ip().and_then(ipv4_checksum_ok) != Some(false)
 }
 
 fn is_fragment(packet: &Packet<'_>) -> bool {

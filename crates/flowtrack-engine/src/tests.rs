@@ -129,6 +129,95 @@ fn four_shares_give_the_events_of_one_engine() {
     }
 }
 
+/// A segment in IPv4, with the right checksums but for one bit.
+fn segment(to_server: bool, flags: u8, seq: u32, payload: &[u8], wrong: bool) -> Vec<u8> {
+    let fold = |data: &[u8], begin: u32| {
+        let words =
+            data.chunks(2).map(|w| u32::from(w[0]) << 8 | u32::from(*w.get(1).unwrap_or(&0)));
+        let sum = words.fold(begin, |sum, word| sum + word);
+        !((sum & 0xffff) + (sum >> 16)) as u16
+    };
+    let mut ports = [40_000_u16, 80];
+    let mut addresses = [[10, 0, 0, 1], [10, 0, 0, 2]];
+    if !to_server {
+        ports.reverse();
+        addresses.reverse();
+    }
+    let mut tcp = Vec::new();
+    tcp.extend(ports.iter().flat_map(|port| port.to_be_bytes()));
+    tcp.extend(seq.to_be_bytes());
+    tcp.extend([0, 0, 0, 101, 0x50, flags, 0x20, 0, 0, 0, 0, 0]);
+    tcp.extend(payload);
+    let pseudo = [addresses.concat(), vec![0, 6, 0, tcp.len() as u8]].concat();
+    let begin = pseudo.chunks(2).map(|w| u32::from(w[0]) << 8 | u32::from(w[1])).sum();
+    let sum = fold(&tcp, begin) ^ u16::from(wrong);
+    tcp[16..18].copy_from_slice(&sum.to_be_bytes());
+    let mut ip = vec![0x45, 0, 0, 20 + tcp.len() as u8, 0, 1, 0, 0, 64, 6, 0, 0];
+    ip.extend(addresses.concat());
+    let sum = fold(&ip, 0);
+    ip[10..12].copy_from_slice(&sum.to_be_bytes());
+    [ip, tcp].concat()
+}
+
+#[test]
+fn a_wrong_checksum_counts_on_its_flow_and_says_nothing() {
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut broken_header = segment(true, 0x10, 101, b"", false);
+    broken_header[8] ^= 1;
+    let frames = [
+        segment(true, 0x02, 100, b"", false),
+        segment(false, 0x12, 100, b"", false),
+        segment(true, 0x10, 101, b"", false),
+        segment(true, 0x18, 101, REQUEST, true),
+        segment(false, 0x14, 101, b"", true),
+        broken_header,
+    ];
+    let run = |frames: &[Vec<u8>], verify_checksums| {
+        let config = Config { verify_checksums, ..config(Tell::LOGS, None) };
+        let mut engine = Engine::new(&config, 0, SEED);
+        let mut out = Output::default();
+        for (number, data) in frames.iter().enumerate() {
+            let ts = Timestamp::from_micros(number as i64);
+            let raw = RawPacket {
+                ts,
+                iface: IfaceId(0),
+                link: LinkType::RAW,
+                number: number as u64 + 1,
+                wire_len: data.len() as u32,
+                vlan_tci: None,
+                data,
+            };
+            engine.process(&[raw], &mut out);
+        }
+        engine.finish(&mut out);
+        let record = out.events.iter().find_map(|event| match event {
+            Event::Flow(flow) => Some(flow.record.clone()),
+            _ => None,
+        });
+        (record.unwrap(), engine.stats())
+    };
+    let (record, stats) = run(&frames, true);
+    assert_eq!((record.to_server.packets, record.to_client.packets), (3, 2));
+    assert_eq!(record.history.as_slice(), b"ShACc");
+    assert_eq!(
+        (record.tcp.unwrap().state, record.app),
+        (flowtrack_event::TcpState::Established, None)
+    );
+    assert_eq!(stats.tcp.invalid_checksum, 3);
+    assert_eq!(stats.ledger.on_flows.packets, 5);
+    assert_eq!(stats.ledger.rest["invalid_checksum"].packets, 1);
+    assert!(stats.ledger.balances());
+
+    let (record, stats) = run(&frames[..5], false);
+    assert_eq!(record.tcp.unwrap().state, flowtrack_event::TcpState::Closed);
+    assert_eq!((record.app.unwrap().proto.name(), stats.tcp.invalid_checksum), ("http", 0));
+
+    // Nor does it begin a session that is believed in.
+    let (record, stats) = run(&[segment(false, 0x12, 100, b"", true)], true);
+    assert_eq!((record.key.src_port, record.history.as_slice()), (80, &b"^c"[..]));
+    assert_eq!((stats.flow.total, stats.tcp.sessions, stats.tcp.midstream_pickups), (1, 0, 0));
+}
+
 proptest! {
     /// Whatever comes, nothing panics and nothing is lost.
     #[test]

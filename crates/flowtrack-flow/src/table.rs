@@ -182,7 +182,7 @@ impl<A: Default> FlowTable<A> {
             self.note_icmp6_error(quoted, packet, at);
         }
         let Some((hot, cold)) = self.flows.get_mut(flow) else { return Err(Unplaced::Full) };
-        let reversed = !is_new && reverses(hot, key.sender, packet);
+        let reversed = !is_new && !at.bad_checksum && reverses(hot, key.sender, packet);
         if reversed {
             turn_round(hot);
         }
@@ -458,6 +458,7 @@ impl<A: Default> FlowTable<A> {
                 cold.detail = Detail::Tcp(Handshake::default());
                 flags = Some(Flags(tcp.flags));
                 if self.config.reverse_syn_ack
+                    && !at.bad_checksum
                     && tcp.flags & (Tcp::SYN | Tcp::ACK) == Tcp::SYN | Tcp::ACK
                 {
                     hot.client = key.sender.other();
@@ -484,7 +485,7 @@ impl<A: Default> FlowTable<A> {
             cold.slot = slot;
         }
         self.classes.unconfirmed.push(flow, &mut Order(&mut self.flows));
-        self.count_begin(proto, flags);
+        self.count_begin(proto, flags.filter(|_| !at.bad_checksum));
         Some(flow)
     }
 

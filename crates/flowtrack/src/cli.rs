@@ -152,7 +152,7 @@ pub struct Analyze {
 /// What to do with wrong checksums.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Checksums {
-    /// Count packets whose checksum is wrong, and leave them out
+    /// Count packets whose checksum is wrong, and believe nothing else they say
     Verify,
     /// Do not look: network cards compute them after the capture
     Ignore,
