@@ -7,6 +7,43 @@ use flowtrack_filter::{Field, Fields, Value};
 use std::borrow::Cow;
 
 impl FlowRow {
+    /// Its fields as a table of flows has them, in this order; all but the rate, which is of the
+    /// moment.
+    pub const COLUMNS: &[&str] = &[
+        "start_us",
+        "end_us",
+        "src_ip",
+        "src_name",
+        "src_port",
+        "dest_ip",
+        "dest_name",
+        "dest_port",
+        "proto",
+        "app_proto",
+        "state",
+        "reason",
+        "conn_state",
+        "history",
+        "pkts_toserver",
+        "pkts_toclient",
+        "bytes_toserver",
+        "bytes_toclient",
+        "rtt_server_us",
+        "rtt_client_us",
+        "response_us",
+        "retransmissions",
+        "out_of_order",
+        "lost",
+        "zero_windows",
+        "in_iface",
+        "vlan",
+        "community_id",
+        "info",
+        "alerted",
+        "run",
+        "id",
+    ];
+
     /// The row of a record, with the names known now; rate 0 and no reason.
     pub fn from_record(record: &FlowRecord, interfaces: &[String], names: &Names) -> Self {
         let id = community_id(&record.key, 0);
@@ -181,6 +218,17 @@ mod tests {
             assert_eq!(proto_of_name(&proto_name(proto)), Some(proto));
         }
         assert_eq!(proto_of_name("nothing"), None);
+    }
+
+    #[test]
+    fn the_columns_are_the_fields() {
+        let row = serde_json::to_value(FlowRow::default()).unwrap();
+        let mut fields: Vec<&str> = row.as_object().unwrap().keys().map(String::as_str).collect();
+        fields.retain(|&field| field != "rate");
+        let mut columns = FlowRow::COLUMNS.to_vec();
+        columns.sort_unstable();
+        fields.sort_unstable();
+        assert_eq!(columns, fields);
     }
 
     #[test]

@@ -80,7 +80,7 @@ pub fn flows(
     format: TableFormat,
     out: &mut dyn Write,
 ) -> anyhow::Result<u64> {
-    let mut table = TableWriter::new(out, format, Columns::named(FLOW_COLUMNS));
+    let mut table = TableWriter::new(out, format, Columns::named(FlowRow::COLUMNS));
     flows_of(history, span, |row| {
         table.write(row)?;
         Ok(true)
@@ -89,41 +89,6 @@ pub fn flows(
     table.finish()?.flush()?;
     Ok(rows)
 }
-
-/// Columns of a table of flows.
-pub const FLOW_COLUMNS: &[&str] = &[
-    "start_us",
-    "end_us",
-    "src_ip",
-    "src_name",
-    "src_port",
-    "dest_ip",
-    "dest_name",
-    "dest_port",
-    "proto",
-    "app_proto",
-    "state",
-    "reason",
-    "conn_state",
-    "history",
-    "pkts_toserver",
-    "pkts_toclient",
-    "bytes_toserver",
-    "bytes_toclient",
-    "rtt_server_us",
-    "rtt_client_us",
-    "response_us",
-    "retransmissions",
-    "out_of_order",
-    "lost",
-    "zero_windows",
-    "in_iface",
-    "vlan",
-    "community_id",
-    "info",
-    "run",
-    "id",
-];
 
 /// Writes anomalies; answers how many.
 pub fn anomalies(

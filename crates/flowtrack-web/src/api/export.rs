@@ -10,7 +10,7 @@ use axum::{
 };
 use flowtrack_filter::Filter;
 use flowtrack_output::{TableFormat, TableWriter, table::Columns};
-use flowtrack_store::live::Snapshot;
+use flowtrack_store::live::{FlowRow, Snapshot};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
@@ -199,7 +199,7 @@ fn write_live(
         ExportKind::FlowsJson => TableFormat::Json,
         _ => TableFormat::Csv,
     };
-    let mut table = TableWriter::new(out, format, Columns::named(LIVE_COLUMNS));
+    let mut table = TableWriter::new(out, format, Columns::named(FlowRow::COLUMNS));
     for row in select(snapshot, &request.filter, FlowSort::End, Order::Desc) {
         if request.since_us.is_none_or(|since| row.end_us >= since)
             && request.until_us.is_none_or(|until| row.start_us < until)
@@ -249,40 +249,3 @@ async fn stream(
     ];
     Ok((headers, Body::from_stream(chunks)).into_response())
 }
-
-/// The columns of live flows as CSV: those of history, and the rate.
-const LIVE_COLUMNS: &[&str] = &[
-    "start_us",
-    "end_us",
-    "src_ip",
-    "src_name",
-    "src_port",
-    "dest_ip",
-    "dest_name",
-    "dest_port",
-    "proto",
-    "app_proto",
-    "state",
-    "reason",
-    "conn_state",
-    "history",
-    "pkts_toserver",
-    "pkts_toclient",
-    "bytes_toserver",
-    "bytes_toclient",
-    "rate",
-    "rtt_server_us",
-    "rtt_client_us",
-    "response_us",
-    "retransmissions",
-    "out_of_order",
-    "lost",
-    "zero_windows",
-    "in_iface",
-    "vlan",
-    "community_id",
-    "info",
-    "alerted",
-    "run",
-    "id",
-];
