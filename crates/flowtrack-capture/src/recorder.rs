@@ -143,6 +143,14 @@ impl Recorder {
         }
     }
 
+    /// Waits until all that workers handed over is written, or counted as dropped.
+    pub fn flush(&self) {
+        let (done, wait) = bounded(1);
+        if self.sender.send(Message::Flush(done)).is_ok() {
+            let _ = wait.recv();
+        }
+    }
+
     /// What it did so far.
     pub fn stats(&self) -> RecorderStats {
         let counters = &self.shared.counters;

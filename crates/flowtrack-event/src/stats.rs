@@ -267,6 +267,22 @@ impl Ledger {
     }
 }
 
+counters! {
+    /// The packet recorder.
+    RecordStats {
+        /// Packets written.
+        packets,
+        /// Captured bytes of those packets.
+        bytes,
+        /// Packets dropped because the recorder could not keep up.
+        dropped_busy,
+        /// Packets dropped because the disk was full or failed.
+        dropped_disk,
+        /// Failed writes.
+        errors,
+    }
+}
+
 /// All counters of a worker, or of all workers together.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Stats {
@@ -284,6 +300,8 @@ pub struct Stats {
     pub tcp: TcpStats,
     /// Fragments.
     pub defrag: DefragStats,
+    /// The packet recorder, where there is one; it is one for all workers.
+    pub recorder: Option<RecordStats>,
     /// Where every frame went.
     pub ledger: Ledger,
     /// Anomalies by name.
@@ -308,6 +326,7 @@ impl Stats {
         self.flow.merge(&other.flow);
         self.tcp.merge(&other.tcp);
         self.defrag.merge(&other.defrag);
+        self.recorder = self.recorder.or(other.recorder);
         self.ledger.merge(&other.ledger);
         for (mine, theirs) in [
             (&mut self.anomalies, &other.anomalies),

@@ -4,7 +4,8 @@
 //! live worker never waits for it, and what does not fit is counted by the worker.
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use flowtrack_event::{Event, FlowPhase, Stats};
+use flowtrack_capture::Recorder;
+use flowtrack_event::{Event, FlowPhase, RecordStats, Stats};
 use flowtrack_output::Sink;
 use flowtrack_store::{HistoryWriter, LiveReader, LiveView};
 use std::collections::BTreeMap;
@@ -72,6 +73,7 @@ impl Hub {
     pub fn start(
         live: LiveView,
         history: Option<Arc<HistoryWriter>>,
+        recorder: Option<Arc<Recorder>>,
         sinks: Vec<Box<dyn Sink>>,
     ) -> anyhow::Result<Self> {
         let (queue, messages) = bounded(QUEUE);
@@ -79,6 +81,7 @@ impl Hub {
         let mut state = State {
             live,
             history,
+            recorder,
             sinks,
             workers: BTreeMap::new(),
             published: Instant::now(),
@@ -170,6 +173,7 @@ impl HubSender {
 struct State {
     live: LiveView,
     history: Option<Arc<HistoryWriter>>,
+    recorder: Option<Arc<Recorder>>,
     sinks: Vec<Box<dyn Sink>>,
     /// The latest counters of each worker.
     workers: BTreeMap<usize, Stats>,
@@ -263,6 +267,16 @@ impl State {
         for stats in self.workers.values() {
             all.merge(stats);
         }
+        all.recorder = self.recorder.as_ref().map(|recorder| {
+            let stats = recorder.stats();
+            RecordStats {
+                packets: stats.packets,
+                bytes: stats.bytes,
+                dropped_busy: stats.dropped_busy,
+                dropped_disk: stats.dropped_disk,
+                errors: stats.errors,
+            }
+        });
         all
     }
 

@@ -18,6 +18,8 @@ use crate::{Interface, PacketBuffer, WriteError};
 pub enum Message {
     /// Packets to write.
     Packets(PacketBuffer),
+    /// Write what came before, and say so.
+    Flush(Sender<()>),
     /// Write what came before, and end.
     Stop,
 }
@@ -75,6 +77,10 @@ impl Worker {
                     batch.clear();
                     // Full: there are batches enough.
                     let _ = self.used.try_send(batch);
+                }
+                Ok(Message::Flush(done)) => {
+                    // Batches are written as they come; nobody waits any more if this fails.
+                    let _ = done.send(());
                 }
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}

@@ -56,6 +56,11 @@ pub const ADDITIONS: &[Addition] = &[
     add("stats.app_layer.tx.*", "transactions by protocol; those that EVE lacks stand beside"),
     add("stats.app_layer.anomaly", "malformed application messages by name"),
     add(
+        "stats.recorder",
+        "the packet recorder, where it is on: packets and bytes written, and packets dropped \
+         because it could not keep up (dropped_busy) or the disk failed (dropped_disk)",
+    ),
+    add(
         "stats.ledger",
         "where every frame went: seen = on_flows + the rows of rest, in packets and bytes; \
          synthetic counts inner and reassembled packets, which are on flows but no frames",

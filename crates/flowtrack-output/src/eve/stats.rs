@@ -21,6 +21,7 @@ impl EveEncoder {
         write_tcp(&mut body, stats);
         write_stream(&mut body, stats);
         write_app_layer(&mut body, stats);
+        write_recorder(&mut body, stats);
         write_ledger(&mut body, stats);
         body.end();
         object.end();
@@ -151,6 +152,13 @@ fn write_app_layer(body: &mut Object<'_>, stats: &Stats) {
         }
         names.end();
     }
+    object.end();
+}
+
+fn write_recorder(body: &mut Object<'_>, stats: &Stats) {
+    let Some(recorder) = &stats.recorder else { return };
+    let mut object = body.object("recorder");
+    fields!(object, recorder, packets, bytes, dropped_busy, dropped_disk, errors);
     object.end();
 }
 

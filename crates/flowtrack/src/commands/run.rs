@@ -45,6 +45,7 @@ pub fn run(args: &Run, config: &Config, data_dir: &Path) -> anyhow::Result<Statu
     let hub = Arc::new(Hub::start(
         LiveView::new(&ViewConfig::default()),
         history.clone(),
+        recorder.as_ref().map(|(recorder, _)| Arc::clone(recorder)),
         open_sinks(args, config)?,
     )?);
     let engine = EngineConfig {
@@ -55,11 +56,8 @@ pub fn run(args: &Run, config: &Config, data_dir: &Path) -> anyhow::Result<Statu
         tell: Tell::LIVE,
         shard: None,
     };
-    let control = Arc::new(Control::new(
-        Arc::clone(&hub),
-        engine,
-        recorder.as_ref().map(|(recorder, _)| Arc::clone(recorder)),
-    ));
+    let recording = recorder.as_ref().map(|(recorder, _)| Arc::clone(recorder));
+    let control = Arc::new(Control::new(Arc::clone(&hub), engine, recording.clone()));
     let program = Arc::new(Program {
         live: hub.reader(),
         control: Arc::clone(&control),
@@ -79,6 +77,10 @@ pub fn run(args: &Run, config: &Config, data_dir: &Path) -> anyhow::Result<Statu
     wait_for_signal(&hub)?;
     control.stop();
     server.shutdown();
+    if let Some(recorder) = &recording {
+        // What it still holds is written before it is counted.
+        recorder.flush();
+    }
     hub.flush();
     let failed = matches!(control.status().state, State::Failed(_));
     Ok(if failed { status.max(Status::Broken) } else { status })
