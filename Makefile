@@ -11,7 +11,7 @@ WEB_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/dist 
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the steps share target/ and web/
-.PHONY: help run demo build web setup test test-web test-rust test-e2e lint doc check bench demo-capture clean
+.PHONY: help run demo build web setup test test-web test-rust test-e2e lint doc check bench live-bench demo-capture clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## */  make \1\t/' | expand -t 22
@@ -74,6 +74,9 @@ check: ## all that continuous integration does
 bench: build ## speed and memory beside Debian's tools
 	@tools/setup.sh bench
 	@cargo xtask bench $(ARGS)
+
+live-bench: build ## live capture at top speed between network namespaces (root)
+	@cargo xtask live-bench $(ARGS)
 
 demo-capture: ## record the demo capture anew (root, a few minutes)
 	@demo/make.sh

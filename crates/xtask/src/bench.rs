@@ -213,7 +213,8 @@ fn mixed_capture(corpus: &Path, scratch: &Path) -> Result<PathBuf> {
     Ok(capture)
 }
 
-fn target_dir(root: &Path) -> PathBuf {
+/// The folder that cargo builds into.
+pub fn target_dir(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }
 
@@ -225,7 +226,8 @@ fn is_installed(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The value in the middle.
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     match values.len() {

@@ -4,6 +4,7 @@
 
 mod bench;
 mod licences;
+mod live_bench;
 
 use clap::Parser;
 use std::{path::PathBuf, process::ExitCode};
@@ -16,12 +17,15 @@ enum Task {
     Licences,
     /// Measure the release binary beside Debian's tools on the same capture
     Bench(bench::Options),
+    /// Measure live capture at top speed between network namespaces (root)
+    LiveBench(live_bench::Options),
 }
 
 fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Licences => licences::check(&root()),
         Task::Bench(options) => bench::run(&root(), &options),
+        Task::LiveBench(options) => live_bench::run(&root(), &options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
