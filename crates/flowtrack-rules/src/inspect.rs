@@ -1,8 +1,15 @@
 //! Judging: what a worker does with the signatures.
 
+mod cache;
+
+use crate::builder::Source;
 use crate::context::Context;
-use crate::set::RuleSet;
-use flowtrack_event::Direction;
+use crate::lang::Arrow;
+use crate::search::{SearchCounters, Searcher};
+use crate::set::{Group, Plan, RuleSet, class};
+use crate::signature::{Absent, Kind, Search, Signature};
+use cache::Cache;
+use flowtrack_event::{AppRecord, Direction};
 
 /// A signature matched.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,11 +42,72 @@ pub struct Window<'a> {
     pub offset: u64,
 }
 
+/// What was counted while judging.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Counters {
+    /// Signatures whose pattern was there, or that have none.
+    pub candidates: u64,
+    /// Signatures that matched.
+    pub hits: u64,
+    /// Searches that tried too many occurrences.
+    pub retries_exhausted: u64,
+    /// Regular expressions that took too many steps.
+    pub pcre_given_up: u64,
+    /// Values of buffers that were too many or too large to be searched.
+    pub values_dropped: u64,
+}
+
 /// What one worker needs to judge: scratch memory and counters.
 #[derive(Debug, Default)]
-pub struct Inspector {}
+pub struct Inspector {
+    searcher: Searcher,
+    cache: Cache,
+    /// When each signature became a candidate last.
+    seen: Vec<u32>,
+    /// The judgement in hand.
+    now: u32,
+    candidates: Vec<u32>,
+    counters: Counters,
+    profile: Option<Vec<Spent>>,
+}
+
+/// What judging one signature took.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Spent {
+    /// How often it was judged.
+    pub judged: u64,
+    /// How often it matched.
+    pub matched: u64,
+    /// Bytes of buffers that its searches were run over.
+    pub bytes: u64,
+}
+
+/// The bytes that a signature is judged on.
+#[derive(Clone, Copy)]
+enum Subject<'a> {
+    Packet(&'a [u8]),
+    Stream(Window<'a>),
+    Transaction,
+}
 
 impl Inspector {
+    /// What was counted so far.
+    pub fn counters(&self) -> Counters {
+        let SearchCounters { retries_exhausted, pcre_given_up } = self.searcher.counters;
+        let values_dropped = self.cache.dropped;
+        Counters { retries_exhausted, pcre_given_up, values_dropped, ..self.counters }
+    }
+
+    /// Begins to count what each signature takes.
+    pub fn profile(&mut self, set: &RuleSet) {
+        self.profile = Some(vec![Spent::default(); set.len()]);
+    }
+
+    /// What each signature took, in the order of the set.
+    pub fn spent(&self) -> &[Spent] {
+        self.profile.as_deref().unwrap_or_default()
+    }
+
     /// Judges a packet. The payload is that of `cx.packet`, whole.
     ///
     /// Where the packet completes a piece of stream, that is judged first, with the same `hits`:
@@ -47,24 +115,342 @@ impl Inspector {
     /// set.
     pub fn packet(
         &mut self,
-        _set: &RuleSet,
-        _cx: &mut Context<'_>,
-        _payload: &[u8],
-        _hits: &mut Vec<Hit>,
+        set: &RuleSet,
+        cx: &mut Context<'_>,
+        payload: &[u8],
+        hits: &mut Vec<Hit>,
     ) {
+        self.begin(set);
+        let class = class_of(cx);
+        if let Some(group) = group(&set.packets, class, cx.direction) {
+            self.collect(group, payload);
+        }
+        if !cx.in_stream
+            && let Some(group) = group(&set.streams, class, cx.direction)
+        {
+            self.collect(group, payload);
+        }
+        if cx.is_first {
+            self.candidates.extend_from_slice(&set.addresses);
+        }
+        if cx.recognised {
+            self.candidates.extend_from_slice(&set.recognition);
+        }
+        if cx.flow.as_ref().is_some_and(|flow| flow.app.is_some()) {
+            self.candidates.extend_from_slice(&set.apps);
+        }
+        self.judge_all(set, cx, Subject::Packet(payload), On::Packet, hits);
     }
 
     /// Judges a piece of a stream.
     pub fn stream(
         &mut self,
-        _set: &RuleSet,
-        _cx: &mut Context<'_>,
-        _window: Window<'_>,
-        _hits: &mut Vec<Hit>,
+        set: &RuleSet,
+        cx: &mut Context<'_>,
+        window: Window<'_>,
+        hits: &mut Vec<Hit>,
     ) {
+        self.begin(set);
+        if let Some(group) = group(&set.streams, class_of(cx), cx.direction) {
+            self.collect(group, window.bytes);
+        }
+        self.judge_all(set, cx, Subject::Stream(window), On::Stream, hits);
     }
 
     /// Judges what of the transaction `cx.tx` goes `cx.direction`; call it once for each direction,
     /// to the server first.
-    pub fn transaction(&mut self, _set: &RuleSet, _cx: &mut Context<'_>, _hits: &mut Vec<Hit>) {}
+    pub fn transaction(&mut self, set: &RuleSet, cx: &mut Context<'_>, hits: &mut Vec<Hit>) {
+        let Some(tx) = cx.tx else { return };
+        self.begin(set);
+        self.cache.begin(set);
+        let route = set.route_of(tx.transaction.protocol().name());
+        let way = way(cx.direction);
+        for at in route.groups.get(way).into_iter().flatten() {
+            let Some(group) = set.transactions.get(*at as usize) else { continue };
+            self.cache.fetch(set, group.buffer, cx.direction, tx.transaction);
+            let Self { cache, seen, now, candidates, .. } = self;
+            for value in cache.values(group.buffer, cx.direction) {
+                group.matcher.search(value, &mut |index| mark(seen, *now, candidates, index));
+            }
+        }
+        for index in route.always.get(way).into_iter().flatten() {
+            mark(&mut self.seen, self.now, &mut self.candidates, *index);
+        }
+        self.judge_all(set, cx, Subject::Transaction, On::Transaction, hits);
+    }
+
+    fn begin(&mut self, set: &RuleSet) {
+        if self.seen.len() != set.len() {
+            self.seen = vec![0; set.len()];
+            self.now = 0;
+            if let Some(profile) = &mut self.profile {
+                profile.resize(set.len(), Spent::default());
+            }
+        }
+        self.now = self.now.wrapping_add(1);
+        if self.now == 0 {
+            self.seen.fill(0);
+            self.now = 1;
+        }
+        self.candidates.clear();
+    }
+
+    /// Notes whose pattern is in the bytes, and who has none.
+    fn collect(&mut self, group: &Group, bytes: &[u8]) {
+        let Self { seen, now, candidates, .. } = self;
+        if !bytes.is_empty() {
+            group.matcher.search(bytes, &mut |index| mark(seen, *now, candidates, index));
+        }
+        for index in &group.always {
+            mark(seen, *now, candidates, *index);
+        }
+    }
+
+    fn judge_all(
+        &mut self,
+        set: &RuleSet,
+        cx: &mut Context<'_>,
+        subject: Subject<'_>,
+        on: On,
+        hits: &mut Vec<Hit>,
+    ) {
+        if self.candidates.is_empty() {
+            return;
+        }
+        let mut candidates = std::mem::take(&mut self.candidates);
+        candidates.sort_unstable();
+        self.counters.candidates += candidates.len() as u64;
+        for index in candidates.iter().copied() {
+            let (Some(signature), Some(plan)) = (set.get(index), set.plans.get(index as usize))
+            else {
+                continue;
+            };
+            // One packet tells once, whatever pieces of stream came with it.
+            if on != On::Transaction
+                && hits.iter().any(|hit| hit.signature == index && hit.on != On::Transaction)
+            {
+                continue;
+            }
+            let matched = self.judge(set, signature, plan, cx, subject);
+            if let Some(spent) = self.profile.as_mut().and_then(|all| all.get_mut(index as usize)) {
+                spent.judged += 1;
+                spent.matched += u64::from(matched);
+                spent.bytes += subject.len() as u64;
+            }
+            if matched {
+                for effect in &signature.effects {
+                    effect.apply(cx);
+                }
+                self.counters.hits += 1;
+                hits.push(Hit { signature: index, on, direction: cx.direction });
+            }
+        }
+        self.candidates = candidates;
+    }
+
+    /// Whether all of a signature holds.
+    fn judge(
+        &mut self,
+        set: &RuleSet,
+        signature: &Signature,
+        plan: &Plan,
+        cx: &mut Context<'_>,
+        subject: Subject<'_>,
+    ) -> bool {
+        if !is_about(signature, cx) {
+            return false;
+        }
+        self.searcher.begin();
+        if signature.kind == Kind::Transaction
+            && let Subject::Packet(_) | Subject::Stream(_) = subject
+        {
+            // The part about the payload of a signature about transactions: what is found is kept
+            // until a transaction is judged.
+            if let Some(partial) = plan.partial
+                && self.searches(set, signature, plan, cx, subject)
+                && let Some(flow) = &mut cx.flow
+            {
+                flow.vars.set(partial);
+            }
+            return false;
+        }
+        signature.tests.iter().all(|test| test.test(cx))
+            && self.searches(set, signature, plan, cx, subject)
+    }
+
+    fn searches(
+        &mut self,
+        set: &RuleSet,
+        signature: &Signature,
+        plan: &Plan,
+        cx: &mut Context<'_>,
+        subject: Subject<'_>,
+    ) -> bool {
+        signature.searches.iter().zip(&plan.buffers).all(|(search, buffer)| {
+            match (search.buffer.source, subject) {
+                (Source::Payload, Subject::Packet(payload)) => {
+                    self.searcher.holds(&search.steps, payload, 0, cx)
+                }
+                (Source::Payload, Subject::Stream(window)) => {
+                    self.searcher.holds(&search.steps, window.bytes, window.offset, cx)
+                }
+                (Source::Payload, Subject::Transaction) => match cx.packet {
+                    Some(packet) if !cx.in_stream => {
+                        self.searcher.holds(&search.steps, packet.payload, 0, cx)
+                    }
+                    _ => plan.partial.is_some_and(|partial| {
+                        cx.flow.as_ref().is_some_and(|flow| flow.vars.has(partial))
+                    }),
+                },
+                (Source::Packet(bytes), _) => self.packet_buffer(search, bytes, cx),
+                (Source::Transaction, Subject::Transaction) => {
+                    buffer.is_some_and(|buffer| self.transaction_buffer(set, search, buffer, cx))
+                }
+                // Not asked for now; see the part about the payload.
+                (Source::Transaction, _) => true,
+            }
+        })
+    }
+
+    fn packet_buffer(
+        &mut self,
+        search: &Search,
+        bytes: crate::builder::PacketBytes,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        let Some(packet) = cx.packet else { return false };
+        let (mut holds, mut is_there) = (false, false);
+        bytes(packet, &mut |value| {
+            is_there = true;
+            if holds {
+                return;
+            }
+            holds = if search.transforms.is_empty() {
+                self.searcher.holds(&search.steps, value, 0, cx)
+            } else {
+                let mut changed = value.to_vec();
+                for transform in &search.transforms {
+                    transform.apply(&mut changed);
+                }
+                self.searcher.holds(&search.steps, &changed, 0, cx)
+            };
+        });
+        with_absent(search, is_there, holds)
+    }
+
+    fn transaction_buffer(
+        &mut self,
+        set: &RuleSet,
+        search: &Search,
+        buffer: u32,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        let Some(tx) = cx.tx else { return false };
+        let Self { cache, searcher, .. } = self;
+        cache.fetch(set, buffer, cx.direction, tx.transaction);
+        let (mut is_there, mut holds) = (false, false);
+        for value in cache.values(buffer, cx.direction) {
+            is_there = true;
+            if search.absent != Some(Absent::Only) && searcher.holds(&search.steps, value, 0, cx) {
+                holds = true;
+                break;
+            }
+        }
+        with_absent(search, is_there, holds)
+    }
 }
+
+impl Subject<'_> {
+    const fn len(&self) -> usize {
+        match self {
+            Self::Packet(bytes) => bytes.len(),
+            Self::Stream(window) => window.bytes.len(),
+            Self::Transaction => 0,
+        }
+    }
+}
+
+/// Whether the search holds, where it may be about a buffer that is not there.
+const fn with_absent(search: &Search, is_there: bool, holds: bool) -> bool {
+    match search.absent {
+        None => holds,
+        Some(Absent::Only) => !is_there,
+        Some(Absent::OrElse) => !is_there || holds,
+    }
+}
+
+/// Makes a signature a candidate, once.
+#[inline]
+fn mark(seen: &mut [u32], now: u32, candidates: &mut Vec<u32>, index: u32) {
+    if let Some(seen) = seen.get_mut(index as usize)
+        && *seen != now
+    {
+        *seen = now;
+        candidates.push(index);
+    }
+}
+
+fn class_of(cx: &Context<'_>) -> usize {
+    let proto = cx.packet.and_then(|packet| packet.ip()).map(|ip| ip.proto.0);
+    class(proto.or(cx.key.map(|key| key.proto.0)))
+}
+
+const fn way(direction: Direction) -> usize {
+    match direction {
+        Direction::ToServer => 0,
+        Direction::ToClient => 1,
+    }
+}
+
+fn group(groups: &[[Group; 2]], class: usize, direction: Direction) -> Option<&Group> {
+    groups.get(class)?.get(way(direction))
+}
+
+/// Whether a signature is about what is in hand: direction, protocols, addresses and ports.
+fn is_about(signature: &Signature, cx: &Context<'_>) -> bool {
+    let header = &signature.header;
+    if let Some(direction) = signature.direction
+        && (direction != cx.direction || cx.flow.is_none())
+        && header.arrow != Arrow::Transaction
+    {
+        return false;
+    }
+    let base = header.protocol.base;
+    let fits = match (cx.packet, cx.key) {
+        (Some(packet), _) => base.fits(packet),
+        (None, Some(key)) => base.carries(key.proto.0),
+        (None, None) => false,
+    };
+    if !fits {
+        return false;
+    }
+    if !signature.apps.is_empty() && !has_app(signature, cx) {
+        return false;
+    }
+    if header.is_any() {
+        return true;
+    }
+    let Some(key) = cx.key else { return false };
+    let port = |port| if matches!(key.proto.0, 6 | 17 | 132) { port } else { 0 };
+    header.fits((key.src, port(key.src_port)), (key.dst, port(key.dst_port)))
+}
+
+fn has_app(signature: &Signature, cx: &Context<'_>) -> bool {
+    if let Some(tx) = cx.tx {
+        return signature.apps.contains(&tx.transaction.protocol().name());
+    }
+    let Some(AppRecord { proto, to_server, to_client, .. }) =
+        cx.flow.as_ref().and_then(|flow| flow.app)
+    else {
+        return false;
+    };
+    let towards = match cx.direction {
+        Direction::ToServer => to_server,
+        Direction::ToClient => to_client,
+    };
+    let name = towards.unwrap_or(proto).name();
+    signature.apps.contains(&name)
+}
+
+#[cfg(test)]
+mod tests;

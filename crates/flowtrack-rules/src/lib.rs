@@ -21,6 +21,7 @@
 
 mod builder;
 mod context;
+mod explain;
 mod inspect;
 pub mod keywords;
 pub mod lang;
@@ -36,7 +37,8 @@ pub use builder::{
     Value,
 };
 pub use context::{Context, FlowScope, Requirements, TxScope};
-pub use inspect::{Hit, Inspector, On, Window};
+pub use explain::{advice, explain, first_pattern};
+pub use inspect::{Counters, Hit, Inspector, On, Spent, Window};
 pub use lang::{Action, Problem, Rule, Span};
 pub use load::{Loaded, Loader};
 pub use set::RuleSet;

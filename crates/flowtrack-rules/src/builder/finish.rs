@@ -18,7 +18,7 @@ impl Builder<'_> {
         }
         if let Some(app) = self.header.protocol.app {
             // The header's word is the narrower one: `http1` is one of the protocols of `http.uri`.
-            self.apps(&[app])?;
+            self.apps(&meant_by(app))?;
         }
         self.nest_base64();
         for search in &mut self.searches {
@@ -102,15 +102,29 @@ impl Builder<'_> {
                 (false, false) => Kind::Stream,
             };
         }
-        if needs.recognition && !packet {
-            Kind::Recognition
-        } else if packet || self.direction.is_some() && self.apps.is_empty() {
+        if packet {
             Kind::Packet
-        } else if !self.apps.is_empty() {
+        } else if needs.recognition && self.tests.len() == 1 {
+            Kind::Recognition
+        } else if !self.apps.is_empty() && !needs.recognition {
             Kind::App
+        } else if self.tests.len() > self.usage.len() || self.direction.is_some() || self.is_placed_on_network() {
+            Kind::Packet
         } else {
             Kind::Addresses
         }
+    }
+
+    /// Whether ports are named, or addresses by what they are not: then every packet is judged.
+    fn is_placed_on_network(&self) -> bool {
+        let ends = [std::net::Ipv4Addr::UNSPECIFIED, std::net::Ipv4Addr::BROADCAST];
+        [&self.header.src, &self.header.dst].into_iter().any(|side| {
+            side.ports.is_some()
+                || side
+                    .addresses
+                    .as_ref()
+                    .is_some_and(|set| ends.iter().all(|end| set.contains((*end).into())))
+        })
     }
 
     /// Whether a content of the payload has to be at a certain place: then it is one of packets
@@ -124,5 +138,17 @@ impl Builder<'_> {
                 })
             },
         )
+    }
+}
+
+/// The application protocols that the word of a header stands for.
+fn meant_by(word: &'static str) -> Vec<&'static str> {
+    match word {
+        "http" => vec!["http", "http2"],
+        "http1" => vec!["http"],
+        "http2" => vec!["http2", "doh2"],
+        "dns" => vec!["dns", "doh2"],
+        "dcerpc" => vec!["dcerpc", "smb"],
+        word => vec![word],
     }
 }

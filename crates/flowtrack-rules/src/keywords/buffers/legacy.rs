@@ -72,7 +72,8 @@ macro_rules! modifiers {
                 example: r#"alert http any any -> any any (uricontent:"/a"; sid:1;)"#,
                 parse: |builder, value| {
                     let (negated, bytes) = parse_quoted(value.needed("text in double quotes")?)?;
-                    let content = Content { negated, ..Content::new(bytes) };
+                    let mut content = Content::new(bytes);
+                    content.negated = negated;
                     match find("http.uri") {
                         Some(buffer) => builder.step_in(buffer, Step::Content(content)),
                         None => Ok(()),
