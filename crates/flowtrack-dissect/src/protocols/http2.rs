@@ -101,3 +101,6 @@ fn frames(bytes: &[u8], most: usize) -> Option<usize> {
     }
     Some(count)
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,8 @@ use crate::protocols::http::decode::Budget;
 use crate::{Both, Dissector, Malformed, Moment, Next, Outcome, Pending, Reader, Take, Wants};
 use flowtrack_event::{Chunk, Direction, FileState, Timestamp};
 use smallvec::SmallVec;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 /// Streams that may be open at a time.
 const STREAMS_CAP: usize = 1024;
@@ -23,6 +24,10 @@ const HELD_CAP: usize = 100 * 1024;
 const PIECES_CAP: u32 = 256;
 /// Frames about the connection that become transactions.
 const CONTROL_CAP: u32 = 8192;
+/// Streams that were taken back and may still be answered, as what is on its way cannot be.
+const LINGERING_CAP: usize = 64;
+/// How long they may.
+const LINGERING: Duration = Duration::from_secs(1);
 /// Streams of a second that a client may take back before they were answered.
 const RESETS_USUAL: u32 = 100;
 
@@ -40,6 +45,8 @@ pub(super) struct Connection {
     transactions: u64,
     controls: u32,
     resets: Resets,
+    /// Streams that were taken back while the other side was not done, and when; oldest first.
+    lingering: VecDeque<(u32, Timestamp)>,
     budget: Budget,
     decoding: usize,
     ended: Both<bool>,
@@ -118,6 +125,7 @@ impl Dissector for Connection {
         out: &mut Outcome,
     ) -> Result<Next, Malformed> {
         self.is_partial |= at.midstream;
+        self.let_go(LINGERING_CAP, &mut Turn { ts: at.ts, direction, out });
         let mut turn = Turn { ts: at.ts, direction, out };
         match chunk {
             Chunk::Gap(bytes) => self.gap(bytes, &mut turn),
@@ -169,6 +177,7 @@ impl Connection {
             transactions: 0,
             controls: 0,
             resets: Resets::default(),
+            lingering: VecDeque::new(),
             budget: Budget::default(),
             decoding: 0,
             ended: Both::default(),
@@ -570,22 +579,26 @@ impl Connection {
         self.emit(exchange, turn);
     }
 
-    /// A stream is taken back.
+    /// A stream is taken back. What the other side sent before it knew may still come.
     fn reset(&mut self, id: u32, code: u32, turn: &mut Turn<'_>) -> Result<(), Bad> {
         if id == 0 {
             return Err(BAD_DATA);
         }
         let direction = turn.direction;
-        let was_answered = self.with(id, turn, |stream, tools| {
+        let known = self.with(id, turn, |stream, tools| {
             let frames = &mut stream.exchange.side(direction).frames;
             frames.saw(kind::RST_STREAM);
             frames.error(code);
-            for direction in [Direction::ToServer, Direction::ToClient] {
-                stream.end(direction, FileState::Truncated, tools);
-            }
-            stream.is_answered()
+            stream.end(direction, FileState::Truncated, tools);
+            (stream.is_answered(), stream.is_over())
         });
-        self.close(id, turn);
+        let (was_answered, is_over) = known.unzip();
+        match is_over {
+            Some(true) => self.close(id, turn),
+            Some(false) => self.lingering.push_back((id, turn.ts)),
+            None => {}
+        }
+        self.let_go(LINGERING_CAP, turn);
         if was_answered == Some(false) && direction == Direction::ToServer {
             self.resets.count += 1;
             if self.resets.since.is_none_or(|since| turn.ts.since(since).as_secs() >= 1) {
@@ -596,6 +609,16 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// Closes the streams that lingered too long, and the oldest of those that are too many.
+    fn let_go(&mut self, most: usize, turn: &mut Turn<'_>) {
+        while let Some(&(id, since)) = self.lingering.front()
+            && (self.lingering.len() > most || turn.ts.since(since) > LINGERING)
+        {
+            self.lingering.pop_front();
+            self.cut(id, turn);
+        }
     }
 
     /// Sees to it that a stream is there that fields are about to come for.
@@ -679,7 +702,13 @@ impl Connection {
 
     fn give_up_oldest(&mut self, turn: &mut Turn<'_>) {
         self.is_partial = true;
-        let Some(id) = self.streams.keys().next().copied() else { return };
+        if let Some(id) = self.streams.keys().next().copied() {
+            self.cut(id, turn);
+        }
+    }
+
+    /// A stream is over before both sides are done.
+    fn cut(&mut self, id: u32, turn: &mut Turn<'_>) {
         self.with(id, turn, |stream, tools| {
             for direction in [Direction::ToServer, Direction::ToClient] {
                 stream.end(direction, FileState::Truncated, tools);

@@ -62,15 +62,36 @@ fn names(out: &Outcome) -> Vec<&str> {
 fn streams_taken_back_at_once_are_a_flood() {
     let mut client = Client::new();
     let mut found = Vec::new();
+    let mut transactions = 0;
     for id in (1..=2 * RESETS_USUAL + 1).step_by(2) {
         client.says(&request(id, true));
         let out = client.says(&frame(kind::RST_STREAM, 0, id, &8_u32.to_be_bytes()));
-        // Besides the stream, one transaction tells of the flood itself.
-        assert_eq!(out.transactions.len(), 1 + out.anomalies.len());
+        transactions += out.transactions.len();
         found.extend(names(&out).into_iter().map(str::to_owned));
+        assert!(client.connection.streams.len() <= LINGERING_CAP);
     }
     assert_eq!(found, ["rapid_reset"]);
-    assert!(client.connection.streams.is_empty());
+    // Besides the streams, one transaction tells of the flood itself.
+    assert_eq!(transactions, RESETS_USUAL as usize + 1 - LINGERING_CAP + 1);
+}
+
+#[test]
+fn an_answer_that_was_on_its_way_is_still_read() {
+    let mut client = Client::new();
+    client.says(&request(1, true));
+    let out = client.says(&frame(kind::RST_STREAM, 0, 1, &8_u32.to_be_bytes()));
+    assert!(out.transactions.is_empty());
+    let mut answer = frame(kind::HEADERS, flag::END_HEADERS, 1, &[0x88]);
+    answer.extend(frame(kind::DATA, flag::END_STREAM, 1, b"late"));
+    let out = client.turn(Direction::ToClient, &answer);
+    assert_eq!(out.transactions[0].transaction.summary(), "GET / 200 CANCEL");
+    assert!(out.anomalies.is_empty());
+    // Nobody waits for ever.
+    client.says(&request(3, true));
+    client.says(&frame(kind::RST_STREAM, 0, 3, &8_u32.to_be_bytes()));
+    client.secs += 2;
+    let out = client.says(&frame(kind::PING, 0, 0, b"12345678"));
+    assert_eq!(out.transactions.len(), 2);
 }
 
 #[test]
