@@ -61,11 +61,11 @@ impl Loader {
         self.loaded.problems.extend(problems);
         let file: Arc<str> = file.into();
         for rule in rules {
-            self.consider(&file, rule, false);
+            self.consider(&file, &rule, false);
         }
         if self.selection.enables_some() {
             for rule in parse_disabled_rules(text) {
-                self.consider(&file, rule, true);
+                self.consider(&file, &rule, true);
             }
         }
     }
@@ -75,8 +75,8 @@ impl Loader {
         self.loaded
     }
 
-    fn consider(&mut self, file: &Arc<str>, rule: Rule, in_comment: bool) {
-        if !self.selection.wants(file, &rule, in_comment) {
+    fn consider(&mut self, file: &Arc<str>, rule: &Rule, in_comment: bool) {
+        if !self.selection.wants(file, rule, in_comment) {
             // A rule in a comment was never meant to be loaded.
             if !in_comment {
                 self.loaded.read += 1;
@@ -85,8 +85,8 @@ impl Loader {
             return;
         }
         self.loaded.read += 1;
-        let Some(text) = self.selection.changed(file, &rule) else {
-            return self.understand(file, &rule);
+        let Some(text) = self.selection.changed(file, rule) else {
+            return self.understand(file, rule);
         };
         let (mut changed, problems) = parse_rules(file, &text);
         match changed.pop() {
@@ -94,7 +94,7 @@ impl Loader {
             None => {
                 let message = problems.into_iter().next().map(|problem| problem.message);
                 let message = format!("as changed: {}", message.unwrap_or_default());
-                self.refuse(file, &rule, rule.at, None, message);
+                self.refuse(file, rule, rule.at, None, message);
             }
         }
     }
