@@ -246,9 +246,9 @@ impl Drop for RecorderHandle {
     }
 }
 
-/// Batches that may wait: 16 MiB, a tenth of a second at 1 Gbit/s, which any disk's pause must
-/// fit into.
-const QUEUE: usize = 64;
+/// Batches that may wait: 64 MiB, half a second at 1 Gbit/s. A pause of the disk must fit into it,
+/// and so must the time in which the thread has no processor to run on.
+const QUEUE: usize = 256;
 
 /// A batch goes to the recorder when it has so many bytes, or packets, or is so old.
 const BATCH_BYTES: usize = 256 * 1024;

@@ -11,12 +11,12 @@
 //! keys, or once with no key. The file only grows, but for the two times in the header, so a crash
 //! costs its end at most.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::net::IpAddr;
 use std::path::Path;
 
+use ahash::AHashMap;
 use flowtrack_event::{RawPacket, Timestamp};
 
 use super::key::{Key, keys_of};
@@ -108,7 +108,8 @@ pub fn read_span(path: &Path) -> Option<(Timestamp, Timestamp)> {
 /// Makes an index, packet by packet.
 #[derive(Default)]
 pub struct IndexBuilder {
-    numbers: HashMap<Key, u32>,
+    /// With a quick hash, which is seeded: half of the thread's own work is to look up keys.
+    numbers: AHashMap<Key, u32>,
     records: Vec<u8>,
     span: Option<(Timestamp, Timestamp)>,
 }
