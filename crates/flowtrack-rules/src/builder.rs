@@ -221,7 +221,7 @@ pub struct Builder<'a> {
     searches: Vec<Search>,
     /// The search that what follows belongs to; none while it is the payload that nobody named.
     current: Option<usize>,
-    /// Where the last step went: its search and place.
+    /// Where the last content went: its search and place.
     last: Option<(usize, usize)>,
     variables: Vec<Box<str>>,
     direction: Option<Direction>,
@@ -450,19 +450,6 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The steps before the last content in the same buffer.
-    pub fn has_step_before_last(&self) -> bool {
-        self.last.is_some_and(|(_, at)| at > 0)
-    }
-
-    /// Adds something that modifiers behind it are not about.
-    pub(crate) fn keep_last<T>(&mut self, add: impl FnOnce(&mut Self) -> T) -> T {
-        let last = self.last;
-        let result = add(self);
-        self.last = last;
-        result
-    }
-
     /// Whether something is decoded from base64.
     pub(crate) fn has_base64(&self) -> bool {
         let mut steps = self.searches.iter().flat_map(|search| &search.steps);
@@ -568,8 +555,11 @@ impl<'a> Builder<'a> {
 
     fn push(&mut self, search: usize, step: Step) {
         if let Some(found) = self.searches.get_mut(search) {
+            let is_content = matches!(step, Step::Content(_));
             found.steps.push(step);
-            self.last = Some((search, found.steps.len() - 1));
+            if is_content {
+                self.last = Some((search, found.steps.len() - 1));
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod content;
 mod header;
 mod meta;
 mod number;
+mod old;
 pub mod pcre;
 pub(crate) mod rarity;
 mod size;
@@ -34,6 +35,7 @@ const FAMILIES: &[&[Keyword]] = &[
     pcre::KEYWORDS,
     bytes::KEYWORDS,
     size::KEYWORDS,
+    old::KEYWORDS,
     base64::KEYWORDS,
     buffers::KEYWORDS,
     buffers::OTHERS,

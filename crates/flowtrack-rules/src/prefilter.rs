@@ -208,7 +208,9 @@ fn rarest(bytes: &[u8], taken: &ahash::AHashMap<u32, u32>) -> Option<(usize, u32
     bytes
         .windows(GRAM)
         .enumerate()
-        .filter_map(|(at, window)| Some((at, u32::from_le_bytes(*window.first_chunk()?) | FOLD, window)))
+        .filter_map(|(at, window)| {
+            Some((at, u32::from_le_bytes(*window.first_chunk()?) | FOLD, window))
+        })
         .min_by_key(|(_, gram, window)| {
             let common: u32 = window.iter().map(|byte| u32::from(commonness(*byte))).sum();
             // Bytes that repeat come in long runs.

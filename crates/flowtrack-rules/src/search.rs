@@ -3,11 +3,11 @@
 //! Steps are taken in the order of the rule. A step that is relative begins where the step before
 //! it ended; when it fails, later occurrences of that step are tried.
 
+use crate::builder::MAX_VARIABLES;
 use crate::context::Context;
 use crate::keywords::content::{Amount, Content};
 use crate::keywords::pcre::Pcre;
 use crate::signature::Step;
-use crate::builder::MAX_VARIABLES;
 
 /// Occurrences that one search may try again behind.
 const MAX_RETRIES: u32 = 3000;

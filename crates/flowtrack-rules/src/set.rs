@@ -195,15 +195,15 @@ impl RuleSet {
                     return None;
                 }
                 let transforms: Vec<_> = search.transforms.iter().map(|t| t.id()).collect();
-                let at = *known
-                    .entry((search.buffer.name, transforms.join("; ")))
-                    .or_insert_with(|| {
+                let at = *known.entry((search.buffer.name, transforms.join("; "))).or_insert_with(
+                    || {
                         self.buffers.push(Prepared {
                             buffer: search.buffer,
                             transforms: search.transforms.clone(),
                         });
                         self.buffers.len() as u32 - 1
-                    });
+                    },
+                );
                 Some(at)
             })
             .collect();

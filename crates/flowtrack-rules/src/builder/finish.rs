@@ -3,7 +3,7 @@
 use super::{Builder, Complaint, Source};
 use crate::keywords::base64;
 use crate::lang::{Arrow, Carrier};
-use crate::signature::{Kind, Signature, Step, mark_retries};
+use crate::signature::{Kind, Search, Signature, Step, mark_retries};
 use flowtrack_event::Direction;
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ impl Builder<'_> {
             self.apps(&meant_by(app))?;
         }
         self.nest_base64();
+        self.drop_moved();
         for search in &mut self.searches {
             mark_retries(&mut search.steps);
             if search.steps.is_empty() && search.absent.is_none() {
@@ -51,17 +52,33 @@ impl Builder<'_> {
         })
     }
 
-    /// Puts what is looked for in decoded bytes to where they are decoded.
-    fn nest_base64(&mut self) {
-        let Some(at) = self.searches.iter().position(|search| search.buffer == base64::DATA) else {
-            return;
-        };
-        let nested = self.searches.remove(at).steps;
+    /// Forgets the payload where all contents were moved out of it.
+    fn drop_moved(&mut self) {
+        let is_payload = |search: &Search| matches!(search.buffer.source, Source::Payload);
+        let moved =
+            self.searches.iter().position(|search| is_payload(search) && search.steps.is_empty());
+        if let Some(at) = moved.filter(|at| self.current != Some(*at)) {
+            self.remove_search(at);
+        }
+        self.needs.payload = self.searches.iter().any(is_payload);
+    }
+
+    fn remove_search(&mut self, at: usize) -> Vec<Step> {
         self.fast_pattern = match self.fast_pattern {
             Some((search, _)) if search == at => None,
             Some((search, step)) if search > at => Some((search - 1, step)),
             other => other,
         };
+        self.current = self.current.map(|current| current - usize::from(current > at));
+        self.searches.remove(at).steps
+    }
+
+    /// Puts what is looked for in decoded bytes to where they are decoded.
+    fn nest_base64(&mut self) {
+        let Some(at) = self.searches.iter().position(|search| search.buffer == base64::DATA) else {
+            return;
+        };
+        let nested = self.remove_search(at);
         let mut steps = self.searches.iter_mut().flat_map(|search| &mut search.steps).rev();
         if let Some(Step::Base64(decode)) = steps.find(|step| matches!(step, Step::Base64(_))) {
             decode.steps = nested;
@@ -108,7 +125,10 @@ impl Builder<'_> {
             Kind::Recognition
         } else if !self.apps.is_empty() && !needs.recognition {
             Kind::App
-        } else if self.tests.len() > self.usage.len() || self.direction.is_some() || self.is_placed_on_network() {
+        } else if self.tests.len() > self.usage.len()
+            || self.direction.is_some()
+            || self.is_placed_on_network()
+        {
             Kind::Packet
         } else {
             Kind::Addresses

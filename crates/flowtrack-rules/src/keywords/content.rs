@@ -27,7 +27,11 @@ impl Amount {
     }
 
     /// Reads a number or the name of a value that was remembered before.
-    pub(crate) fn parse(builder: &Builder<'_>, text: &str, expected: &str) -> Result<Self, Complaint> {
+    pub(crate) fn parse(
+        builder: &Builder<'_>,
+        text: &str,
+        expected: &str,
+    ) -> Result<Self, Complaint> {
         if let Ok(value) = text.parse() {
             return Ok(Self::Fixed(value));
         }
@@ -174,12 +178,13 @@ pub(crate) fn parse_quoted(text: &str) -> Result<(bool, Vec<u8>), Complaint> {
         Some(rest) => (true, rest.trim_start()),
         None => (false, text),
     };
-    let inner = rest
-        .strip_prefix('"')
-        .and_then(|inner| inner.strip_suffix('"'))
-        .ok_or_else(|| Complaint::new("expected text in double quotes, with ! before it to negate it"))?;
+    let inner =
+        rest.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).ok_or_else(|| {
+            Complaint::new("expected text in double quotes, with ! before it to negate it")
+        })?;
     let start = text.len() - rest.len() + 1;
-    let bytes = parse_bytes(inner).map_err(|(offset, message)| Complaint::at(start + offset, message))?;
+    let bytes =
+        parse_bytes(inner).map_err(|(offset, message)| Complaint::at(start + offset, message))?;
     if bytes.is_empty() {
         return Err(Complaint::at(start, "expected at least one byte"));
     }
@@ -212,7 +217,12 @@ pub(crate) fn parse_bytes(text: &str) -> Result<Vec<u8>, (usize, String)> {
             }
             b'\\' => match rest.next() {
                 Some((_, escaped @ (b'"' | b';' | b':' | b'\\' | b'|'))) => bytes.push(escaped),
-                _ => return Err((at, "expected \\\\, \\\", \\; or \\: after a backslash".to_owned())),
+                _ => {
+                    return Err((
+                        at,
+                        "expected \\\\, \\\", \\; or \\: after a backslash".to_owned(),
+                    ));
+                }
             },
             byte => bytes.push(byte),
         }
@@ -384,9 +394,9 @@ fn fast_pattern(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Comp
             content.only = true;
         }
         Some(chop) => {
-            let numbers = chop
-                .split_once(',')
-                .and_then(|(a, b)| Some((a.trim().parse::<u16>().ok()?, b.trim().parse::<u16>().ok()?)));
+            let numbers = chop.split_once(',').and_then(|(a, b)| {
+                Some((a.trim().parse::<u16>().ok()?, b.trim().parse::<u16>().ok()?))
+            });
             match numbers {
                 Some((offset, length))
                     if length > 0

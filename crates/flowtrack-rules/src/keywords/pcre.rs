@@ -67,7 +67,9 @@ impl Pcre {
                         return Err(Complaint::at(offset, "only one flag can name a buffer"));
                     }
                     None => {
-                        let message = format!("unknown flag {other}: expected i s m x A E G R B O or U I P Q H D M C S Y V W");
+                        let message = format!(
+                            "unknown flag {other}: expected i s m x A E G R B O or U I P Q H D M C S Y V W"
+                        );
                         return Err(Complaint::at(offset, message));
                     }
                 },

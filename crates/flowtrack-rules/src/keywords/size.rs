@@ -76,7 +76,7 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
             if !builder.has_buffer() {
                 return Err(Complaint::new("bsize is of a buffer: name one before it"));
             }
-            builder.keep_last(|builder| builder.check(Size(size)));
+            builder.check(Size(size));
             Ok(())
         },
     },
@@ -120,7 +120,7 @@ fn urilen(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint>
     };
     let step = Step::Check(Box::new(Size(Comparison::parse(size, 65_535)?)));
     match buffers::find(name) {
-        Some(buffer) => builder.keep_last(|builder| builder.step_in(buffer, step)),
+        Some(buffer) => builder.step_in(buffer, step),
         None => Ok(()),
     }
 }

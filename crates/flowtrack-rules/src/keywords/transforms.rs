@@ -170,7 +170,8 @@ fn pcrexform(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complai
 fn from_base64(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
     let mut decode = FromBase64 { bytes: None, offset: 0, mode: super::base64::Mode::Rfc4648 };
     for option in value.text.unwrap_or_default().split(',').map(str::trim) {
-        let expected = || Complaint::new("expected bytes N, offset N or mode rfc4648, rfc2045, strict");
+        let expected =
+            || Complaint::new("expected bytes N, offset N or mode rfc4648, rfc2045, strict");
         match option.split_once(' ').map(|(key, value)| (key, value.trim())) {
             Some(("bytes", number)) => {
                 decode.bytes = Some(number.parse().map_err(|_| expected())?);

@@ -10,7 +10,8 @@ fn holds_at(options: &str, bytes: &[u8], offset: u64) -> bool {
     let (rules, problems) = parse_rules("test", &text);
     assert_eq!(problems, []);
     let mut headers = Headers::new(Variables::default());
-    let understood = understand(&rules[0], &mut headers).unwrap_or_else(|e| panic!("{options}: {e:?}"));
+    let understood =
+        understand(&rules[0], &mut headers).unwrap_or_else(|e| panic!("{options}: {e:?}"));
     let shared = Shared::default();
     let mut cx = Context::new(Timestamp::ZERO, Direction::ToServer, &shared);
     let mut searcher = Searcher::default();
@@ -64,7 +65,10 @@ fn relative_contents_try_later_occurrences_of_the_one_before() {
     yes(r#"content:"a"; content:"b"; distance:0; within:1;"#, b"axxab");
     no(r#"content:"a"; content:"b"; distance:1; within:1;"#, b"ab");
     yes(r#"content:"a"; content:"b"; distance:1; within:1;"#, b"abaxb");
-    yes(r#"content:"a"; content:"b"; distance:0; content:"c"; distance:0; within:1;"#, b"ab.a.b.bc");
+    yes(
+        r#"content:"a"; content:"b"; distance:0; content:"c"; distance:0; within:1;"#,
+        b"ab.a.b.bc",
+    );
     yes(r#"content:"b"; content:"a"; distance:-2; within:1;"#, b"ab");
     yes(r#"content:"a"; content:!"b"; within:1;"#, b"abac");
     no(r#"content:"a"; content:!"b"; within:1;"#, b"abab");
@@ -108,7 +112,9 @@ fn depth_counts_from_the_start_of_the_stream() {
 
 #[test]
 fn retries_are_bounded() {
-    let text = format!("alert tcp any any -> any any (content:\"a\"; content:\"a\"; distance:0; content:\"a\"; distance:0; content:\"b\"; distance:0; within:1; sid:1;)");
+    let text = format!(
+        "alert tcp any any -> any any (content:\"a\"; content:\"a\"; distance:0; content:\"a\"; distance:0; content:\"b\"; distance:0; within:1; sid:1;)"
+    );
     let (rules, _) = parse_rules("test", &text);
     let mut headers = Headers::new(Variables::default());
     let signature = understand(&rules[0], &mut headers).unwrap().signature;

@@ -54,13 +54,16 @@ pub(super) fn payload_pattern(signature: &Signature) -> Option<Option<&[u8]>> {
 /// The strongest content of the searches that serve.
 fn best(searches: &[Search], serves: impl Fn(&Search) -> bool) -> Option<(usize, usize)> {
     let searches = searches.iter().enumerate().filter(|(_, search)| serves(search));
-    let contents = searches.filter(|(_, search)| search.absent.is_none()).flat_map(|(at, search)| {
-        search.steps.iter().enumerate().filter_map(move |(step, found)| match found {
-            Step::Content(content) if !content.negated => Some(((at, step), content)),
-            _ => None,
-        })
-    });
-    contents.max_by_key(|(place, content)| (strength(content), std::cmp::Reverse(*place))).map(|(place, _)| place)
+    let contents =
+        searches.filter(|(_, search)| search.absent.is_none()).flat_map(|(at, search)| {
+            search.steps.iter().enumerate().filter_map(move |(step, found)| match found {
+                Step::Content(content) if !content.negated => Some(((at, step), content)),
+                _ => None,
+            })
+        });
+    contents
+        .max_by_key(|(place, content)| (strength(content), std::cmp::Reverse(*place)))
+        .map(|(place, _)| place)
 }
 
 /// How seldom a content is likely to be found: many different, rare bytes.
@@ -71,9 +74,8 @@ fn strength(content: &Content) -> u32 {
         .iter()
         .map(|byte| {
             let rarity = 300 - u32::from(commonness(*byte));
-            let is_new = seen
-                .get_mut(usize::from(*byte))
-                .is_some_and(|seen| !std::mem::replace(seen, true));
+            let is_new =
+                seen.get_mut(usize::from(*byte)).is_some_and(|seen| !std::mem::replace(seen, true));
             if is_new { rarity } else { 10 }
         })
         .sum()

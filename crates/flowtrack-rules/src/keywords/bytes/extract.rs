@@ -6,7 +6,7 @@ use crate::keywords::content::Amount;
 /// Where a number is and how it is written.
 #[derive(Clone, Debug)]
 pub struct Number {
-    /// Bytes of it.
+    /// Bytes of it; of a number written as text 0 is as many digits as there are.
     pub length: Amount,
     /// Where it begins.
     pub offset: Amount,
@@ -46,21 +46,33 @@ impl Number {
     pub(super) fn check(&self) -> Result<(), Complaint> {
         let Amount::Fixed(length) = self.length else { return Ok(()) };
         let most = if self.text.is_some() { MAX_DIGITS } else { 8 };
-        if (1..=most).contains(&length) {
+        if (0..=most).contains(&length) {
             return Ok(());
         }
-        Err(Complaint::new(format!("expected 1 to {most} bytes, there are {length}")))
+        Err(Complaint::new(format!("expected at most {most} bytes, there are {length}")))
     }
 
     /// The number, and the place behind it; none where it is not all in the bytes.
-    pub(super) fn read(&self, bytes: &[u8], last: usize, variables: &[u64]) -> Option<(u64, usize)> {
+    pub(super) fn read(
+        &self,
+        bytes: &[u8],
+        last: usize,
+        variables: &[u64],
+    ) -> Option<(u64, usize)> {
         let base = if self.relative { last as i64 } else { 0 };
         let start = usize::try_from(base.checked_add(self.offset.value(variables))?).ok()?;
         let length = usize::try_from(self.length.value(variables)).ok()?;
-        let found = bytes.get(start..start.checked_add(length)?)?;
+        let found = match (self.text, length) {
+            // As many digits as there are.
+            (Some(_), 0) => {
+                let rest = bytes.get(start..)?;
+                rest.get(..MAX_DIGITS as usize).unwrap_or(rest)
+            }
+            _ => bytes.get(start..start.checked_add(length)?)?,
+        };
         let (number, used) = match self.text {
             Some(base) => read_text(found, base)?,
-            None if length == 0 || length > 8 => return None,
+            None if length > 8 => return None,
             None => {
                 let join = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
                 let number = if self.little {

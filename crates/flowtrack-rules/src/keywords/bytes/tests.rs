@@ -59,7 +59,8 @@ fn tests_of_bytes_that_are_not_there_never_hold() {
 
 #[test]
 fn isdataat_counts_from_the_start_or_from_the_last_match() {
-    let at = |amount, relative, negated| IsDataAt { amount: Amount::Fixed(amount), relative, negated };
+    let at =
+        |amount, relative, negated| IsDataAt { amount: Amount::Fixed(amount), relative, negated };
     assert!(at(3, false, false).holds(4, 0, &[]) && !at(4, false, false).holds(4, 0, &[]));
     assert!(at(1, true, false).holds(4, 3, &[]) && !at(1, true, false).holds(4, 4, &[]));
     assert!(at(1, true, true).holds(4, 4, &[]));

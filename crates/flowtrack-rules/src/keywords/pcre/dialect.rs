@@ -24,8 +24,12 @@ pub(super) struct Options {
 
 /// The expression in the engine's dialect.
 pub(super) fn translate(pattern: &str, options: Options) -> String {
-    let mut writer =
-        Writer { bytes: pattern.as_bytes(), at: 0, out: String::with_capacity(pattern.len() + 16), options };
+    let mut writer = Writer {
+        bytes: pattern.as_bytes(),
+        at: 0,
+        out: String::with_capacity(pattern.len() + 16),
+        options,
+    };
     let flags: String = [
         (options.nocase, 'i'),
         (options.dot_all, 's'),

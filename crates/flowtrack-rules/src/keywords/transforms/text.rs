@@ -59,8 +59,10 @@ pub(super) fn strip_pseudo_headers(bytes: &mut Vec<u8>) {
 }
 
 /// Second levels under which countries register names.
-const SECOND_LEVELS: &[&[u8]] =
-    &[b"ac", b"co", b"com", b"edu", b"go", b"gob", b"gov", b"gub", b"ltd", b"mil", b"net", b"ne", b"nom", b"or", b"org", b"plc", b"sch"];
+const SECOND_LEVELS: &[&[u8]] = &[
+    b"ac", b"co", b"com", b"edu", b"go", b"gob", b"gov", b"gub", b"ltd", b"mil", b"net", b"ne",
+    b"nom", b"or", b"org", b"plc", b"sch",
+];
 
 /// Where the public part of a name begins.
 fn public_part(name: &[u8]) -> usize {
