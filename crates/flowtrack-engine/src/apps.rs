@@ -188,6 +188,9 @@ impl Apps {
                 app.feed(layer, moment, direction.opposite(), chunk, outcome);
             });
         }
+        if own.offset() > *depth {
+            return;
+        }
         // The payload of a SYN has the number behind the SYN's own (RFC 9293 section 3.4).
         let seq = tcp.seq.wrapping_add(u32::from(tcp.has(Tcp::SYN)));
         if !packet.payload.is_empty() {
@@ -202,8 +205,13 @@ impl Apps {
             app.finish(moment, direction, outcome);
         }
         if own.offset() > *depth {
+            // One way is deep enough; what is asked the other way may still be short.
             self.depth_reached += 1;
-            self.close(side, watch, moment);
+            own.forget(memory);
+            app.finish(moment, direction, outcome);
+            if other.offset() > *depth {
+                self.close(side, watch, moment);
+            }
         }
     }
 

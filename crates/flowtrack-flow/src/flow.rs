@@ -291,11 +291,11 @@ impl<'a, A> Flow<'a, A> {
         self.side(direction).payload_bytes
     }
 
-    /// Initial sequence number of one way: that of the SYN, or one less than the first byte's
-    /// where the SYN was not seen. `None` where nothing is known of that way.
+    /// Initial sequence number of one way, if its SYN was seen. Nothing else tells where a stream
+    /// begins: the first segment may be a keep-alive, which repeats the number before it.
     pub fn isn(&self, direction: Direction) -> Option<u32> {
         let side = self.side(direction);
-        (side.bits & crate::tcp::bits::KNOWN != 0).then_some(side.isn)
+        side.has(crate::tcp::bits::SYN).then_some(side.isn)
     }
 
     /// Whether a SYN was seen one way.
