@@ -19,8 +19,8 @@ use support::Table;
 /// Both ends of a connection in order, and its protocol.
 type Conn = (u8, [(IpAddr, u16); 2]);
 
-/// What differs, and why:
-/// - Zeek forgets an unanswered SYN after five seconds, and begins a second connection;
+/// Connections that Zeek cuts in two are not compared: it forgets an unanswered SYN after five
+/// seconds, and takes what follows for another connection. What else differs, and why:
 /// - some baselines were made without the protocol scripts, so that no port was well known;
 /// - some stop to look at a connection (`X`), or end it, when a script says so.
 #[test]
@@ -39,7 +39,17 @@ fn tells_the_story_that_zeek_tells() {
         });
         let trace = corpus.join("traces").join(text("trace"));
         let mut ours = stories(&trace, !ignores_checksums);
-        for (conn, state, history) in conn_log(&log) {
+        let theirs = conn_log(&log);
+        // Where Zeek has more connections between two ends, it cut one of them in two.
+        let mut cut = theirs.iter().fold(HashMap::<Conn, usize>::new(), |mut counts, row| {
+            *counts.entry(row.0).or_default() += 1;
+            counts
+        });
+        cut.retain(|conn, count| ours.get(conn).is_some_and(|stories| stories.len() < *count));
+        for (conn, state, history) in theirs {
+            if cut.contains_key(&conn) {
+                continue;
+            }
             let Some(stories) = ours.get_mut(&conn) else { continue };
             let same = |(s, h): &(String, String)| (*s == state, *h == history);
             // Of several connections, each counts once, the best first.
@@ -63,7 +73,7 @@ fn tells_the_story_that_zeek_tells() {
     );
     assert!(rows > 250);
     assert!(states * 100 >= rows * 97);
-    assert!(histories * 100 >= rows * 95);
+    assert!(histories * 100 >= rows * 97);
 }
 
 fn corpus() -> Option<PathBuf> {
