@@ -72,6 +72,9 @@ const FIELDS: &[Field] = &[
     Field::eve("response.read.data", "string", "what was read"),
     Field::eve("response.write.address", "integer", "address written"),
     Field::eve("response.write.data", "integer", "value written"),
+    Field::added("response.mei.raw", "integer", "encapsulated interface answered"),
+    Field::added("response.mei.code", "string", "its name"),
+    Field::added("response.mei.data", "string", "what it answers"),
     Field::eve("response.exception.raw", "integer", "why it was refused"),
     Field::eve("response.exception.code", "string", "the same by name"),
 ];

@@ -16,6 +16,8 @@ use std::collections::VecDeque;
 const OPEN_CAP: usize = 256;
 /// Bytes that open exchanges may keep alive.
 const WEIGHT_CAP: usize = 1 << 20;
+/// Blanks that may stand before the first line of a response.
+const BLANK_CAP: usize = 256;
 /// Bytes behind a CONNECT that wait for its answer.
 const TUNNEL_CAP: usize = 64 * 1024;
 
@@ -213,7 +215,7 @@ impl Reading {
             held.extend_from_slice(rest);
             &held
         };
-        let end = match self.head_end(direction, seen, out) {
+        let end = match self.head_end(direction, seen, before, out) {
             Found::Head(end) => end,
             Found::Skip(n) => {
                 let way = self.way(direction);
@@ -259,13 +261,21 @@ impl Reading {
         })
     }
 
-    /// Looks for the end of the head at the front of `seen`.
-    fn head_end(&mut self, direction: Direction, seen: &[u8], out: &mut Outcome) -> Found {
+    /// Looks for the end of the head at the front of `seen`, of which the first `before` bytes were
+    /// looked at already.
+    fn head_end(
+        &mut self,
+        direction: Direction,
+        seen: &[u8],
+        before: usize,
+        out: &mut Outcome,
+    ) -> Found {
         let first_of_all = self.transactions == 0;
         let waits = self.open.iter().any(|exchange| !exchange.response.done);
         let way = self.way(direction);
         if !way.line_seen {
-            let line_end = memchr::memchr(b'\n', seen);
+            let fresh = seen.get(before..).unwrap_or_default();
+            let line_end = memchr::memchr(b'\n', fresh).map(|end| before + end);
             let line = seen.get(..line_end.unwrap_or(seen.len())).unwrap_or_default();
             let is_message = match way.side {
                 Side::Response => match starts_like_response(line, line_end.is_some()) {
@@ -725,7 +735,10 @@ fn weight(exchange: &Exchange) -> usize {
 /// Whether a line begins a response; `None` while it may.
 fn starts_like_response(line: &[u8], whole: bool) -> Option<bool> {
     const BEGINNING: &[u8] = b"HTTP";
-    let line = line.trim_ascii_start();
+    let line = line.get(..BLANK_CAP + BEGINNING.len()).unwrap_or(line).trim_ascii_start();
+    if line.is_empty() && !whole {
+        return None;
+    }
     let n = line.len().min(BEGINNING.len());
     let same = line.get(..n).zip(BEGINNING.get(..n)).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b));
     match (same, n == BEGINNING.len()) {
