@@ -29,6 +29,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+mod linear;
+
 pub struct Conversation {
     udp: bool,
     port: u16,
