@@ -144,6 +144,9 @@ pub struct Analyze {
     /// Worker threads; with `--each`, files that are read at once
     #[arg(long, value_name = "N")]
     pub workers: Option<usize>,
+    /// Judge traffic by these rules: files, or folders with `.rules` files; may be repeated
+    #[arg(short = 'S', long = "rules", value_name = "PATH")]
+    pub rules: Vec<PathBuf>,
     /// What to do with wrong checksums
     #[arg(long, value_name = "MODE", default_value = "ignore")]
     pub checksums: Checksums,

@@ -8,6 +8,7 @@ mod control;
 mod export;
 mod hub;
 mod input;
+mod rules;
 mod status;
 mod worker;
 

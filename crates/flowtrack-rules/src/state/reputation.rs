@@ -7,7 +7,7 @@ use std::net::IpAddr;
 const CAP: usize = 4_000_000;
 
 /// Scores of addresses by category.
-#[derive(Default, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct Reputation {
     categories: AHashMap<String, u8>,
     /// By prefix length and address with its host bits cleared.

@@ -103,6 +103,13 @@ impl Shared {
         Self { reputation, ..Self::default() }
     }
 
+    /// What data sets hold and lists say, without any memory of traffic.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let datasets = Mutex::new(lock(&self.datasets).clone());
+        Self { datasets, reputation: self.reputation.clone(), ..Self::default() }
+    }
+
     /// Whether a bit is set and not over.
     pub fn has(&self, bit: Bit, now: Timestamp) -> bool {
         let mut bits = lock(&self.bits);

@@ -2,11 +2,11 @@
 //! says of signatures (`threshold`, `suppress`, `rate_filter`).
 
 use crate::context::Context;
-use crate::lang::Action;
+use crate::lang::{Action, Addresses, ThresholdConfig, ThresholdRule, Track};
+use crate::signature::Signature;
 use ahash::AHashMap;
 use flowtrack_event::{FlowId, Timestamp};
 use std::net::IpAddr;
-use std::sync::Arc;
 
 /// Whose matches are counted together.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -70,29 +70,12 @@ pub struct RateFilter {
 }
 
 /// Which matches are never told.
-#[derive(Clone)]
-pub struct Suppress {
-    /// Whose addresses are looked at; `None` for all matches.
-    pub end: Option<SuppressEnd>,
-    /// Whether an address is meant.
-    pub includes: Arc<dyn Fn(IpAddr) -> bool + Send + Sync>,
-}
-
-/// Whose addresses `suppress` looks at.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SuppressEnd {
-    /// The sender's.
-    Source,
-    /// The receiver's.
-    Destination,
-    /// Either's.
-    Either,
-}
-
-impl std::fmt::Debug for Suppress {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Suppress").field("end", &self.end).finish_non_exhaustive()
-    }
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Suppress {
+    /// All.
+    Always,
+    /// Those from or to these addresses.
+    Of(Track, Addresses),
 }
 
 /// All that limits how often a signature speaks.
@@ -161,15 +144,59 @@ impl Limits {
     }
 }
 
+impl ThresholdConfig {
+    /// Gives signatures their entries. What a rule says of itself gives way.
+    pub fn apply(&self, signatures: &mut [Signature]) {
+        if self.entries.is_empty() {
+            return;
+        }
+        for signature in signatures {
+            for entry in &self.entries {
+                let is_meant = (entry.gid == 0 || entry.gid == signature.info.gid)
+                    && (entry.sid == 0 || entry.sid == signature.info.sid);
+                if is_meant {
+                    signature.limits.add(&entry.rule);
+                }
+            }
+        }
+    }
+}
+
+impl Limits {
+    fn add(&mut self, rule: &ThresholdRule) {
+        match rule {
+            ThresholdRule::Threshold(threshold) => {
+                if let Ok(threshold) = Threshold::of(*threshold) {
+                    self.threshold = Some(threshold);
+                }
+            }
+            ThresholdRule::RateFilter { track, count, seconds, new_action, timeout } => {
+                if let Some(scope) = Scope::of(*track) {
+                    self.rate = Some(RateFilter {
+                        scope,
+                        n: *count,
+                        seconds: *seconds,
+                        action: *new_action,
+                        timeout: *timeout,
+                    });
+                }
+            }
+            ThresholdRule::Suppress(None) => self.suppress.push(Suppress::Always),
+            ThresholdRule::Suppress(Some((track, addresses))) => {
+                self.suppress.push(Suppress::Of(*track, addresses.clone()));
+            }
+        }
+    }
+}
+
 impl Suppress {
     fn applies(&self, ends: Option<(IpAddr, IpAddr)>) -> bool {
-        let Some(end) = self.end else { return true };
+        let Self::Of(track, addresses) = self else { return true };
         let Some((src, dst)) = ends else { return false };
-        let includes = |addr| (self.includes)(addr);
-        match end {
-            SuppressEnd::Source => includes(src),
-            SuppressEnd::Destination => includes(dst),
-            SuppressEnd::Either => includes(src) || includes(dst),
+        match track {
+            Track::Source => addresses.contains(src),
+            Track::Destination => addresses.contains(dst),
+            _ => addresses.contains(src) || addresses.contains(dst),
         }
     }
 }

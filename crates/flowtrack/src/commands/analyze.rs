@@ -3,6 +3,7 @@
 use crate::cli::{Analyze, Checksums};
 use crate::config::Config;
 use crate::input;
+use crate::rules::{self, Rules};
 use crate::status::Status;
 use crate::worker::{self, Progress};
 use anyhow::Context as _;
@@ -26,8 +27,9 @@ const QUEUE: usize = 64;
 /// Runs the command.
 pub fn run(args: &Analyze, config: &Config) -> anyhow::Result<Status> {
     let engine = engine_config(args, config);
+    let rules = rules::for_run(&args.rules, config)?;
     if args.each {
-        return each(args, config, &engine);
+        return each(args, config, &engine, rules.as_ref());
     }
     let seed = worker::seed()?;
     let mut outputs = Outputs::open(args, config)?;
@@ -35,9 +37,9 @@ pub fn run(args: &Analyze, config: &Config) -> anyhow::Result<Status> {
         if args.files.iter().any(|f| f.as_os_str() == "-") { Some(1) } else { args.workers };
     let workers = u32::try_from(workers.unwrap_or(1)).unwrap_or(1).clamp(1, 64);
     let (status, stats) = if workers == 1 {
-        one_worker(args, &engine, seed, &mut outputs)?
+        one_worker(args, &engine, rules.as_ref(), seed, &mut outputs)?
     } else {
-        several_workers(args, &engine, seed, workers, &mut outputs)?
+        several_workers(args, &engine, rules.as_ref(), seed, workers, &mut outputs)?
     };
     outputs.take(&mut vec![Event::Stats(Box::new(stats))]);
     outputs.finish(args)?;
@@ -60,14 +62,24 @@ fn engine_config(args: &Analyze, config: &Config) -> EngineConfig {
     }
 }
 
+/// An engine that judges by the rules, where there are any.
+fn engine(config: &EngineConfig, rules: Option<&Rules>, worker: u16, seed: Seed) -> Engine {
+    let mut engine = Engine::new(config, worker, seed);
+    if let Some(rules) = rules {
+        engine.set_rules(Arc::clone(&rules.set), Arc::clone(&rules.shared));
+    }
+    engine
+}
+
 /// Reads all files on this thread.
 fn one_worker(
     args: &Analyze,
     config: &EngineConfig,
+    rules: Option<&Rules>,
     seed: Seed,
     outputs: &mut Outputs,
 ) -> anyhow::Result<(Status, Stats)> {
-    let mut engine = Engine::new(config, 0, seed);
+    let mut engine = engine(config, rules, 0, seed);
     let bar = progress_bar(args);
     let (status, capture) = read_files(args, &mut engine, &mut |events, progress| {
         show_progress(&bar, progress);
@@ -84,6 +96,7 @@ fn one_worker(
 fn several_workers(
     args: &Analyze,
     config: &EngineConfig,
+    rules: Option<&Rules>,
     seed: Seed,
     workers: u32,
     outputs: &mut Outputs,
@@ -98,7 +111,7 @@ fn several_workers(
                 let shard = Some(Shard { index, count: workers });
                 let config = EngineConfig { shard, ..config.clone() };
                 scope.spawn(move || {
-                    let mut engine = Engine::new(&config, index as u16, seed);
+                    let mut engine = engine(&config, rules, index as u16, seed);
                     // A file is the same for all workers; one of them says what is wrong with it.
                     let (status, capture) =
                         read_files(args, &mut engine, &mut |events, progress| {
@@ -160,7 +173,12 @@ fn read_files(
 }
 
 /// Every file is a run of its own, whose events go to a file of its own.
-fn each(args: &Analyze, config: &Config, engine: &EngineConfig) -> anyhow::Result<Status> {
+fn each(
+    args: &Analyze,
+    config: &Config,
+    engine: &EngineConfig,
+    rules: Option<&Rules>,
+) -> anyhow::Result<Status> {
     let folder = args.eve.as_deref().expect("--each asks for --eve");
     std::fs::create_dir_all(folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
@@ -177,7 +195,11 @@ fn each(args: &Analyze, config: &Config, engine: &EngineConfig) -> anyhow::Resul
                         let n = next.fetch_add(1, Ordering::Relaxed);
                         let Some(path) = args.files.get(n) else { return anyhow::Ok(status) };
                         let events = folder.join(format!("{n:06}.eve.json"));
-                        status = status.max(one_run(path, &events, args, config, engine, seed)?);
+                        let run = || {
+                            let rules = rules.map(Rules::again);
+                            self::engine(engine, rules.as_ref(), 0, seed)
+                        };
+                        status = status.max(one_run(path, &events, args, config, run())?);
                     }
                 })
             })
@@ -195,12 +217,10 @@ fn one_run(
     events: &Path,
     args: &Analyze,
     config: &Config,
-    engine: &EngineConfig,
-    seed: Seed,
+    mut engine: Engine,
 ) -> anyhow::Result<Status> {
     let mut eve = EveFile::open(events, OpenMode::Replace, config.eve.clone())
         .with_context(|| format!("cannot write {}", events.display()))?;
-    let mut engine = Engine::new(engine, 0, seed);
     let (status, capture) = match input::open(path, args.filter.as_deref()) {
         Ok(mut source) => {
             let status = worker::read(&mut *source, &mut engine, &mut |batch, _| {
