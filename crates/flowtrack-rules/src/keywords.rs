@@ -6,6 +6,7 @@ pub mod base64;
 pub mod buffers;
 pub mod bytes;
 pub mod content;
+mod frame;
 mod header;
 mod meta;
 mod number;
@@ -36,6 +37,7 @@ const FAMILIES: &[&[Keyword]] = &[
     bytes::KEYWORDS,
     size::KEYWORDS,
     old::KEYWORDS,
+    frame::KEYWORDS,
     base64::KEYWORDS,
     buffers::KEYWORDS,
     buffers::OTHERS,
