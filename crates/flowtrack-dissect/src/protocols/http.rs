@@ -10,6 +10,7 @@ pub(crate) mod exchange;
 pub(crate) mod fields;
 mod framing;
 mod head;
+mod lines;
 pub(crate) mod multipart;
 pub(crate) mod payload;
 mod reading;

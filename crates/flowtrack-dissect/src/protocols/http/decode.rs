@@ -72,9 +72,12 @@ enum Coding {
 
 impl Coding {
     fn named(token: &[u8]) -> Option<Self> {
-        Some(match token.to_ascii_lowercase().as_slice() {
-            b"gzip" | b"x-gzip" => Self::Gzip,
-            b"deflate" | b"x-deflate" => Self::Deflate,
+        let token = token.to_ascii_lowercase();
+        // What stands around these two hinders no browser.
+        let has = |name: &[u8]| memchr::memmem::find(&token, name).is_some();
+        Some(match token.as_slice() {
+            _ if has(b"gzip") => Self::Gzip,
+            _ if has(b"deflate") => Self::Deflate,
             b"br" => Self::Brotli,
             b"zstd" => Self::Zstd,
             b"lzma" => Self::Lzma,
@@ -93,6 +96,8 @@ pub(crate) struct Decoder {
 impl Decoder {
     /// By the value of `Content-Encoding`; `None` where nothing is encoded in a way known here.
     pub(crate) fn by(value: &[u8]) -> Option<Self> {
+        // Real implementations look past NUL bytes.
+        let value: Vec<u8> = value.iter().copied().filter(|&b| b != 0).collect();
         let mut odd = SmallVec::new();
         let mut layers = SmallVec::new();
         let mut named = 0;

@@ -64,6 +64,8 @@ pub(super) struct Head {
     parts: [Span; 3],
     /// Where the fields begin.
     fields_at: usize,
+    /// The fields as they came, where they had to be put right.
+    original: Option<Vec<u8>>,
     fields: Vec<Place>,
     /// Whether a name stands more than once.
     repeated: bool,
@@ -88,11 +90,24 @@ pub(super) struct HeadField<'a> {
 impl Head {
     /// Reads a whole head, from its first line to its empty one.
     pub(super) fn read(raw: &[u8], side: Side) -> Self {
+        let canonical =
+            if side == Side::Response { super::lines::canonical(raw) } else { None };
+        match canonical {
+            None => Self::read_lines(raw, side),
+            Some((clean, fields_at)) => {
+                let original = raw.get(fields_at..).map(<[u8]>::to_vec);
+                Self { original, ..Self::read_lines(&clean, side) }
+            }
+        }
+    }
+
+    fn read_lines(raw: &[u8], side: Side) -> Self {
         let mut head = Self {
             raw: raw.to_vec(),
             line: Span::default(),
             parts: [Span::default(); 3],
             fields_at: 0,
+            original: None,
             fields: Vec::new(),
             repeated: false,
             odd: SmallVec::new(),
@@ -197,7 +212,10 @@ impl Head {
 
     /// All that follows the first line, as it came.
     pub(super) fn raw_fields(&self) -> &[u8] {
-        self.raw.get(self.fields_at..).unwrap_or_default()
+        match &self.original {
+            Some(original) => original,
+            None => self.raw.get(self.fields_at..).unwrap_or_default(),
+        }
     }
 
     /// The fields in their order.
@@ -237,11 +255,7 @@ impl Head {
     pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Cow<'a, [u8]>> {
         self.fields
             .iter()
-            .filter(|place| place.name.len as usize == name.len())
-            .filter(move |place| {
-                // A NUL in a value or name ends nothing for real servers.
-                place.name.of(&self.raw).eq_ignore_ascii_case(name.as_bytes())
-            })
+            .filter(move |place| same_name(place.name.of(&self.raw), name.as_bytes()))
             .map(|place| self.value(place))
     }
 
@@ -394,9 +408,23 @@ fn word(raw: &[u8], line: Span) -> (Span, Span) {
 
 /// A place without the white space around it.
 fn trimmed(raw: &[u8], span: Span) -> Span {
+    // The vertical tab is white space to real implementations too.
+    let is_text = |b: &u8| !b.is_ascii_whitespace() && *b != 0x0b;
     let bytes = span.of(raw);
-    let skipped = bytes.len() - bytes.trim_ascii_start().len();
-    Span::new(span.at as usize + skipped, bytes.trim_ascii().len())
+    let skipped = bytes.iter().position(is_text).unwrap_or(bytes.len());
+    let end = bytes.iter().rposition(is_text).map_or(skipped, |at| at + 1);
+    Span::new(span.at as usize + skipped, end - skipped)
+}
+
+/// Whether a field has a name; real implementations look past NUL bytes.
+fn same_name(found: &[u8], name: &[u8]) -> bool {
+    if found.len() == name.len() {
+        return found.eq_ignore_ascii_case(name);
+    }
+    found.len() > name.len() && {
+        let plain = found.iter().filter(|&&b| b != 0);
+        plain.map(u8::to_ascii_lowercase).eq(name.iter().map(u8::to_ascii_lowercase))
+    }
 }
 
 /// Whether a byte may stand in a token (RFC 9110 section 5.6.2).

@@ -5,6 +5,7 @@ use super::exchange::{Exchange, Side as Message};
 use super::fields::{Range, filename_of, parameter};
 use super::framing::{Chunked, Framing, Told};
 use super::head::{EndFinder, HEAD_CAP, Head, Side};
+use super::lines::Finder;
 use super::multipart::BOUNDARY_CAP;
 use super::payload::{Payload, Plan};
 use super::{check, is_method};
@@ -43,6 +44,8 @@ struct Way {
     /// The beginning of a head that is not complete.
     held: Vec<u8>,
     finder: EndFinder,
+    /// The same for responses, whose lines end in more ways.
+    response_finder: Finder,
     /// The first line of the head was found to be one.
     line_seen: bool,
     /// Bytes were lost: lines are passed over up to one that begins a message.
@@ -79,6 +82,7 @@ impl Way {
             stage: Stage::Head,
             held: Vec::new(),
             finder: EndFinder::default(),
+            response_finder: Finder::default(),
             line_seen: false,
             lost: false,
             junk_told: false,
@@ -88,6 +92,7 @@ impl Way {
     fn next_head(&mut self) {
         self.stage = Stage::Head;
         self.finder = EndFinder::default();
+        self.response_finder = Finder::default();
         self.line_seen = false;
         self.held = Vec::new();
     }
@@ -291,7 +296,14 @@ impl Reading {
             };
             if !is_message {
                 if way.side == Side::Response && waits && !way.lost {
-                    return Found::Body;
+                    let after = line_end.map(|end| (end, seen.get(end + 1)));
+                    return match after {
+                        // A line of no meaning before the first one is passed over.
+                        Some((_, None)) => Found::More,
+                        Some((end, Some(b'H'))) => Found::Skip(end + 1),
+                        Some((end, _)) if line.trim_ascii_end().len() <= 2 => Found::Skip(end + 1),
+                        _ => Found::Body,
+                    };
                 }
                 let Some(end) = line_end else {
                     // What is passed over need not be held.
@@ -318,7 +330,11 @@ impl Reading {
         {
             return found;
         }
-        way.finder.find(seen).map_or(Found::More, Found::Head)
+        let end = match way.side {
+            Side::Request => way.finder.find(seen),
+            Side::Response => way.response_finder.find(seen),
+        };
+        end.map_or(Found::More, Found::Head)
     }
 
     /// A request of HTTP/0.9 has no more than its line: where a response comes, it was whole.
@@ -404,7 +420,8 @@ impl Reading {
         let status = head.status().unwrap_or_default();
         let framing = match told {
             Told { chunked: true, .. } => Framing::Chunked(Chunked::default()),
-            Told { length: Some(length), .. } => Framing::Length(length),
+            // Of a length with something behind it nobody knows what it means.
+            Told { length: Some(length), junk_after: false, .. } => Framing::Length(length),
             _ => Framing::UntilEnd,
         };
         let exchange = self.open.iter_mut().find(|exchange| !exchange.response.done)?;
