@@ -91,13 +91,14 @@ impl FileTracker {
     }
 
     /// So many bytes are missing here; a hash would be of another file.
-    pub fn gap(&mut self, _bytes: u64) {
+    pub fn gap(&mut self, bytes: u64) {
+        self.size = self.size.saturating_add(bytes);
         self.gaps = true;
         self.hashers = None;
         self.room = 0;
     }
 
-    /// Bytes seen so far.
+    /// Bytes so far, those that are missing too.
     pub fn size(&self) -> u64 {
         self.size
     }
@@ -160,5 +161,6 @@ mod tests {
     fn a_file_with_a_hole_has_no_hash() {
         let done = track(&[b"ab", b"cd"], true);
         assert_eq!((done.hashes, done.gaps, done.state), (None, true, FileState::Truncated));
+        assert_eq!(done.size, 2 * (2 + 10));
     }
 }

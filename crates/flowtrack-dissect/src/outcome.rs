@@ -105,7 +105,7 @@ pub struct FileDone {
     pub filename: Vec<u8>,
     /// First and last offset where only a range was carried.
     pub range: Option<(u64, u64)>,
-    /// Bytes seen.
+    /// Bytes it had, those that are missing inside it too.
     pub size: u64,
     /// Type by its first bytes.
     pub magic: Option<&'static str>,

@@ -132,7 +132,10 @@ impl Payload {
         }
         self.length = self.length.saturating_add(bytes);
         match &mut self.content.carrier {
-            Carrier::File(file) => file.gap(bytes),
+            Carrier::File(file) => {
+                file.gap(bytes);
+                self.content.any = true;
+            }
             Carrier::Form(form) => form.gap(bytes),
             Carrier::Nothing => {}
         }
