@@ -223,6 +223,8 @@ pub struct Builder<'a> {
     current: Option<usize>,
     /// Where the last content went: its search and place.
     last: Option<(usize, usize)>,
+    /// The search that the last step went to.
+    recent: Option<usize>,
     variables: Vec<Box<str>>,
     direction: Option<Direction>,
     toward: Vec<Direction>,
@@ -264,6 +266,7 @@ impl<'a> Builder<'a> {
             searches: Vec::new(),
             current: None,
             last: None,
+            recent: None,
             variables: Vec::new(),
             direction: None,
             toward: Vec::new(),
@@ -415,9 +418,12 @@ impl<'a> Builder<'a> {
         self.step(Step::Check(Box::new(check)));
     }
 
-    /// Adds a step to the search in the current buffer.
+    /// Adds a step to the search in the current buffer. Where none was named, what is relative goes
+    /// to where the step before it went, which an old modifier may have moved.
     pub fn step(&mut self, step: Step) {
-        let at = self.current.unwrap_or_else(|| self.payload());
+        let follows = step.is_relative() && !matches!(step, Step::Content(_) | Step::Pcre(_));
+        let recent = self.recent.filter(|_| follows);
+        let at = self.current.or(recent).unwrap_or_else(|| self.payload());
         self.push(at, step);
     }
 
@@ -556,6 +562,9 @@ impl<'a> Builder<'a> {
     fn push(&mut self, search: usize, step: Step) {
         if let Some(found) = self.searches.get_mut(search) {
             let is_content = matches!(step, Step::Content(_));
+            if !matches!(step, Step::Check(_)) {
+                self.recent = Some(search);
+            }
             found.steps.push(step);
             if is_content {
                 self.last = Some((search, found.steps.len() - 1));

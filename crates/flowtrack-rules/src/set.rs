@@ -103,6 +103,9 @@ pub(crate) struct Route {
     pub(crate) always: [Vec<u32>; 2],
 }
 
+/// Patterns and values by buffer and direction.
+type TxDrafts = AHashMap<(u32, usize), Vec<(Vec<u8>, u32)>>;
+
 /// Patterns and values of a group in the making.
 #[derive(Default)]
 struct Draft {
@@ -130,7 +133,7 @@ impl RuleSet {
         let mut set = Self::default();
         let mut packets: [[Draft; 2]; CLASSES] = Default::default();
         let mut streams: [[Draft; 2]; CLASSES] = Default::default();
-        let mut transactions: AHashMap<(u32, usize), Vec<(Vec<u8>, u32)>> = AHashMap::new();
+        let mut transactions = TxDrafts::new();
         let mut always: [Vec<u32>; 2] = Default::default();
         let mut known = AHashMap::new();
         for (index, signature) in (0u32..).zip(&mut signatures) {
@@ -165,7 +168,8 @@ impl RuleSet {
                             (None, None) => {}
                         }
                     }
-                    if let Some(pattern) = choose::payload_pattern(signature) {
+                    if choose::has_payload(signature) {
+                        let pattern = choose::payload_pattern(signature);
                         let name = format!("payload of {}:{}", signature.info.gid, signature.sid());
                         plan.partial = Some(VarId::of(&name));
                         place(&mut streams, signature, directions, pattern, index);
@@ -211,11 +215,7 @@ impl RuleSet {
     }
 
     /// Sorts the groups of transactions by application protocol.
-    fn route(
-        &mut self,
-        transactions: AHashMap<(u32, usize), Vec<(Vec<u8>, u32)>>,
-        always: &[Vec<u32>; 2],
-    ) {
+    fn route(&mut self, transactions: TxDrafts, always: &[Vec<u32>; 2]) {
         let mut groups: Vec<_> = transactions.into_iter().collect();
         groups.sort_by_key(|((buffer, direction), _)| (*buffer, *direction));
         let mut directions = Vec::with_capacity(groups.len());

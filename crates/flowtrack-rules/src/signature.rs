@@ -99,8 +99,11 @@ impl Step {
         self.is_relative()
             || match self {
                 Self::Content(content) => content.depends_on_before(),
-                Self::ByteTest(_) | Self::ByteJump(_) => true,
-                Self::ByteExtract(_) | Self::ByteMath(_) | Self::Base64(_) => true,
+                Self::ByteTest(_)
+                | Self::ByteJump(_)
+                | Self::ByteExtract(_)
+                | Self::ByteMath(_)
+                | Self::Base64(_) => true,
                 Self::IsDataAt(at) => variable(at.amount),
                 Self::Pcre(_) | Self::Check(_) => false,
             }

@@ -1,6 +1,6 @@
 //! The rules of the field load, all of them.
 
-#![allow(clippy::disallowed_methods, reason = "tests read the corpus")]
+#![allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "tests read the corpus")]
 
 use flowtrack_rules::keywords::understand;
 use flowtrack_rules::lang::{Headers, Variables, parse_rules};

@@ -113,10 +113,9 @@ impl Builder<'_> {
             return match (packet, stream) {
                 (true, true) => Kind::PacketAndStream,
                 (true, false) => Kind::Packet,
-                (false, true) => Kind::Stream,
                 (false, false) if !is_tcp => Kind::Packet,
                 (false, false) if self.is_placed() => Kind::PacketAndStream,
-                (false, false) => Kind::Stream,
+                (false, _) => Kind::Stream,
             };
         }
         if packet {

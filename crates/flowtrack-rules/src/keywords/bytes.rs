@@ -224,7 +224,7 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
         name: "byte_math",
         aliases: &[],
         doc: "calculates with a number in the bytes and remembers the result under a name",
-        example: r#"alert tcp any any -> any any (byte_math:bytes 1, offset 0, oper +, rvalue 2, result n; isdataat:n; sid:1;)"#,
+        example: r"alert tcp any any -> any any (byte_math:bytes 1, offset 0, oper +, rvalue 2, result n; isdataat:n; sid:1;)",
         parse: byte_math,
     },
     Keyword {

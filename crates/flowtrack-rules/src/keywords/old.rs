@@ -5,6 +5,8 @@ use crate::context::Context;
 use crate::signature::{Check, Test};
 use std::net::Ipv4Addr;
 
+/// A message of Sun RPC that calls.
+const RPC_CALL: u32 = 0;
 /// Objects of ASN.1 inside one another that are looked at.
 const MAX_DEPTH: usize = 16;
 /// Objects of ASN.1 that are looked at in one buffer.
@@ -178,8 +180,7 @@ impl Test for Rpc {
         let word = |at: usize| {
             call.get(at..at + 4)?.first_chunk().map(|bytes: &[u8; 4]| u32::from_be_bytes(*bytes))
         };
-        const CALL: u32 = 0;
-        word(4) == Some(CALL)
+        word(4) == Some(RPC_CALL)
             && word(12) == Some(self.program)
             && self.version.is_none_or(|version| word(16) == Some(version))
             && self.procedure.is_none_or(|procedure| word(20) == Some(procedure))

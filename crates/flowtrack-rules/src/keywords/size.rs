@@ -30,12 +30,15 @@ impl Test for PayloadSize {
     }
 }
 
+/// Compares two measures.
+type Compare = fn(f64, f64) -> bool;
+
 /// How evenly the bytes are spread, in bits per byte.
 #[derive(Clone, Copy, Debug)]
 struct Entropy {
     bytes: usize,
     offset: usize,
-    compare: fn(f64, f64) -> bool,
+    compare: Compare,
     value: f64,
 }
 
@@ -136,7 +139,7 @@ fn parse_entropy(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Com
             "bytes" => entropy.bytes = text.parse().map_err(|_| wrong())?,
             "offset" => entropy.offset = text.parse().map_err(|_| wrong())?,
             "value" => {
-                let operators: [(&str, fn(f64, f64) -> bool); 7] = [
+                let operators: [(&str, Compare); 7] = [
                     (">=", |a, b| a >= b),
                     ("<=", |a, b| a <= b),
                     ("!=", |a, b| (a - b).abs() > f64::EPSILON),

@@ -92,7 +92,7 @@ fn bytes_in_a_chain() {
     yes(r#"byte_jump:1,0; content:"Z"; within:1;"#, b"\x02abZ");
     yes(r#"byte_extract:1,0,n; content:"Z"; offset:n; depth:1;"#, b"\x03abZ");
     no(r#"byte_extract:1,0,n; content:"Z"; offset:n; depth:1;"#, b"\x02abZ");
-    yes(r#"byte_math:bytes 1, offset 0, oper +, rvalue 1, result n; isdataat:!n;"#, b"\x03abZ");
+    yes("byte_math:bytes 1, offset 0, oper +, rvalue 1, result n; isdataat:!n;", b"\x03abZ");
     yes(r#"content:"ab"; isdataat:!1,relative;"#, b"abxab");
     no(r#"content:"ab"; isdataat:2,relative;"#, b"abx");
 }
@@ -112,10 +112,11 @@ fn depth_counts_from_the_start_of_the_stream() {
 
 #[test]
 fn retries_are_bounded() {
-    let text = format!(
-        "alert tcp any any -> any any (content:\"a\"; content:\"a\"; distance:0; content:\"a\"; distance:0; content:\"b\"; distance:0; within:1; sid:1;)"
+    let text = concat!(
+        r#"alert tcp any any -> any any (content:"a"; content:"a"; distance:0; "#,
+        r#"content:"a"; distance:0; content:"b"; distance:0; within:1; sid:1;)"#,
     );
-    let (rules, _) = parse_rules("test", &text);
+    let (rules, _) = parse_rules("test", text);
     let mut headers = Headers::new(Variables::default());
     let signature = understand(&rules[0], &mut headers).unwrap().signature;
     let shared = Shared::default();
@@ -123,4 +124,16 @@ fn retries_are_bounded() {
     let mut searcher = Searcher::default();
     assert!(!searcher.holds(&signature.searches[0].steps, &[b'a'; 5000], 0, &mut cx));
     assert_eq!(searcher.counters.retries_exhausted, 1);
+}
+
+#[test]
+fn what_is_relative_follows_a_content_that_was_moved() {
+    let rule =
+        r#"alert http any any -> any any (content:"a"; http_uri; isdataat:!1,relative; sid:1;)"#;
+    let (rules, _) = parse_rules("test", rule);
+    let mut headers = Headers::new(Variables::default());
+    let signature = understand(&rules[0], &mut headers).unwrap().signature;
+    let searches: Vec<_> =
+        signature.searches.iter().map(|search| (search.buffer.name, search.steps.len())).collect();
+    assert_eq!(searches, [("http.uri", 2)]);
 }

@@ -35,20 +35,22 @@ pub(super) fn pattern_of(signature: &Signature) -> Option<&[u8]> {
     }
 }
 
-/// The pattern of the part about the payload; `None` where there is no such part, none inside where
-/// it has no pattern.
-pub(super) fn payload_pattern(signature: &Signature) -> Option<Option<&[u8]>> {
-    let is_payload = |search: &Search| matches!(search.buffer.source, Source::Payload);
-    if !signature.searches.iter().any(is_payload) {
-        return None;
+/// Whether a part of it is about the payload.
+pub(super) fn has_payload(signature: &Signature) -> bool {
+    signature.searches.iter().any(is_payload)
+}
+
+/// The pattern of that part.
+pub(super) fn payload_pattern(signature: &Signature) -> Option<&[u8]> {
+    let (search, step) = best(&signature.searches, is_payload)?;
+    match signature.searches.get(search)?.steps.get(step)? {
+        Step::Content(content) => Some(content.fast_bytes()),
+        _ => None,
     }
-    let found = best(&signature.searches, is_payload).and_then(|(search, step)| {
-        match signature.searches.get(search)?.steps.get(step)? {
-            Step::Content(content) => Some(content.fast_bytes()),
-            _ => None,
-        }
-    });
-    Some(found)
+}
+
+fn is_payload(search: &Search) -> bool {
+    matches!(search.buffer.source, Source::Payload)
 }
 
 /// The strongest content of the searches that serve.

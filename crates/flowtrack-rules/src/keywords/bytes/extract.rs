@@ -102,11 +102,10 @@ fn read_text(text: &[u8], base: Base) -> Option<(u64, usize)> {
         && matches!(rest, [b'0', b'x' | b'X', digit, ..] if digit.is_ascii_hexdigit());
     let radix = match base {
         Base::Hex => 16,
-        Base::Decimal => 10,
         Base::Octal => 8,
         Base::Own if has_x => 16,
         Base::Own if rest.first() == Some(&b'0') => 8,
-        Base::Own => 10,
+        Base::Own | Base::Decimal => 10,
     };
     if has_x && radix == 16 {
         at += 2;

@@ -60,9 +60,8 @@ pub(super) fn option(
     match option {
         "relative" => number.relative = true,
         "big" | "endian big" => number.little = false,
-        "little" | "endian little" => number.little = true,
-        // The order of bytes is the call's own; all that is in use is little.
-        "dce" | "endian dce" => number.little = true,
+        // With `dce` the order of bytes is the call's own; all that is in use is little.
+        "little" | "endian little" | "dce" | "endian dce" => number.little = true,
         "string" => number.text = Some(number.text.unwrap_or(Base::Own)),
         "hex" | "string hex" => number.text = Some(Base::Hex),
         "dec" | "string dec" => number.text = Some(Base::Decimal),
