@@ -14,6 +14,9 @@ use flowtrack_rules::Requirements;
 use flowtrack_wire::{Packet, Tcp, Transport};
 use std::sync::Arc;
 
+/// The anomaly of a segment that repeats bytes with other values.
+pub(crate) const OVERLAP_DIFFERS: &str = "stream.reassembly_overlap_different_data";
+
 /// What the engine keeps with a flow.
 #[derive(Default)]
 pub(crate) struct Slot {
@@ -42,6 +45,8 @@ pub(crate) struct Apps {
     policy: OverlapPolicy,
     tell: Tell,
     depth_reached: u64,
+    /// The segment at hand repeats bytes of its stream with other values.
+    differs: bool,
     /// What signatures need of dissectors.
     needs: Requirements,
 }
@@ -69,6 +74,7 @@ impl Apps {
             policy: dissect.overlap.into(),
             tell: config.tell,
             depth_reached: 0,
+            differs: false,
             needs: Requirements::default(),
         }
     }
@@ -152,6 +158,17 @@ impl Apps {
         if seen.tcp.is_some_and(|tcp| tcp.closed) {
             self.close(side, watch.as_deref_mut(), &moment);
         }
+        if std::mem::take(&mut self.differs) && self.tell.anomalies {
+            out.events.push(Event::Anomaly(Box::new(Anomaly {
+                ts: place.ts,
+                layer: AnomalyLayer::Stream,
+                name: OVERLAP_DIFFERS,
+                app: None,
+                packet: place.number,
+                flow: Some(FlowContext::clone(&context)),
+                tx_id: None,
+            })));
+        }
         let reversed = std::mem::take(&mut self.outcome.reversed);
         if reversed {
             let key = context.key.reversed();
@@ -173,7 +190,7 @@ impl Apps {
         direction: Direction,
         moment: &Moment<'_>,
     ) {
-        let Self { layer, memory, outcome, policy, depth, .. } = self;
+        let Self { layer, memory, outcome, policy, depth, differs, .. } = self;
         let AppSide { app, streams, .. } = side;
         let [to_server, to_client] = streams;
         let (own, other) = match direction {
@@ -194,12 +211,13 @@ impl Apps {
         // The payload of a SYN has the number behind the SYN's own (RFC 9293 section 3.4).
         let seq = tcp.seq.wrapping_add(u32::from(tcp.has(Tcp::SYN)));
         if !packet.payload.is_empty() {
-            own.segment(seq, packet.payload, *policy, memory, &mut |chunk| {
+            let placed = own.segment(seq, packet.payload, *policy, memory, &mut |chunk| {
                 if let Some(watch) = &mut watch {
                     watch.stream(direction, chunk);
                 }
                 app.feed(layer, moment, direction, chunk, outcome);
             });
+            *differs = placed.differs;
         }
         if tcp.has(Tcp::FIN) && !own.is_waiting() {
             app.finish(moment, direction, outcome);

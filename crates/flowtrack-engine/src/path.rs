@@ -1,6 +1,6 @@
 //! What happens to a burst of packets.
 
-use crate::apps::{Apps, Place, Slot, context_of};
+use crate::apps::{Apps, OVERLAP_DIFFERS, Place, Slot, context_of};
 use crate::detect::{FlowFacts, Judge, Now, Watch};
 use crate::{Output, Shard, Tell};
 use flowtrack_event::{
@@ -547,6 +547,9 @@ impl Path {
         stats.tcp = self.table.tcp_stats();
         stats.tcp.invalid_checksum = invalid_checksum;
         self.apps.add_to(&mut stats.tcp);
+        if stats.tcp.overlap_diff_data > 0 {
+            stats.anomalies.insert(OVERLAP_DIFFERS, stats.tcp.overlap_diff_data);
+        }
         stats
     }
 }

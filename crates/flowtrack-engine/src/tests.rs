@@ -3,7 +3,7 @@
 
 use super::*;
 use flowtrack_capture::{Burst, FileOptions, FileSource, PacketSource as _};
-use flowtrack_event::{Event, FlowPhase, IfaceId, LinkType};
+use flowtrack_event::{AnomalyLayer, Event, FlowPhase, IfaceId, LinkType};
 use proptest::prelude::*;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -216,6 +216,75 @@ fn a_wrong_checksum_counts_on_its_flow_and_says_nothing() {
     let (record, stats) = run(&[segment(false, 0x12, 100, b"", true)], true);
     assert_eq!((record.key.src_port, record.history.as_slice()), (80, &b"^c"[..]));
     assert_eq!((stats.flow.total, stats.tcp.sessions, stats.tcp.midstream_pickups), (1, 0, 0));
+}
+
+/// What comes of frames, a microsecond apart.
+fn run_frames(frames: &[Vec<u8>], config: &Config) -> (Vec<Event>, Stats) {
+    let mut engine = Engine::new(config, 0, SEED);
+    let mut out = Output::default();
+    for (number, data) in frames.iter().enumerate() {
+        let raw = RawPacket {
+            ts: Timestamp::from_micros(number as i64),
+            iface: IfaceId(0),
+            link: LinkType::RAW,
+            number: number as u64 + 1,
+            wire_len: data.len() as u32,
+            vlan_tci: None,
+            data,
+        };
+        engine.process(&[raw], &mut out);
+    }
+    engine.finish(&mut out);
+    (out.events, engine.stats())
+}
+
+#[test]
+fn bytes_sent_again_with_other_values_are_an_anomaly() {
+    let frames = [
+        segment(true, 0x02, 100, b"", false),
+        segment(false, 0x12, 100, b"", false),
+        segment(true, 0x18, 101, b"GET /good HTTP/1.1\r\n", false),
+        segment(true, 0x18, 101, b"GET /good HTTP/1.1\r\n", false),
+        segment(true, 0x18, 101, b"GET /evil HTTP/1.1\r\n", false),
+    ];
+    let (events, stats) = run_frames(&frames, &config(Tell::LOGS, None));
+    let told: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Anomaly(anomaly) if anomaly.layer == AnomalyLayer::Stream => {
+                Some((anomaly.name, anomaly.packet))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [("stream.reassembly_overlap_different_data", 5)]);
+    assert_eq!(stats.anomalies["stream.reassembly_overlap_different_data"], 1);
+}
+
+#[test]
+fn requests_are_read_behind_an_answer_that_is_too_deep() {
+    let mut config = config(Tell::LOGS, None);
+    config.dissect.depth = 150;
+    let request = |path| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").into_bytes();
+    let answer = [&b"HTTP/1.1 200 OK\r\nContent-Length: 300\r\n\r\n"[..], &[b'x'; 150]].concat();
+    let frames = [
+        segment(true, 0x02, 100, b"", false),
+        segment(false, 0x12, 100, b"", false),
+        segment(true, 0x18, 101, &request("/one"), false),
+        segment(false, 0x18, 101, &answer, false),
+        segment(true, 0x18, 101 + 30, &request("/two"), false),
+    ];
+    assert_eq!(request("/one").len(), 30);
+    let (events, stats) = run_frames(&frames, &config);
+    let asked: Vec<String> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Transaction(done) => Some(done.transaction.summary()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(asked, ["GET a/one 200", "GET a/two"]);
+    assert_eq!(stats.tcp.stream_depth_reached, 1);
 }
 
 proptest! {

@@ -3,7 +3,8 @@
 //!
 //! Data that comes in order is passed on by reference and never kept, because an end host hands it
 //! to its application at once: a later segment cannot change it any more. Only what lies behind a
-//! hole is copied. Overlap policies therefore decide among kept segments alone.
+//! hole is copied. Overlap policies therefore decide among kept segments alone. Of the last segments
+//! passed on a hash stays, which tells whether they come again with other bytes.
 //!
 //! A hole is given up when the receiver acknowledged it (it has the bytes, we never will), when the
 //! stream keeps more than its share, or at the end.
@@ -11,7 +12,11 @@
 #[cfg(test)]
 mod tests;
 
+use ahash::RandomState;
 use flowtrack_event::Chunk;
+
+/// Segments passed on of which a hash is kept.
+const RECENT: usize = 4;
 
 /// What bounds reassembly.
 #[derive(Clone, Copy, Debug)]
@@ -39,10 +44,11 @@ pub struct StreamMemory {
     pub dropped: u64,
     /// Holes given up.
     pub gaps: u64,
-    /// Kept segments that repeat bytes.
+    /// Segments that repeat bytes which are kept, or were passed on just before with other values.
     pub overlaps: u64,
-    /// Kept segments that repeat bytes with other values.
+    /// Those among them that repeat them with other values.
     pub overlaps_differ: u64,
+    hasher: RandomState,
 }
 
 impl StreamMemory {
@@ -91,7 +97,7 @@ impl OverlapPolicy {
 pub struct Placed {
     /// Bytes passed on because of it, its own and those it made contiguous.
     pub delivered: u64,
-    /// Whether it overlapped a kept segment with other bytes.
+    /// Whether it repeats bytes with other values.
     pub differs: bool,
     /// Whether it was dropped because a cap was reached.
     pub dropped: bool,
@@ -109,9 +115,21 @@ pub struct Stream {
     /// Segments behind a hole, by offset, not overlapping.
     kept: Vec<Kept>,
     kept_bytes: usize,
+    /// The last segments passed on, the newest at the place before `turn`.
+    recent: [Passed; RECENT],
+    turn: u8,
     started: bool,
     /// Whether bytes were never seen.
     gap: bool,
+}
+
+/// What is remembered of a segment that was passed on. Offsets are the low half only: these
+/// segments lie close together.
+#[derive(Clone, Copy, Default, Debug)]
+struct Passed {
+    at: u32,
+    len: u32,
+    hash: u32,
 }
 
 #[derive(Debug)]
@@ -183,8 +201,21 @@ impl Stream {
         let ahead = seq.wrapping_sub(self.next) as i32;
         if ahead <= 0 {
             let old = ahead.unsigned_abs() as usize;
+            let again = data.get(..old).unwrap_or(data);
+            // A keep-alive repeats the last byte, and may put anything there.
+            let keeps_alive = old == 1 && data.len() == 1;
+            if !again.is_empty()
+                && !keeps_alive
+                && self.differs_from_passed(ahead.unsigned_abs(), again, memory)
+            {
+                memory.overlaps += 1;
+                memory.overlaps_differ += 1;
+                placed.differs = true;
+            }
             match data.get(old..) {
-                Some(fresh) if !fresh.is_empty() => self.in_order(fresh, policy, memory, pass),
+                Some(fresh) if !fresh.is_empty() => {
+                    placed.differs |= self.in_order(fresh, policy, memory, pass);
+                }
                 _ => {}
             }
         } else {
@@ -235,28 +266,47 @@ impl Stream {
         self.kept_bytes = 0;
     }
 
+    /// Whether bytes that lie `back` behind the next one were passed on with other values, as far
+    /// as whole segments are remembered.
+    fn differs_from_passed(&self, back: u32, again: &[u8], memory: &StreamMemory) -> bool {
+        let begin = (self.offset as u32).wrapping_sub(back);
+        self.recent.iter().filter(|passed| passed.len > 0).any(|passed| {
+            let from = passed.at.wrapping_sub(begin) as usize;
+            let same_place =
+                from.checked_add(passed.len as usize).and_then(|until| again.get(from..until));
+            same_place.is_some_and(|bytes| memory.hasher.hash_one(bytes) as u32 != passed.hash)
+        })
+    }
+
+    /// Takes bytes that are the next ones; says whether they repeat kept ones with other values.
     fn in_order(
         &mut self,
         fresh: &[u8],
         policy: OverlapPolicy,
         memory: &mut StreamMemory,
         pass: &mut dyn FnMut(Chunk<'_>),
-    ) {
+    ) -> bool {
         let end = self.offset + fresh.len() as u64;
+        let mut placed = Placed::default();
         if self.kept.first().is_none_or(|k| k.at >= end) {
-            self.deliver(fresh, pass);
+            self.deliver(fresh, memory, pass);
         } else {
             // The newcomer begins before what is kept; the policy decides byte by byte.
-            let mut ignored = Placed::default();
-            self.keep(self.offset, fresh, policy, memory, &mut ignored);
-            if ignored.dropped {
-                self.deliver(fresh, pass);
+            self.keep(self.offset, fresh, policy, memory, &mut placed);
+            if placed.dropped {
+                self.deliver(fresh, memory, pass);
             }
         }
         self.drain(memory, pass);
+        placed.differs
     }
 
-    fn deliver(&mut self, bytes: &[u8], pass: &mut dyn FnMut(Chunk<'_>)) {
+    fn deliver(&mut self, bytes: &[u8], memory: &StreamMemory, pass: &mut dyn FnMut(Chunk<'_>)) {
+        let hash = memory.hasher.hash_one(bytes) as u32;
+        if let Some(oldest) = self.recent.get_mut(usize::from(self.turn)) {
+            *oldest = Passed { at: self.offset as u32, len: bytes.len() as u32, hash };
+        }
+        self.turn = (self.turn + 1) % RECENT as u8;
         pass(Chunk::Bytes(bytes));
         self.advance(bytes.len() as u64);
     }
@@ -344,7 +394,7 @@ impl Stream {
             memory.used = memory.used.saturating_sub(segment.data.len());
             let old = self.offset.saturating_sub(segment.at) as usize;
             if let Some(fresh) = segment.data.get(old..).filter(|rest| !rest.is_empty()) {
-                self.deliver(fresh, pass);
+                self.deliver(fresh, memory, pass);
             }
         }
         self.kept = kept;

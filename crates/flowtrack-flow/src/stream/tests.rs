@@ -57,6 +57,25 @@ fn differing_overlap_is_told() {
 }
 
 #[test]
+fn differing_repetition_of_what_was_passed_on_is_told() {
+    let mut memory = StreamMemory::new(StreamLimits::default());
+    let mut stream = Stream::default();
+    let mut place = |seq, text: &str| {
+        stream.segment(seq, text.as_bytes(), OverlapPolicy::Bsd, &mut memory, &mut |_| {}).differs
+    };
+    assert!(!place(100, "GET /good"));
+    assert!(!place(109, " HTTP/1.1"));
+    assert!(!place(100, "GET /good"));
+    assert!(place(100, "GET /evil"));
+    // Both at once, with a byte more than was there before.
+    assert!(!place(100, "GET /good HTTP/1.1\r"));
+    assert!(place(100, "GET /good HTTP/1.0\r\n"));
+    // A keep-alive repeats one byte, and may send any.
+    assert!(!place(119, "\0"));
+    assert_eq!(memory.overlaps_differ, 2);
+}
+
+#[test]
 fn acknowledged_hole_is_given_up() {
     let mut out = String::new();
     let mut memory = StreamMemory::default();
