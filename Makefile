@@ -11,7 +11,7 @@ WEB_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/dist 
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the steps share target/ and web/
-.PHONY: help run demo build web setup test test-web test-rust test-e2e lint doc check bench live-bench demo-capture clean
+.PHONY: help run demo build web setup test test-web test-rust test-e2e lint doc fuzz check bench live-bench demo-capture clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## */  make \1\t/' | expand -t 22
@@ -67,6 +67,9 @@ lint: web ## formatting, clippy, licences and duplicate versions
 
 doc: web ## the documentation, warnings denied
 	@RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --workspace --locked
+
+fuzz: ## fuzz all that reads traffic, for ten minutes or ARGS seconds
+	@tools/fuzz.sh $(or $(ARGS),600)
 
 check: ## all that continuous integration does
 	@.ci/run

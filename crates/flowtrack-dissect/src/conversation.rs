@@ -30,6 +30,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 mod linear;
+mod seeds;
 
 pub struct Conversation {
     udp: bool,

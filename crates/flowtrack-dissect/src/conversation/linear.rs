@@ -182,7 +182,9 @@ impl Input<'_> {
         let key = self.conversation.key();
         let ts = Timestamp::from_secs(1_700_000_000);
         let at = Moment { ts, packet: 1, key: &key, midstream: false };
-        let mut flow = AppFlow::default();
+        let announced = self.conversation.announced.as_ref();
+        let mut flow =
+            announced.map_or_else(AppFlow::default, |told| AppFlow::expecting(&layer, told));
         let mut found = Outcome::default();
         for step in steps {
             match step {
