@@ -1,4 +1,4 @@
-//! JA4 of clients, as FoxIO's own two programs compute it.
+//! JA4 of clients, as the two programs of its inventor compute it.
 
 use crate::Agreement;
 use crate::corpus::{Corpus, Pair, pair, pair_of};
@@ -37,7 +37,7 @@ fn fingerprints(events: &[Value]) -> HashMap<Pair, BTreeSet<String>> {
     found
 }
 
-/// The streams of FoxIO's Rust program: a list in YAML, one field a line.
+/// The streams of the Rust program: a list in YAML, one field a line.
 fn of_snapshot(text: &str) -> BTreeSet<(Pair, String)> {
     let mut found = BTreeSet::new();
     for stream in text.split("\n- ").skip(1) {
@@ -56,7 +56,7 @@ fn of_snapshot(text: &str) -> BTreeSet<(Pair, String)> {
     found
 }
 
-/// The streams of FoxIO's Python program, which does not say whether it is TCP or UDP but for the
+/// The streams of the Python program, which does not say whether it is TCP or UDP but for the
 /// first letter of the fingerprint.
 fn of_json(text: &str) -> BTreeSet<(Pair, String)> {
     let streams: Vec<Value> = serde_json::from_str(text).unwrap();
