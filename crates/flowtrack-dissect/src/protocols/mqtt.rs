@@ -21,6 +21,9 @@ const MESSAGE_CAP: usize = 64 * 1024;
 /// Exchanges that wait for their end.
 const WAITING_CAP: usize = 256;
 
+/// Bytes of a message that are kept as they were sent.
+const SENT_CAP: usize = 16 * 1024;
+
 /// MQTT.
 pub struct Mqtt;
 
@@ -57,7 +60,8 @@ impl Protocol for Mqtt {
     }
 
     fn dissector(&self, wants: Wants) -> Option<Box<dyn Dissector>> {
-        (wants.records || wants.buffers).then(|| Box::<Reading>::default() as Box<dyn Dissector>)
+        (wants.records || wants.buffers)
+            .then(|| Box::new(Reading { wants, ..Reading::default() }) as Box<dyn Dissector>)
     }
 
     fn fields(&self) -> &'static [Field] {
@@ -101,6 +105,7 @@ fn length(r: &mut Reader<'_>) -> Result<Option<usize>, Malformed> {
 
 #[derive(Default)]
 struct Reading {
+    wants: Wants,
     sides: Both<Side>,
     /// Of `CONNECT`; 0 while it was not seen.
     version: u8,
@@ -148,7 +153,14 @@ impl Dissector for Reading {
             }
             let message = Message::read(kind, header, body, n - kept, self.version);
             match message {
-                Some(message) => self.message(at, direction, message, out),
+                Some(mut message) => {
+                    if self.wants.buffers {
+                        message.sent =
+                            b.get(..(head + kept).min(SENT_CAP)).unwrap_or_default().to_vec();
+                        message.header_len = head;
+                    }
+                    self.message(at, direction, message, out);
+                }
                 None => out.anomaly("malformed_traffic", Some(self.tx_id)),
             }
             let present = b.len().saturating_sub(head);

@@ -122,6 +122,9 @@ struct Frame {
     mask: Option<u32>,
     length: u64,
     payload: Vec<u8>,
+    /// Header and payload as they were sent, for rules, and how long the header is.
+    sent: Vec<u8>,
+    header_len: usize,
     close: Option<(u16, Text)>,
 }
 
@@ -156,8 +159,12 @@ impl Reader {
             let room = HEADER_CAP.saturating_sub(way.header.len());
             let before = way.header.len();
             way.header.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
-            let Some((frame, used)) = Frame::header(direction, &way.header) else { return &[] };
-            way.header.clear();
+            let Some((mut frame, used)) = Frame::header(direction, &way.header) else { return &[] };
+            let header = std::mem::take(&mut way.header);
+            if keep {
+                frame.sent.extend(header.iter().take(used));
+                frame.header_len = used;
+            }
             let left = frame.length;
             way.frame = Some((frame, left));
             if left == 0 {
@@ -169,6 +176,10 @@ impl Reader {
         let (piece, rest) = bytes.split_at_checked(n).unwrap_or((bytes, &[]));
         if keep || frame.opcode == CLOSE {
             frame.append(piece, frame.length - *left);
+        }
+        if keep {
+            let room = PAYLOAD_CAP.saturating_sub(frame.sent.len());
+            frame.sent.extend_from_slice(piece.get(..room).unwrap_or(piece));
         }
         *left -= n as u64;
         if *left == 0 {
@@ -303,6 +314,8 @@ impl Frame {
             mask,
             length,
             payload: Vec::new(),
+            sent: Vec::new(),
+            header_len: 0,
             close: None,
         };
         Some((frame, bytes.len() - rest.len()))
@@ -382,8 +395,13 @@ impl Transaction for Frame {
     }
 
     fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
-        if name == "websocket.payload" {
-            visit(&self.payload);
+        let (header, data) = self.sent.split_at_checked(self.header_len).unwrap_or_default();
+        match name {
+            "websocket.payload" => visit(&self.payload),
+            "frame.websocket.pdu" if !self.sent.is_empty() => visit(&self.sent),
+            "frame.websocket.header" if !header.is_empty() => visit(header),
+            "frame.websocket.data" if !data.is_empty() => visit(data),
+            _ => {}
         }
     }
 

@@ -30,7 +30,11 @@ pub(super) const FIELDS: &[Field] = &[
     Field::eve("length", "integer", "bytes of the response's body as they were sent"),
     Field::added("depth", "integer", "place of the request among those of its connection, from 1"),
     Field::added("request_body_len", "integer", "bytes of the request's body without its framing"),
-    Field::added("response_body_len", "integer", "bytes of the response's body without its framing"),
+    Field::added(
+        "response_body_len",
+        "integer",
+        "bytes of the response's body without its framing",
+    ),
 ];
 
 /// What rules may ask for.
@@ -90,6 +94,11 @@ pub(super) struct Side {
 impl Side {
     fn get<'a>(&'a self, name: &'a str) -> Option<Cow<'a, [u8]>> {
         self.head.as_ref()?.get(name)
+    }
+
+    /// Head and body together.
+    fn whole(&self, head: &Head) -> Vec<u8> {
+        [head.line(), b"\r\n", head.raw_fields(), &self.body.kept].concat()
     }
 
     /// Bytes it keeps alive.
@@ -209,7 +218,9 @@ fn cut_at(value: Cow<'_, [u8]>, end: u8) -> Cow<'_, [u8]> {
     match memchr::memchr(end, &value) {
         None => value,
         Some(at) => match value {
-            Cow::Borrowed(bytes) => Cow::Borrowed(bytes.get(..at).unwrap_or(bytes).trim_ascii_end()),
+            Cow::Borrowed(bytes) => {
+                Cow::Borrowed(bytes.get(..at).unwrap_or(bytes).trim_ascii_end())
+            }
             Cow::Owned(mut bytes) => {
                 bytes.truncate(at);
                 Cow::Owned(bytes)
@@ -243,6 +254,11 @@ impl Transaction for Exchange {
             _ => {}
         }
         let Some(head) = &side.head else { return };
+        match name {
+            "frame.http1.request" if is_request => return visit(&side.whole(head)),
+            "frame.http1.response" if !is_request => return visit(&side.whole(head)),
+            _ => {}
+        }
         if let Some(field) = plain_field(name, is_request) {
             let value = match field {
                 "content-length" => head.all(field).next(),

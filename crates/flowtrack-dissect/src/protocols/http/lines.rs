@@ -91,9 +91,13 @@ impl Finder {
                 None if !is_over => return None,
                 Some(b'\n') => {
                     // LF CR CR LF CR LF are two ends of line.
-                    let more = bytes.get(at + 2..at + 4);
-                    let doubled = self.turned && len == 0 && more == Some(b"\r\n");
-                    return end(if doubled { 4 } else { 2 }, false, len == 0);
+                    let doubled = self.turned && len == 0;
+                    let more = bytes.get(at + 2..).unwrap_or_default();
+                    return match more {
+                        [b'\r', b'\n', ..] if doubled => end(4, false, true),
+                        [] | [b'\r'] if doubled && !is_over => None,
+                        _ => end(2, false, len == 0),
+                    };
                 }
                 Some(b'\r') if self.began => self.scanned = at + 1,
                 _ => return end(1, false, false),

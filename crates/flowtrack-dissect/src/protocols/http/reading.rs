@@ -279,8 +279,10 @@ impl Reading {
         let waits = self.open.iter().any(|exchange| !exchange.response.done);
         let way = self.way(direction);
         if !way.line_seen {
-            let fresh = seen.get(before..).unwrap_or_default();
-            let line_end = memchr::memchr(b'\n', fresh).map(|end| before + end);
+            // The last byte may have ended a line of which the next one decides what it is.
+            let from = before.saturating_sub(1);
+            let fresh = seen.get(from..).unwrap_or_default();
+            let line_end = memchr::memchr(b'\n', fresh).map(|end| from + end);
             let line = seen.get(..line_end.unwrap_or(seen.len())).unwrap_or_default();
             let is_message = match way.side {
                 Side::Response => match starts_like_response(line, line_end.is_some()) {

@@ -159,6 +159,9 @@ pub(super) struct Message {
     pub(super) id: Option<u16>,
     pub(super) body: Body,
     properties: Properties,
+    /// As it was sent, for rules, and how long its header is.
+    pub(super) sent: Vec<u8>,
+    pub(super) header_len: usize,
 }
 
 /// What a kind of message has of its own.
@@ -204,6 +207,17 @@ pub(super) struct Will {
 }
 
 impl Message {
+    /// Visits a piece of it as it was sent.
+    pub(super) fn frame(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
+        let (header, data) = self.sent.split_at_checked(self.header_len).unwrap_or_default();
+        match name {
+            "frame.mqtt.pdu" if !self.sent.is_empty() => visit(&self.sent),
+            "frame.mqtt.header" if !header.is_empty() => visit(header),
+            "frame.mqtt.data" if !data.is_empty() => visit(data),
+            _ => {}
+        }
+    }
+
     /// Reads a message; `skipped` bytes of it are not in `body`.
     pub(super) fn read(
         kind: Kind,
@@ -223,6 +237,8 @@ impl Message {
             id: None,
             body: Body::Nothing,
             properties: Properties::default(),
+            sent: Vec::new(),
+            header_len: 0,
         };
         match kind {
             Kind::Connect => message.connect(&mut r)?,

@@ -145,6 +145,7 @@ impl Transaction for Exchange {
 
     fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
         for message in &self.messages {
+            message.frame(name, visit);
             match (&message.body, name) {
                 (Body::Connect { client_id, .. }, "mqtt.connect.clientid") => visit(client_id),
                 (Body::Connect { protocol_string, .. }, "mqtt.connect.protocol_string") => {
