@@ -123,12 +123,12 @@ impl Inspector {
         self.begin(set);
         let class = class_of(cx);
         if let Some(group) = group(&set.packets, class, cx.direction) {
-            self.collect(group, payload);
+            self.collect(group, payload, 0);
         }
         if !cx.in_stream
             && let Some(group) = group(&set.streams, class, cx.direction)
         {
-            self.collect(group, payload);
+            self.collect(group, payload, 0);
         }
         if cx.is_first {
             self.candidates.extend_from_slice(&set.addresses);
@@ -152,7 +152,7 @@ impl Inspector {
     ) {
         self.begin(set);
         if let Some(group) = group(&set.streams, class_of(cx), cx.direction) {
-            self.collect(group, window.bytes);
+            self.collect(group, window.bytes, window.offset);
         }
         self.judge_all(set, cx, Subject::Stream(window), On::Stream, hits);
     }
@@ -170,7 +170,7 @@ impl Inspector {
             self.cache.fetch(set, group.buffer, cx.direction, tx.transaction);
             let Self { cache, seen, now, candidates, .. } = self;
             for value in cache.values(group.buffer, cx.direction) {
-                group.matcher.search(value, &mut |index| mark(seen, *now, candidates, index));
+                group.matcher.search(value, 0, &mut |index| mark(seen, *now, candidates, index));
             }
         }
         for index in route.always.get(way).into_iter().flatten() {
@@ -196,10 +196,10 @@ impl Inspector {
     }
 
     /// Notes whose pattern is in the bytes, and who has none.
-    fn collect(&mut self, group: &Group, bytes: &[u8]) {
+    fn collect(&mut self, group: &Group, bytes: &[u8], offset: u64) {
         let Self { seen, now, candidates, .. } = self;
         if !bytes.is_empty() {
-            group.matcher.search(bytes, &mut |index| mark(seen, *now, candidates, index));
+            group.matcher.search(bytes, offset, &mut |index| mark(seen, *now, candidates, index));
         }
         for index in &group.always {
             mark(seen, *now, candidates, *index);

@@ -14,11 +14,32 @@ const GRAM: usize = 4;
 /// look alike.
 const FOLD: u32 = 0x2020_2020;
 
+/// A pattern, where it may be, and what to report.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Wanted {
+    /// The pattern.
+    pub(crate) bytes: Vec<u8>,
+    /// First place in the text where it may begin.
+    pub(crate) from: u32,
+    /// Place in the stream, or in a text that is none, where it must have ended.
+    pub(crate) to: u32,
+    /// What is reported.
+    pub(crate) value: u32,
+}
+
+impl Wanted {
+    /// A pattern that may be anywhere.
+    pub(crate) fn anywhere(bytes: &[u8], value: u32) -> Self {
+        Self { bytes: bytes.to_vec(), from: 0, to: u32::MAX, value }
+    }
+}
+
 /// Patterns that are searched for at once.
 #[derive(Debug, Default)]
 pub(crate) struct Matcher {
     grams: Grams,
-    short: Short,
+    /// Short patterns that may be anywhere, and those of the beginning.
+    short: [Short; 2],
     /// Patterns in small letters, and for each the values to report.
     patterns: Vec<Pattern>,
     values: Vec<u32>,
@@ -27,6 +48,8 @@ pub(crate) struct Matcher {
 #[derive(Debug)]
 struct Pattern {
     bytes: Box<[u8]>,
+    from: u32,
+    to: u32,
     /// Its part of `values`.
     values: (u32, u32),
 }
@@ -58,32 +81,43 @@ struct Short {
     /// A bit for every folded pair of bytes that begins a pattern; a single byte is a pair with
     /// whatever follows.
     pairs: Vec<u64>,
-    patterns: Vec<u32>,
+    /// The patterns of each pair, in its order.
+    patterns: Vec<(u16, u32)>,
+    /// How far into a stream they have to be looked for.
+    end: usize,
 }
 
+/// Patterns that must have ended here are looked for in the beginning alone.
+const BEGINNING: u32 = 256;
+
 impl Matcher {
-    /// Prepares a search for patterns, each with a value to report; patterns may repeat, values
-    /// too.
-    pub(crate) fn new(mut wanted: Vec<(Vec<u8>, u32)>) -> Self {
-        for (bytes, _) in &mut wanted {
-            bytes.make_ascii_lowercase();
+    /// Prepares a search for patterns; they may repeat.
+    pub(crate) fn new(mut wanted: Vec<Wanted>) -> Self {
+        for pattern in &mut wanted {
+            pattern.bytes.make_ascii_lowercase();
         }
-        wanted.retain(|(bytes, _)| !bytes.is_empty());
+        wanted.retain(|pattern| !pattern.bytes.is_empty());
         wanted.sort_unstable();
         wanted.dedup();
         let mut matcher = Self::default();
-        for (bytes, value) in wanted {
+        for Wanted { bytes, from, to, value } in wanted {
             match matcher.patterns.last_mut() {
-                Some(last) if *last.bytes == *bytes => last.values.1 += 1,
+                Some(last) if (&*last.bytes, last.from, last.to) == (&*bytes, from, to) => {
+                    last.values.1 += 1;
+                }
                 _ => {
                     let at = matcher.values.len() as u32;
-                    matcher.patterns.push(Pattern { bytes: bytes.into(), values: (at, at + 1) });
+                    let values = (at, at + 1);
+                    matcher.patterns.push(Pattern { bytes: bytes.into(), from, to, values });
                 }
             }
             matcher.values.push(value);
         }
         matcher.grams = Grams::new(&matcher.patterns);
-        matcher.short = Short::new(&matcher.patterns);
+        matcher.short = [
+            Short::new(&matcher.patterns, |pattern| pattern.to > BEGINNING),
+            Short::new(&matcher.patterns, |pattern| pattern.to <= BEGINNING),
+        ];
         matcher
     }
 
@@ -93,18 +127,23 @@ impl Matcher {
         self.patterns.len()
     }
 
-    /// Reports the value of every pattern in `text`; some more than once.
+    /// Reports the value of every pattern in `text`, which begins `offset` bytes into its stream;
+    /// some more than once.
     #[inline]
-    pub(crate) fn search(&self, text: &[u8], found: &mut impl FnMut(u32)) {
+    pub(crate) fn search(&self, text: &[u8], offset: u64, found: &mut impl FnMut(u32)) {
         if !self.grams.entries.is_empty() {
-            self.search_grams(text, found);
+            self.search_grams(text, offset, found);
         }
-        if !self.short.patterns.is_empty() {
-            self.search_short(text, found);
+        for short in &self.short {
+            let left = (short.end as u64).saturating_sub(offset);
+            let end = usize::try_from(left).unwrap_or(usize::MAX).min(text.len());
+            if end > 0 {
+                self.search_short(short, text, end, offset, found);
+            }
         }
     }
 
-    fn search_grams(&self, text: &[u8], found: &mut impl FnMut(u32)) {
+    fn search_grams(&self, text: &[u8], offset: u64, found: &mut impl FnMut(u32)) {
         let Grams { bits, shift, .. } = &self.grams;
         // Each window is four bytes, which the compiler reads at once.
         for (at, window) in text.windows(GRAM).enumerate() {
@@ -113,7 +152,7 @@ impl Matcher {
             let hash = gram.wrapping_mul(0x9e37_79b1) >> shift;
             let word = bits.get((hash >> 6) as usize).copied().unwrap_or(0);
             if word >> (hash & 63) & 1 != 0 {
-                self.compare(text, at, gram, hash, found);
+                self.compare(text, offset, at, gram, hash, found);
             }
         }
     }
@@ -121,7 +160,15 @@ impl Matcher {
     /// Compares the patterns whose four bytes have this hash.
     #[cold]
     #[inline(never)]
-    fn compare(&self, text: &[u8], at: usize, gram: u32, hash: u32, found: &mut impl FnMut(u32)) {
+    fn compare(
+        &self,
+        text: &[u8],
+        offset: u64,
+        at: usize,
+        gram: u32,
+        hash: u32,
+        found: &mut impl FnMut(u32),
+    ) {
         let bucket = hash as usize & (self.grams.starts.len() - 2);
         let (Some(from), Some(to)) =
             (self.grams.starts.get(bucket), self.grams.starts.get(bucket + 1))
@@ -131,16 +178,28 @@ impl Matcher {
         let entries = self.grams.entries.get(*from as usize..*to as usize).unwrap_or_default();
         for entry in entries.iter().filter(|entry| entry.gram == gram) {
             let Some(start) = at.checked_sub(entry.before as usize) else { continue };
-            self.report(text, start, entry.pattern, found);
+            self.report(text, offset, start, entry.pattern, found);
         }
     }
 
-    /// Reports a pattern if it stands at `start`.
+    /// Reports a pattern if it stands at `start`, and may.
     #[inline]
-    fn report(&self, text: &[u8], start: usize, pattern: u32, found: &mut impl FnMut(u32)) {
+    fn report(
+        &self,
+        text: &[u8],
+        offset: u64,
+        start: usize,
+        pattern: u32,
+        found: &mut impl FnMut(u32),
+    ) {
         let Some(pattern) = self.patterns.get(pattern as usize) else { return };
-        let there = text.get(start..start + pattern.bytes.len());
-        if there.is_some_and(|there| there.eq_ignore_ascii_case(&pattern.bytes)) {
+        let end = start + pattern.bytes.len();
+        let may = start >= pattern.from as usize
+            && (pattern.to == u32::MAX
+                || offset.saturating_add(end as u64) <= u64::from(pattern.to));
+        if may
+            && text.get(start..end).is_some_and(|there| there.eq_ignore_ascii_case(&pattern.bytes))
+        {
             let (from, to) = pattern.values;
             for value in self.values.get(from as usize..to as usize).unwrap_or_default() {
                 found(*value);
@@ -148,15 +207,24 @@ impl Matcher {
         }
     }
 
-    fn search_short(&self, text: &[u8], found: &mut impl FnMut(u32)) {
-        let pairs = &self.short.pairs;
-        for (at, byte) in text.iter().enumerate() {
-            let next = text.get(at + 1).copied().unwrap_or(0);
-            let pair = usize::from(u16::from_le_bytes([byte | 0x20, next | 0x20]));
-            let word = pairs.get(pair >> 6).copied().unwrap_or(0);
+    /// Looks for short patterns that begin before `end`.
+    fn search_short(
+        &self,
+        short: &Short,
+        text: &[u8],
+        end: usize,
+        offset: u64,
+        found: &mut impl FnMut(u32),
+    ) {
+        for at in 0..end {
+            let (Some(byte), next) = (text.get(at), text.get(at + 1)) else { return };
+            let pair = u16::from_le_bytes([byte | 0x20, next.copied().unwrap_or(0) | 0x20]);
+            let word = short.pairs.get(usize::from(pair >> 6)).copied().unwrap_or(0);
             if word >> (pair & 63) & 1 != 0 {
-                for pattern in &self.short.patterns {
-                    self.report(text, at, *pattern, found);
+                let from = short.patterns.partition_point(|(known, _)| *known < pair);
+                let patterns = short.patterns.get(from..).unwrap_or_default();
+                for (_, pattern) in patterns.iter().take_while(|(known, _)| *known == pair) {
+                    self.report(text, offset, at, *pattern, found);
                 }
             }
         }
@@ -222,30 +290,31 @@ fn rarest(bytes: &[u8], taken: &ahash::AHashMap<u32, u32>) -> Option<(usize, u32
 }
 
 impl Short {
-    fn new(patterns: &[Pattern]) -> Self {
-        let short: Vec<u32> = (0u32..)
-            .zip(patterns)
-            .filter(|(_, pattern)| pattern.bytes.len() < GRAM)
-            .map(|(at, _)| at)
-            .collect();
-        if short.is_empty() {
-            return Self::default();
-        }
-        let mut pairs = vec![0u64; 1 << 10];
-        let mut set = |first: u8, second: u8| {
-            let pair = usize::from(u16::from_le_bytes([first | 0x20, second | 0x20]));
-            if let Some(word) = pairs.get_mut(pair >> 6) {
-                *word |= 1 << (pair & 63);
+    fn new(patterns: &[Pattern], belongs: impl Fn(&Pattern) -> bool) -> Self {
+        let mut short = Self::default();
+        for (at, pattern) in (0u32..).zip(patterns) {
+            if pattern.bytes.len() >= GRAM || !belongs(pattern) {
+                continue;
             }
-        };
-        for pattern in patterns.iter().filter(|pattern| pattern.bytes.len() < GRAM) {
+            short.end = short.end.max(pattern.to as usize);
             match *pattern.bytes {
-                [only] => (0..=255).for_each(|second| set(only, second)),
-                [first, second, ..] => set(first, second),
+                [only] => (0..=255).for_each(|second| short.add(only, second, at)),
+                [first, second, ..] => short.add(first, second, at),
                 [] => {}
             }
         }
-        Self { pairs, patterns: short }
+        short.patterns.sort_unstable();
+        short.patterns.dedup();
+        short
+    }
+
+    fn add(&mut self, first: u8, second: u8, pattern: u32) {
+        self.pairs.resize(1 << 10, 0);
+        let pair = u16::from_le_bytes([first | 0x20, second | 0x20]);
+        if let Some(word) = self.pairs.get_mut(usize::from(pair >> 6)) {
+            *word |= 1 << (pair & 63);
+        }
+        self.patterns.push((pair, pattern));
     }
 }
 
@@ -256,7 +325,7 @@ mod tests {
 
     fn search(matcher: &Matcher, text: &[u8]) -> Vec<u32> {
         let mut found = Vec::new();
-        matcher.search(text, &mut |value| found.push(value));
+        matcher.search(text, 0, &mut |value| found.push(value));
         found.sort_unstable();
         found.dedup();
         found
@@ -265,7 +334,7 @@ mod tests {
     #[test]
     fn patterns_of_every_length_are_found_in_either_case() {
         let wanted = ["a", "bc", "def", "ghij", "klmno", "GET /index", "\r\n\r\n"];
-        let patterns = (0u32..).zip(wanted).map(|(at, text)| (text.as_bytes().to_vec(), at));
+        let patterns = (0u32..).zip(wanted).map(|(at, text)| Wanted::anywhere(text.as_bytes(), at));
         let matcher = Matcher::new(patterns.collect());
         assert_eq!(matcher.len(), 7);
         assert_eq!(search(&matcher, b"xABCDEFGHIJKLMNO"), [0, 1, 2, 3, 4]);
@@ -276,10 +345,30 @@ mod tests {
 
     #[test]
     fn equal_patterns_report_every_value() {
-        let matcher = Matcher::new(vec![(b"Test".to_vec(), 7), (b"tEST".to_vec(), 9)]);
+        let matcher =
+            Matcher::new(vec![Wanted::anywhere(b"Test", 7), Wanted::anywhere(b"tEST", 9)]);
         assert_eq!(matcher.len(), 1);
         assert_eq!(search(&matcher, b"a test"), [7, 9]);
         assert_eq!(search(&Matcher::new(Vec::new()), b"test"), []);
+    }
+
+    #[test]
+    fn patterns_are_found_where_they_may_be() {
+        for length in [2, 5] {
+            let bytes = b"abcde".get(..length).unwrap().to_vec();
+            let to = length as u32 + 3;
+            let matcher = Matcher::new(vec![Wanted { bytes, from: 1, to, value: 7 }]);
+            let search = |text: &[u8], offset| {
+                let mut found = Vec::new();
+                matcher.search(text, offset, &mut |value| found.push(value));
+                found
+            };
+            assert_eq!(search(b"abcde", 0), [], "too early");
+            assert_eq!(search(b".abcde", 0), [7]);
+            assert_eq!(search(b"...abcde", 0), [7]);
+            assert_eq!(search(b"....abcde", 0), [], "too late");
+            assert_eq!(search(b"..abcde", 2), [], "too late in the stream");
+        }
     }
 
     proptest! {
@@ -291,7 +380,7 @@ mod tests {
             let shown = |bytes: &[u8]| bytes.iter().map(|b| b"aAbB\0@"[usize::from(*b)]).collect::<Vec<u8>>();
             let patterns: Vec<_> = patterns.iter().map(|p| shown(p)).collect();
             let text = shown(&text);
-            let matcher = Matcher::new((0u32..).zip(&patterns).map(|(at, p)| (p.clone(), at)).collect());
+            let matcher = Matcher::new((0u32..).zip(&patterns).map(|(at, p)| Wanted::anywhere(p, at)).collect());
             let found = search(&matcher, &text);
             for (at, pattern) in (0u32..).zip(&patterns) {
                 let there = text.windows(pattern.len()).any(|w| w.eq_ignore_ascii_case(pattern));

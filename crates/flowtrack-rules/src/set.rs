@@ -10,7 +10,7 @@ mod choose;
 use crate::builder::{Buffer, Memory, Source, Usage};
 use crate::context::Requirements;
 use crate::lang::{Action, Arrow, Base};
-use crate::prefilter::Matcher;
+use crate::prefilter::{Matcher, Wanted};
 use crate::signature::{Kind, Signature, Transform};
 use crate::state::VarId;
 use ahash::AHashMap;
@@ -104,19 +104,19 @@ pub(crate) struct Route {
 }
 
 /// Patterns and values by buffer and direction.
-type TxDrafts = AHashMap<(u32, usize), Vec<(Vec<u8>, u32)>>;
+type TxDrafts = AHashMap<(u32, usize), Vec<Wanted>>;
 
 /// Patterns and values of a group in the making.
 #[derive(Default)]
 struct Draft {
-    patterns: Vec<(Vec<u8>, u32)>,
+    patterns: Vec<Wanted>,
     always: Vec<u32>,
 }
 
 impl Draft {
-    fn add(&mut self, pattern: Option<&[u8]>, index: u32) {
+    fn add(&mut self, pattern: Option<&Wanted>, index: u32) {
         match pattern {
-            Some(pattern) => self.patterns.push((pattern.to_vec(), index)),
+            Some(pattern) => self.patterns.push(pattern.clone()),
             None => self.always.push(index),
         }
     }
@@ -146,33 +146,33 @@ impl RuleSet {
                 Kind::Recognition => set.recognition.push(index),
                 Kind::App => set.apps.push(index),
                 Kind::Packet | Kind::Stream | Kind::PacketAndStream => {
-                    let pattern = choose::pattern_of(signature);
+                    let pattern = choose::pattern_of(signature, index);
                     if signature.kind != Kind::Stream {
-                        place(&mut packets, signature, directions, pattern, index);
+                        place(&mut packets, signature, directions, pattern.as_ref(), index);
                     }
                     if signature.kind != Kind::Packet {
-                        place(&mut streams, signature, directions, pattern, index);
+                        place(&mut streams, signature, directions, pattern.as_ref(), index);
                     }
                 }
                 Kind::Transaction => {
                     let fast = signature.fast_pattern.and_then(|(search, _)| {
-                        Some(((*plan.buffers.get(search)?)?, choose::pattern_of(signature)?))
+                        Some(((*plan.buffers.get(search)?)?, choose::pattern_of(signature, index)?))
                     });
                     for direction in directions.iter().copied() {
-                        match (fast, always.get_mut(direction)) {
+                        match (&fast, always.get_mut(direction)) {
                             (Some((buffer, pattern)), _) => transactions
-                                .entry((buffer, direction))
+                                .entry((*buffer, direction))
                                 .or_default()
-                                .push((pattern.to_vec(), index)),
+                                .push(pattern.clone()),
                             (None, Some(always)) => always.push(index),
                             (None, None) => {}
                         }
                     }
                     if choose::has_payload(signature) {
-                        let pattern = choose::payload_pattern(signature);
+                        let pattern = choose::payload_pattern(signature, index);
                         let name = format!("payload of {}:{}", signature.info.gid, signature.sid());
                         plan.partial = Some(VarId::of(&name));
-                        place(&mut streams, signature, directions, pattern, index);
+                        place(&mut streams, signature, directions, pattern.as_ref(), index);
                     }
                 }
             }
@@ -321,7 +321,7 @@ fn place(
     drafts: &mut [[Draft; 2]; CLASSES],
     signature: &Signature,
     directions: &[usize],
-    pattern: Option<&[u8]>,
+    pattern: Option<&Wanted>,
     index: u32,
 ) {
     let base = signature.header.protocol.base;

@@ -1,8 +1,9 @@
 //! Choosing the one content of a signature that is searched for first.
 
 use crate::builder::Source;
-use crate::keywords::content::Content;
+use crate::keywords::content::{Amount, Content};
 use crate::keywords::rarity::commonness;
+use crate::prefilter::Wanted;
 use crate::signature::{Kind, Search, Signature, Step};
 
 /// Chooses the fast pattern where the rule does not, or where its choice cannot serve.
@@ -26,13 +27,36 @@ pub(super) fn fast_pattern(signature: &mut Signature) {
     signature.fast_pattern = best(&signature.searches, serves);
 }
 
-/// The bytes of the fast pattern.
-pub(super) fn pattern_of(signature: &Signature) -> Option<&[u8]> {
-    let (search, step) = signature.fast_pattern?;
-    match signature.searches.get(search)?.steps.get(step)? {
-        Step::Content(content) => Some(content.fast_bytes()),
-        _ => None,
+/// The fast pattern, to be reported as `value`.
+pub(super) fn pattern_of(signature: &Signature, value: u32) -> Option<Wanted> {
+    wanted(signature, signature.fast_pattern?, value)
+}
+
+/// A content as what is searched for first: where it may be is known as far as the rule says it in
+/// numbers.
+fn wanted(signature: &Signature, (search, step): (usize, usize), value: u32) -> Option<Wanted> {
+    let Step::Content(content) = signature.searches.get(search)?.steps.get(step)? else {
+        return None;
+    };
+    let bytes = content.fast_bytes();
+    let mut wanted = Wanted::anywhere(bytes, value);
+    if content.chop.is_some() {
+        return Some(wanted);
     }
+    let fixed = |amount: Option<Amount>| match amount {
+        None => Some(0),
+        Some(Amount::Fixed(number)) => u32::try_from(number).ok(),
+        Some(Amount::Variable(_)) => None,
+    };
+    if content.starts {
+        wanted.to = bytes.len() as u32;
+    } else if let Some(offset) = fixed(content.offset) {
+        wanted.from = offset;
+        if let (Some(_), Some(depth)) = (content.depth, fixed(content.depth)) {
+            wanted.to = offset.saturating_add(depth);
+        }
+    }
+    Some(wanted)
 }
 
 /// Whether a part of it is about the payload.
@@ -40,13 +64,9 @@ pub(super) fn has_payload(signature: &Signature) -> bool {
     signature.searches.iter().any(is_payload)
 }
 
-/// The pattern of that part.
-pub(super) fn payload_pattern(signature: &Signature) -> Option<&[u8]> {
-    let (search, step) = best(&signature.searches, is_payload)?;
-    match signature.searches.get(search)?.steps.get(step)? {
-        Step::Content(content) => Some(content.fast_bytes()),
-        _ => None,
-    }
+/// The pattern of that part, to be reported as `value`.
+pub(super) fn payload_pattern(signature: &Signature, value: u32) -> Option<Wanted> {
+    wanted(signature, best(&signature.searches, is_payload)?, value)
 }
 
 fn is_payload(search: &Search) -> bool {
