@@ -241,10 +241,12 @@ impl Transaction for Exchange {
             ("ike.resp_spi", Direction::ToClient) => {
                 visit(hex(&self.header.responder).as_bytes());
             }
-            ("ike.vendor", _) => payloads.vendors.iter().for_each(|v| visit(hex(v).as_bytes())),
+            ("ike.vendor", Direction::ToServer) => {
+                payloads.vendors.iter().for_each(|v| visit(hex(v).as_bytes()));
+            }
             ("ike.key_exchange_payload", _) => payloads.key.iter().for_each(|k| visit(k)),
             ("ike.nonce_payload", _) => payloads.nonce.iter().for_each(|n| visit(n)),
-            ("ike.chosen_sa_attribute", _) => {
+            ("ike.chosen_sa_attribute", Direction::ToClient) => {
                 for a in self.chosen() {
                     visit(format!("{}={}", a.key(), a.value).as_bytes());
                 }

@@ -2,10 +2,13 @@
 
 mod client;
 
+use super::tls::fingerprint::{Carrier, Ja3, ja4};
+use super::tls::hello::{ClientHello, ServerHello};
+use super::tls::session::message;
 use crate::ber::{self, Ber};
 use crate::{
     Dissector, Field, First, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol, Reader,
-    Take, Transport, Wants,
+    Take, Text, Transport, Wants,
 };
 use client::Client;
 use flowtrack_event::{AppProto, Chunk, Confidence, Direction, Transaction, WireText};
@@ -47,6 +50,12 @@ const FIELDS: &[Field] = &[
     Field::added("protocol", "string", "security protocol that the server chose"),
     Field::added("error_code", "integer", "why the server refused"),
     Field::added("x509_serials", "array", "serial numbers of the server's certificates"),
+    Field::added("sni", "string", "host that the client asked for"),
+    Field::added("ja3.hash", "string", "JA3: MD5 of what the client offered"),
+    Field::added("ja3.string", "string", "what the client offered"),
+    Field::added("ja3s.hash", "string", "JA3S: MD5 of what the server chose"),
+    Field::added("ja3s.string", "string", "what the server chose"),
+    Field::added("ja4", "string", "JA4 fingerprint of the client"),
 ];
 
 /// RDP.
@@ -137,6 +146,42 @@ struct Step {
     channels: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     x509_serials: Vec<String>,
+    #[serde(flatten)]
+    tls: Tls,
+}
+
+/// What both sides said when TLS began.
+#[derive(Clone, Default, Debug, Serialize)]
+struct Tls {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sni: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ja3: Option<Ja3>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ja3s: Option<Ja3>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ja4: Option<String>,
+}
+
+impl Tls {
+    /// Takes the hello that a record of the handshake begins with.
+    fn hello(&mut self, record: &[u8]) {
+        let mut r = Reader::new(record);
+        let (Some(kind), Some(length)) = (r.u8(), r.u24()) else { return };
+        let Some(body) = r.take(length as usize) else { return };
+        match kind {
+            message::CLIENT_HELLO if self.ja3.is_none() => {
+                let Some(hello) = ClientHello::read(body, false) else { return };
+                self.sni = hello.server_name.as_deref().map(Text::new);
+                self.ja3 = Some(Ja3::client(&hello));
+                self.ja4 = Some(ja4(&hello, Carrier::Tcp));
+            }
+            message::SERVER_HELLO if self.ja3s.is_none() => {
+                self.ja3s = ServerHello::read(body).map(|hello| Ja3::server(&hello));
+            }
+            _ => {}
+        }
+    }
 }
 
 impl Transaction for Step {
@@ -166,6 +211,7 @@ struct Reading {
     steps: u64,
     /// The client began TLS.
     secured: bool,
+    tls: Tls,
 }
 
 impl Dissector for Reading {
@@ -182,7 +228,7 @@ impl Dissector for Reading {
             Direction::ToServer => to_server,
             Direction::ToClient => to_client,
         };
-        let (steps, secured) = (&mut self.steps, &mut self.secured);
+        let (steps, secured, tls) = (&mut self.steps, &mut self.secured, &mut self.tls);
         let mut over = false;
         let mut tell = |step: Step| {
             out.transaction(direction, *steps, Step { tx_id: *steps, ..step });
@@ -204,12 +250,16 @@ impl Dissector for Reading {
                         return Ok(Take::Need(whole));
                     };
                     *secured = true;
+                    if kind == 0x16 {
+                        tls.hello(record);
+                    }
                     if direction == Direction::ToClient && kind == 0x16 {
                         let serials = serials(record);
                         if !serials.is_empty() {
                             tell(Step {
                                 event_type: "tls_handshake",
                                 x509_serials: serials,
+                                tls: std::mem::take(tls),
                                 ..Step::default()
                             });
                             over = true;

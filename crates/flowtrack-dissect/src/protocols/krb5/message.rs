@@ -208,9 +208,9 @@ impl Transaction for Message {
     }
 
     fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
-        let name = match name {
-            "krb5.cname" => &self.cname,
-            "krb5.sname" => &self.sname,
+        let name = match (name, self.direction) {
+            ("krb5.cname", Some(Direction::ToClient)) => &self.cname,
+            ("krb5.sname", Some(Direction::ToClient)) => &self.sname,
             _ => return,
         };
         name.iter().flatten().for_each(|part| visit(part));
