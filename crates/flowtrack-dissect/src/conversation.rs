@@ -106,7 +106,8 @@ impl Conversation {
 
     /// Runs it; streams are cut into pieces of the lengths that `cut` gives.
     fn run(&self, mut cut: impl FnMut() -> usize) -> Came {
-        let wants = Wants { records: true, buffers: true, files: true, hashes: true };
+        let wants =
+            Wants { records: true, buffers: true, files: true, hashes: true, contents: None };
         let layer = AppLayer::new(AppConfig { wants, ..AppConfig::default() });
         let key = self.key();
         let mut flow = match &self.announced {

@@ -1,11 +1,12 @@
 //! A file on its way: counted, typed by its first bytes, hashed when asked for; of its contents no
-//! more is kept than rules want.
+//! more is kept than rules or a file store want.
 
 use crate::{FileDone, Hashes, Wants};
-use flowtrack_event::{Direction, FileState};
+use flowtrack_event::{Direction, FileContent, FileLimits, FileState};
 use md5::{Digest, Md5};
 use sha1::Sha1;
 use sha2::Sha256;
+use std::sync::Arc;
 
 /// Bytes from the beginning that decide the type.
 const MAGIC_BYTES: usize = 512;
@@ -23,6 +24,7 @@ pub struct FileTracker {
     size: u64,
     gaps: bool,
     hashers: Option<Box<Hashers>>,
+    content: Option<(FileContent, FileLimits)>,
     kept: Vec<u8>,
     /// Bytes that may still be kept.
     room: usize,
@@ -46,7 +48,9 @@ impl FileTracker {
             head: Vec::new(),
             size: 0,
             gaps: false,
-            hashers: wants.hashes.then(Box::default),
+            // What is stored is named by its hash.
+            hashers: (wants.hashes || wants.contents.is_some()).then(Box::default),
+            content: wants.contents.map(|limits| (FileContent::default(), limits)),
             kept: Vec::new(),
             room: 0,
         }
@@ -82,6 +86,11 @@ impl FileTracker {
             self.kept.extend_from_slice(kept);
             self.room -= kept.len();
         }
+        if let Some((content, limits)) = &mut self.content
+            && !content.push(bytes, *limits)
+        {
+            self.content = None;
+        }
         self.size = self.size.saturating_add(bytes.len() as u64);
         if let Some(hashers) = &mut self.hashers {
             hashers.md5.update(bytes);
@@ -95,6 +104,7 @@ impl FileTracker {
         self.size = self.size.saturating_add(bytes);
         self.gaps = true;
         self.hashers = None;
+        self.content = None;
         self.room = 0;
     }
 
@@ -124,6 +134,10 @@ impl FileTracker {
             size: self.size,
             state,
             gaps: self.gaps,
+            content: self
+                .content
+                .filter(|_| hashes.is_some())
+                .map(|(content, _)| Arc::new(content)),
             hashes,
         }
     }
@@ -155,6 +169,22 @@ mod tests {
         );
         assert_eq!((cut.magic, cut.hashes.is_some()), (whole.magic, true));
         assert_eq!(cut.hashes, whole.hashes);
+    }
+
+    #[test]
+    fn only_whole_files_within_the_limits_keep_their_bytes() {
+        let keep = |limit, pieces: &[&[u8]], state| {
+            let contents = Some(FileLimits { file: limit, total: 1 << 30 });
+            let wants = Wants { contents, ..Wants::default() };
+            let mut file = FileTracker::new(wants, 0, Direction::ToServer, b"");
+            pieces.iter().for_each(|piece| file.data(piece));
+            let done = file.done(state);
+            (done.content.map(|content| content.bytes().to_vec()), done.hashes.is_some())
+        };
+        let closed = FileState::Closed;
+        assert_eq!(keep(4, &[b"ab", b"cd"], closed), (Some(b"abcd".to_vec()), true));
+        assert_eq!(keep(3, &[b"ab", b"cd"], closed), (None, true));
+        assert_eq!(keep(4, &[b"ab"], FileState::Truncated), (None, false));
     }
 
     #[test]

@@ -50,7 +50,9 @@ pub use pending::{Pending, Take, TooLong};
 pub use reader::Reader;
 pub use text::Text;
 
-use flowtrack_event::{AppProto, Chunk, Confidence, Direction, FlowKey, IpProto, Timestamp};
+use flowtrack_event::{
+    AppProto, Chunk, Confidence, Direction, FileLimits, FlowKey, IpProto, Timestamp,
+};
 use std::sync::Arc;
 
 /// How a protocol is recognised and read.
@@ -165,6 +167,8 @@ pub struct Wants {
     pub files: bool,
     /// MD5, SHA-1 and SHA-256 of files.
     pub hashes: bool,
+    /// The bytes of whole files, within these limits.
+    pub contents: Option<FileLimits>,
 }
 
 /// When and where a chunk arrived.

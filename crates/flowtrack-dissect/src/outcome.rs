@@ -1,6 +1,6 @@
 //! What reading a chunk brought.
 
-use flowtrack_event::{AppProto, Direction, FileState, Transaction};
+use flowtrack_event::{AppProto, Direction, FileContent, FileState, Transaction};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -115,6 +115,8 @@ pub struct FileDone {
     pub gaps: bool,
     /// MD5, SHA-1 and SHA-256, if asked for and all bytes were seen.
     pub hashes: Option<Box<Hashes>>,
+    /// Its bytes, if asked for, all seen, and within the limits.
+    pub content: Option<Arc<FileContent>>,
 }
 
 /// Hashes of a whole file.

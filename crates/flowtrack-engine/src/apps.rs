@@ -320,7 +320,9 @@ impl Apps {
                     md5: file.hashes.as_ref().map(|h| h.md5),
                     sha1: file.hashes.as_ref().map(|h| h.sha1),
                     sha256: file.hashes.as_ref().map(|h| h.sha256),
+                    content: file.content,
                     stored: false,
+                    file_id: None,
                 };
                 if let Some(watch) = watch.as_mut().filter(|_| self.needs.files) {
                     watch.file(record.clone());

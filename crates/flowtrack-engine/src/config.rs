@@ -1,6 +1,7 @@
 //! What steers the packet path.
 
 use flowtrack_dissect::Wants;
+use flowtrack_event::FileLimits;
 use flowtrack_flow::stream::{OverlapPolicy, StreamLimits};
 use flowtrack_flow::{Config as FlowConfig, DefragConfig};
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,9 @@ pub struct Dissect {
     pub overlap: Overlap,
     /// Compute MD5, SHA-1 and SHA-256 of files.
     pub hashes: bool,
+    /// Hand over the bytes of whole files as well; not a setting, but for whoever stores them.
+    #[serde(skip)]
+    pub contents: Option<FileLimits>,
 }
 
 impl Default for Dissect {
@@ -51,6 +55,7 @@ impl Default for Dissect {
             memory: limits.total_bytes,
             overlap: Overlap::Bsd,
             hashes: false,
+            contents: None,
         }
     }
 }
@@ -70,6 +75,7 @@ impl Dissect {
             buffers: false,
             files: tell.files,
             hashes: self.hashes && tell.files,
+            contents: self.contents.filter(|_| tell.files),
         }
     }
 }

@@ -22,7 +22,7 @@ pub use anomaly::{Anomaly, AnomalyLayer};
 pub use app::{AppProto, AppRecord, Confidence};
 pub use chunk::Chunk;
 pub use community_id::community_id;
-pub use file::{FileRecord, FileState};
+pub use file::{FileContent, FileLimits, FileRecord, FileState};
 pub use flow::{
     ConnState, Direction, EndReason, FlowEvent, FlowId, FlowKey, FlowPhase, FlowRecord, FlowState,
     Icmp, IpProto, Latency, MacAddr, Rtt, SideRecord, TcpRecord, TcpState, TunnelKind, Vlans,
@@ -30,8 +30,8 @@ pub use flow::{
 pub use packet::{IfaceId, LinkType, RawPacket, Verdict};
 pub use rate::{Durations, Histogram, Second, Share};
 pub use stats::{
-    CaptureStats, DecoderStats, DefragStats, FlowStats, Ledger, LedgerRow, RecordStats, Stats,
-    TcpStats,
+    CaptureStats, DecoderStats, DefragStats, FileStoreStats, FlowStats, Ledger, LedgerRow,
+    RecordStats, Stats, TcpStats,
 };
 pub use text::WireText;
 pub use time::Timestamp;

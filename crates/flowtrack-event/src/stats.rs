@@ -283,6 +283,24 @@ counters! {
     }
 }
 
+counters! {
+    /// The store of files.
+    FileStoreStats {
+        /// Files written.
+        stored,
+        /// Files that were there already.
+        known,
+        /// Bytes written.
+        bytes,
+        /// Files deleted to make room.
+        deleted,
+        /// Whole files not stored: too large, too many at once, or the queue was full.
+        dropped,
+        /// Failures of the file system.
+        fs_errors,
+    }
+}
+
 /// All counters of a worker, or of all workers together.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Stats {
@@ -302,6 +320,8 @@ pub struct Stats {
     pub defrag: DefragStats,
     /// The packet recorder, where there is one; it is one for all workers.
     pub recorder: Option<RecordStats>,
+    /// The store of files, where there is one; it is one for all workers.
+    pub file_store: Option<FileStoreStats>,
     /// Where every frame went.
     pub ledger: Ledger,
     /// Anomalies by name.
@@ -327,6 +347,7 @@ impl Stats {
         self.tcp.merge(&other.tcp);
         self.defrag.merge(&other.defrag);
         self.recorder = self.recorder.or(other.recorder);
+        self.file_store = self.file_store.or(other.file_store);
         self.ledger.merge(&other.ledger);
         for (mine, theirs) in [
             (&mut self.anomalies, &other.anomalies),

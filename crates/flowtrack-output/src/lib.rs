@@ -6,6 +6,7 @@
 //! for the whole. And a failing disk is said once, counted, and costs nobody else anything.
 
 pub mod eve;
+pub mod filestore;
 pub mod report;
 pub mod sink;
 pub mod summary;
@@ -17,6 +18,7 @@ mod human;
 mod samples;
 
 pub use eve::{EveConfig, EveWriter};
+pub use filestore::{FileStore, FileStoreConfig};
 pub use report::{Report, ReportInfo};
 pub use sink::{EveFile, Health, Sink};
 pub use summary::Summary;

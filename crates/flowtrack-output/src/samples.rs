@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use flowtrack_event::{
     Anomaly, AnomalyLayer, AppProto, AppRecord, Confidence, ConnState, Direction, EndReason, Event,
-    FileRecord, FileState, FlowContext, FlowEvent, FlowId, FlowKey, FlowPhase, FlowRecord,
-    FlowState, Icmp, IfaceId, IpProto, Latency, LedgerRow, MacAddr, Rtt, Second, Share, SideRecord,
-    Stats, TcpRecord, TcpState, Timestamp, Transaction, TransactionEvent, TunnelKind, Vlans,
+    FileRecord, FileState, FileStoreStats, FlowContext, FlowEvent, FlowId, FlowKey, FlowPhase,
+    FlowRecord, FlowState, Icmp, IfaceId, IpProto, Latency, LedgerRow, MacAddr, RecordStats, Rtt,
+    Second, Share, SideRecord, Stats, TcpRecord, TcpState, Timestamp, Transaction,
+    TransactionEvent, TunnelKind, Vlans,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -305,7 +306,9 @@ pub fn file() -> Event {
         md5: Some([0x0f; 16]),
         sha1: Some([0xa0; 20]),
         sha256: Some([0xff; 32]),
+        content: None,
         stored: false,
+        file_id: None,
     }))
 }
 
@@ -346,6 +349,9 @@ pub fn stats() -> Stats {
     stats.tcp.retransmissions = 2;
     stats.defrag.ipv4_fragments = 4;
     stats.defrag.ipv4_reassembled = 2;
+    stats.recorder = Some(RecordStats { packets: 110, bytes: 44_000, ..RecordStats::default() });
+    stats.file_store =
+        Some(FileStoreStats { stored: 2, bytes: 1_024, ..FileStoreStats::default() });
     stats.ledger.seen = LedgerRow { packets: 113, bytes: 44_300 };
     stats.ledger.on_flows = LedgerRow { packets: 103, bytes: 43_700 };
     stats.ledger.rest.insert("arp", LedgerRow { packets: 10, bytes: 600 });

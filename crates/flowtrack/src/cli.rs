@@ -115,6 +115,9 @@ pub struct Run {
     /// Keep the packets themselves, so that they can be exported
     #[arg(long)]
     pub record: bool,
+    /// Keep the files that the network carries in this folder, under their SHA-256
+    #[arg(long, value_name = "DIR")]
+    pub store_files: Option<PathBuf>,
 }
 
 /// `flowtrack analyze`.
@@ -132,6 +135,9 @@ pub struct Analyze {
     /// Make every file a run of its own; `--eve` names a folder for `000000.eve.json` and so on
     #[arg(long, requires = "eve")]
     pub each: bool,
+    /// Keep the files that were carried in this folder, under their SHA-256
+    #[arg(long, value_name = "DIR")]
+    pub store_files: Option<PathBuf>,
     /// Print one JSON object instead of the summary
     #[arg(long)]
     pub json: bool,

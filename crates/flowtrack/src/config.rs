@@ -11,7 +11,7 @@ use crate::cli::Global;
 use anyhow::Context as _;
 use flowtrack_capture::{LiveConfig, RecorderConfig};
 use flowtrack_engine::{DefragConfig, Dissect, FlowConfig};
-use flowtrack_output::EveConfig;
+use flowtrack_output::{EveConfig, FileStoreConfig};
 use flowtrack_store::HistoryConfig;
 use flowtrack_web::WebConfig;
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,8 @@ pub struct Config {
     pub dissect: Dissect,
     /// EVE JSON.
     pub eve: EveConfig,
+    /// Files that the network carried.
+    pub files: FileStoreConfig,
     /// What is kept of flows and events.
     pub history: HistoryConfig,
     /// What is kept of packets.

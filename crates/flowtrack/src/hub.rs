@@ -6,7 +6,7 @@
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use flowtrack_capture::Recorder;
 use flowtrack_event::{Event, FlowPhase, RecordStats, Stats};
-use flowtrack_output::Sink;
+use flowtrack_output::{FileStore, Sink};
 use flowtrack_store::{HistoryWriter, LiveReader, LiveView};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -74,6 +74,7 @@ impl Hub {
         live: LiveView,
         history: Option<Arc<HistoryWriter>>,
         recorder: Option<Arc<Recorder>>,
+        files: Option<FileStore>,
         sinks: Vec<Box<dyn Sink>>,
     ) -> anyhow::Result<Self> {
         let (queue, messages) = bounded(QUEUE);
@@ -82,6 +83,7 @@ impl Hub {
             live,
             history,
             recorder,
+            files,
             sinks,
             workers: BTreeMap::new(),
             published: Instant::now(),
@@ -174,6 +176,7 @@ struct State {
     live: LiveView,
     history: Option<Arc<HistoryWriter>>,
     recorder: Option<Arc<Recorder>>,
+    files: Option<FileStore>,
     sinks: Vec<Box<dyn Sink>>,
     /// The latest counters of each worker.
     workers: BTreeMap<usize, Stats>,
@@ -219,12 +222,15 @@ impl State {
         }
     }
 
-    fn ingest(&mut self, batch: Batch, waits: Waits) {
+    fn ingest(&mut self, mut batch: Batch, waits: Waits) {
         if let Some(stats) = batch.stats {
             self.workers.insert(batch.worker, *stats);
         }
         if batch.events.is_empty() {
             return;
+        }
+        if let Some(files) = &self.files {
+            files.take(&mut batch.events, waits);
         }
         self.live.ingest(&batch.events);
         for sink in &mut self.sinks {
@@ -267,6 +273,7 @@ impl State {
         for stats in self.workers.values() {
             all.merge(stats);
         }
+        all.file_store = self.files.as_ref().map(FileStore::stats);
         all.recorder = self.recorder.as_ref().map(|recorder| {
             let stats = recorder.stats();
             RecordStats {

@@ -6,6 +6,7 @@ mod commands;
 mod config;
 mod control;
 mod export;
+mod files;
 mod hub;
 mod input;
 mod rules;

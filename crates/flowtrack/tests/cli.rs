@@ -176,3 +176,50 @@ fn history_of_a_capture_can_be_exported() {
     assert_eq!(wrong.status.code(), Some(2));
     assert!(stderr(&wrong).contains("did you mean `dns`?"), "{}", stderr(&wrong));
 }
+
+#[test]
+fn files_of_a_capture_are_stored_under_their_hash() {
+    let folder = tempfile::tempdir().unwrap();
+    let (eve, files) = (folder.path().join("eve.json"), folder.path().join("files"));
+    let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/../../demo/office.pcap.zst");
+    let (eve_arg, files_arg) = (eve.to_str().unwrap(), files.to_str().unwrap());
+    let args = ["analyze", demo, "--eve", eve_arg, "--store-files", files_arg];
+    let done = flowtrack(&[&args[..], &["--set", "files.max_file_kib=256"]].concat());
+    assert!(done.status.success(), "{}", stderr(&done));
+
+    let events: Vec<serde_json::Value> = std::fs::read_to_string(&eve)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let told = events.iter().map(|event| &event["fileinfo"]);
+    let mut expected = std::collections::BTreeSet::new();
+    for info in told.clone().filter(|info| info["stored"] == true) {
+        assert!(info["file_id"].as_u64().is_some_and(|id| id > 0), "{info}");
+        assert!(info["size"].as_u64().unwrap() <= 256 * 1024, "{info}");
+        expected.insert(info["sha256"].as_str().unwrap().to_owned());
+    }
+    assert!(expected.len() > 5, "{expected:?}");
+    assert!(told.clone().any(|info| info["stored"] == false && info.get("file_id").is_none()));
+
+    let mut found = std::collections::BTreeSet::new();
+    for subfolder in std::fs::read_dir(&files).unwrap() {
+        for file in std::fs::read_dir(subfolder.unwrap().path()).unwrap() {
+            let path = file.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            let bytes = std::fs::read(&path).unwrap();
+            let hash = sha2::Digest::finalize({
+                let mut hasher = sha2::Sha256::default();
+                sha2::Digest::update(&mut hasher, &bytes);
+                hasher
+            });
+            let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!((&hash, path.parent().unwrap().ends_with(&hash[..2])), (&name, true));
+            found.insert(name);
+        }
+    }
+    assert_eq!(found, expected);
+    let stats = &events.last().unwrap()["stats"]["file_store"];
+    assert_eq!(stats["stored"], found.len(), "{stats}");
+    assert_eq!(stats["fs_errors"], 0);
+}

@@ -177,7 +177,8 @@ impl Bench<'_> {
         let mut child = command.spawn().context("cannot start flowtrack")?;
         let out = child.stdout.take().context("no output of flowtrack")?;
         // The last line that it says once everything runs.
-        let ready = BufReader::new(out).lines().map_while(Result::ok).any(|l| l.starts_with("stop"));
+        let ready =
+            BufReader::new(out).lines().map_while(Result::ok).any(|l| l.starts_with("stop"));
         ensure!(ready, "flowtrack did not start; see above");
         sleep(SETTLE);
         let mut run = self.send(size)?;
@@ -258,7 +259,8 @@ impl Wire {
             [(&self.left, "left", "tx_dropped"), (&self.right, "right", "rx_dropped")]
         {
             let file = format!("/sys/class/net/{name}/statistics/{counter}");
-            let out = Command::new("ip").args(["netns", "exec", namespace, "cat", &file]).output()?;
+            let out =
+                Command::new("ip").args(["netns", "exec", namespace, "cat", &file]).output()?;
             let text = String::from_utf8_lossy(&out.stdout);
             sum += text.trim().parse::<u64>().with_context(|| format!("no {file}"))?;
         }

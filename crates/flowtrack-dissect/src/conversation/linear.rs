@@ -177,7 +177,8 @@ impl Input<'_> {
     }
 
     fn feed(&self, steps: &[Step]) {
-        let wants = Wants { records: true, buffers: true, files: true, hashes: true };
+        let wants =
+            Wants { records: true, buffers: true, files: true, hashes: true, contents: None };
         let layer = AppLayer::new(AppConfig { wants, ..AppConfig::default() });
         let key = self.conversation.key();
         let ts = Timestamp::from_secs(1_700_000_000);

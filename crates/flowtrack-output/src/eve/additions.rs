@@ -60,6 +60,11 @@ pub const ADDITIONS: &[Addition] = &[
         "the packet recorder, where it is on: packets and bytes written, and packets dropped \
          because it could not keep up (dropped_busy) or the disk failed (dropped_disk)",
     ),
+    add("stats.file_store.stored", "files written to the store"),
+    add("stats.file_store.known", "files that the store had already"),
+    add("stats.file_store.bytes", "bytes of the files written"),
+    add("stats.file_store.deleted", "files deleted to make room"),
+    add("stats.file_store.dropped", "whole files not stored: too large, or too many at once"),
     add(
         "stats.ledger",
         "where every frame went: seen = on_flows + the rows of rest, in packets and bytes; \

@@ -172,6 +172,9 @@ pub(super) fn write_file(info: &mut Object<'_>, file: &FileRecord) {
         info.hex("sha256", sha256);
     }
     info.boolean("stored", file.stored);
+    if let Some(id) = file.file_id {
+        info.number("file_id", id);
+    }
     info.number("size", file.size);
     if let Some(start) = file.start {
         info.number("start", start);

@@ -22,6 +22,7 @@ impl EveEncoder {
         write_stream(&mut body, stats);
         write_app_layer(&mut body, stats);
         write_recorder(&mut body, stats);
+        write_file_store(&mut body, stats);
         write_ledger(&mut body, stats);
         body.end();
         object.end();
@@ -159,6 +160,13 @@ fn write_recorder(body: &mut Object<'_>, stats: &Stats) {
     let Some(recorder) = &stats.recorder else { return };
     let mut object = body.object("recorder");
     fields!(object, recorder, packets, bytes, dropped_busy, dropped_disk, errors);
+    object.end();
+}
+
+fn write_file_store(body: &mut Object<'_>, stats: &Stats) {
+    let Some(store) = &stats.file_store else { return };
+    let mut object = body.object("file_store");
+    fields!(object, store, fs_errors, stored, known, bytes, deleted, dropped);
     object.end();
 }
 

@@ -2,6 +2,7 @@
 
 use crate::cli::{Analyze, Checksums};
 use crate::config::Config;
+use crate::files;
 use crate::input;
 use crate::rules::{self, Rules};
 use crate::status::Status;
@@ -12,7 +13,7 @@ use flowtrack_engine::{Config as EngineConfig, Engine, Seed, Shard, Tell};
 use flowtrack_event::{CaptureStats, Event, Stats};
 use flowtrack_output::report::ReportSource;
 use flowtrack_output::sink::OpenMode;
-use flowtrack_output::{EveFile, EveWriter, Report, ReportInfo, Sink, Summary};
+use flowtrack_output::{EveFile, EveWriter, FileStore, Report, ReportInfo, Sink, Summary};
 use flowtrack_store::HistoryWriter;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fs::File;
@@ -36,13 +37,16 @@ pub fn run(args: &Analyze, config: &Config) -> anyhow::Result<Status> {
     let workers =
         if args.files.iter().any(|f| f.as_os_str() == "-") { Some(1) } else { args.workers };
     let workers = u32::try_from(workers.unwrap_or(1)).unwrap_or(1).clamp(1, 64);
-    let (status, stats) = if workers == 1 {
+    let (status, mut stats) = if workers == 1 {
         one_worker(args, &engine, rules.as_ref(), seed, &mut outputs)?
     } else {
         several_workers(args, &engine, rules.as_ref(), seed, workers, &mut outputs)?
     };
+    stats.file_store = outputs.files.take().map(FileStore::close);
+    let unstored = stats.file_store.map_or(0, |store| store.fs_errors);
     outputs.take(&mut vec![Event::Stats(Box::new(stats))]);
     outputs.finish(args)?;
+    anyhow::ensure!(unstored == 0, "{unstored} files could not be stored; see above");
     Ok(status)
 }
 
@@ -52,10 +56,12 @@ fn engine_config(args: &Analyze, config: &Config) -> EngineConfig {
     tell.seconds = !args.each;
     tell.updates = args.db.is_some();
     tell.anomalies = !args.each || logs;
+    let dissect = files::dissect(args.store_files.as_deref(), config);
+    tell.files |= dissect.contents.is_some();
     EngineConfig {
         flow: config.flow.clone(),
         defrag: config.defrag.clone(),
-        dissect: config.dissect.clone(),
+        dissect,
         verify_checksums: args.checksums == Checksums::Verify,
         tell,
         shard: None,
@@ -182,6 +188,7 @@ fn each(
     let folder = args.eve.as_deref().expect("--each asks for --eve");
     std::fs::create_dir_all(folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let files = files::open(args.store_files.as_deref(), config)?;
     let seed = worker::seed()?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = args.workers.unwrap_or(cores).clamp(1, args.files.len());
@@ -199,7 +206,14 @@ fn each(
                             let rules = rules.map(Rules::again);
                             self::engine(engine, rules.as_ref(), 0, seed)
                         };
-                        status = status.max(one_run(path, &events, args, config, run())?);
+                        status = status.max(one_run(
+                            path,
+                            &events,
+                            args,
+                            config,
+                            files.as_ref(),
+                            run(),
+                        )?);
                     }
                 })
             })
@@ -217,6 +231,7 @@ fn one_run(
     events: &Path,
     args: &Analyze,
     config: &Config,
+    files: Option<&FileStore>,
     mut engine: Engine,
 ) -> anyhow::Result<Status> {
     let mut eve = EveFile::open(events, OpenMode::Replace, config.eve.clone())
@@ -224,6 +239,9 @@ fn one_run(
     let (status, capture) = match input::open(path, args.filter.as_deref()) {
         Ok(mut source) => {
             let status = worker::read(&mut *source, &mut engine, &mut |batch, _| {
+                if let Some(files) = files {
+                    files.take(batch, true);
+                }
                 eve.write(batch);
                 true
             });
@@ -239,6 +257,9 @@ fn one_run(
         }
     };
     let (mut batch, stats) = worker::finish(&mut engine, &capture);
+    if let Some(files) = files {
+        files.take(&mut batch, true);
+    }
     batch.push(Event::Stats(Box::new(stats)));
     eve.write(&batch);
     eve.flush();
@@ -253,6 +274,7 @@ struct Outputs {
     summary: Option<Summary>,
     eve: Option<Box<dyn Sink>>,
     history: Option<HistoryWriter>,
+    files: Option<FileStore>,
 }
 
 impl Outputs {
@@ -272,10 +294,14 @@ impl Outputs {
         });
         let wanted = !on_stdout || args.report.is_some();
         let summary = wanted.then(Summary::new);
-        Ok(Self { summary, eve, history: history.transpose()? })
+        let files = files::open(args.store_files.as_deref(), config)?;
+        Ok(Self { summary, eve, history: history.transpose()?, files })
     }
 
     fn take(&mut self, events: &mut Vec<Event>) {
+        if let Some(files) = &self.files {
+            files.take(events, true);
+        }
         if let Some(summary) = &mut self.summary {
             events.iter().for_each(|event| summary.ingest(event));
         }

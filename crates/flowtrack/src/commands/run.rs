@@ -4,6 +4,7 @@ use crate::backend::Program;
 use crate::cli::Run;
 use crate::config::Config;
 use crate::control::{Control, Live, Mode, Replay, State};
+use crate::files;
 use crate::hub::Hub;
 use crate::input;
 use crate::status::Status;
@@ -46,12 +47,13 @@ pub fn run(args: &Run, config: &Config, data_dir: &Path) -> anyhow::Result<Statu
         LiveView::new(&ViewConfig::default()),
         history.clone(),
         recorder.as_ref().map(|(recorder, _)| Arc::clone(recorder)),
+        files::open(args.store_files.as_deref(), config)?,
         open_sinks(args, config)?,
     )?);
     let engine = EngineConfig {
         flow: config.flow.clone(),
         defrag: config.defrag.clone(),
-        dissect: config.dissect.clone(),
+        dissect: files::dissect(args.store_files.as_deref(), config),
         verify_checksums: false,
         tell: Tell::LIVE,
         shard: None,

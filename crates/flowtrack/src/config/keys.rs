@@ -186,6 +186,13 @@ pub const KEYS: &[Key] = &[
         "recorder.max_age_secs",
         "seconds after which a packet is deleted at the latest; not set for as long as there is room",
     ),
+    key("files.dir", "folder for the files that the network carries; empty to keep none"),
+    key(
+        "files.max_file_kib",
+        "KiB of the largest file kept; `dissect.depth` is raised to it at least",
+    ),
+    key("files.max_total_mib", "MiB that all kept files take; the oldest is deleted first"),
+    key("files.max_memory_mib", "MiB that files on their way take in memory"),
     key("web.listen", "address and port of the dashboard"),
     key(
         "web.api_token",

@@ -28,7 +28,7 @@ struct Client {
 
 impl Client {
     fn new() -> Self {
-        let wants = Wants { records: true, buffers: true, files: true, hashes: false };
+        let wants = Wants { records: true, buffers: true, files: true, hashes: false, contents: None };
         let key = FlowKey {
             src: [192, 0, 2, 1].into(),
             dst: [192, 0, 2, 2].into(),

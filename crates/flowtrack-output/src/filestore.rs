@@ -1,0 +1,287 @@
+//! Files that the network carried, kept on disk under the hash of their bytes.
+//!
+//! ```text
+//! FOLDER/ab/abcdef...   64 hexadecimal digits: the SHA-256 of what is inside
+//! ```
+//! That is the form in which Suricata keeps them, so tools that pick files up there do it here too.
+//! No part of a path comes from the traffic. What is stored can be read by its owner alone and
+//! is never executable; nothing that has another name than a hash is touched. Beyond a size the
+//! oldest files make room.
+//!
+//! One thread writes, behind a bounded queue: from a live capture a file that the queue has no room
+//! for is dropped and counted, from capture files the reader waits.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::SystemTime;
+
+use flowtrack_event::{Event, FileContent, FileLimits, FileState, FileStoreStats};
+use serde::{Deserialize, Serialize};
+
+/// What of files is kept.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FileStoreConfig {
+    /// Folder; empty to keep none.
+    pub dir: PathBuf,
+    /// Largest file kept, in KiB.
+    pub max_file_kib: u64,
+    /// Most that all take on disk, in MiB; the oldest is deleted first.
+    pub max_total_mib: u64,
+    /// Most that files on their way take in memory, in MiB.
+    pub max_memory_mib: u64,
+}
+
+impl Default for FileStoreConfig {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::new(),
+            max_file_kib: 10 * 1024,
+            max_total_mib: 1024,
+            max_memory_mib: 128,
+        }
+    }
+}
+
+impl FileStoreConfig {
+    /// What dissectors may keep for it.
+    pub fn limits(&self) -> FileLimits {
+        FileLimits {
+            file: self.max_file_kib.saturating_mul(1 << 10),
+            total: self.max_memory_mib.saturating_mul(1 << 20),
+        }
+    }
+}
+
+/// A folder of files that is being added to; on drop it writes what it has and stops.
+pub struct FileStore {
+    shared: Arc<Shared>,
+    sender: Option<SyncSender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// A file to write.
+struct Job {
+    sha256: [u8; 32],
+    content: Arc<FileContent>,
+}
+
+#[derive(Default)]
+struct Shared {
+    ids: AtomicU64,
+    stored: AtomicU64,
+    known: AtomicU64,
+    bytes: AtomicU64,
+    deleted: AtomicU64,
+    dropped: AtomicU64,
+    errors: AtomicU64,
+}
+
+impl FileStore {
+    /// Opens a folder, beside what is there from earlier.
+    ///
+    /// # Errors
+    /// Where the folder cannot be made or read.
+    pub fn open(dir: &Path, config: &FileStoreConfig) -> io::Result<Self> {
+        fs::create_dir_all(dir)?;
+        let shared = Arc::new(Shared::default());
+        let limit = config.max_total_mib.saturating_mul(1 << 20);
+        let mut keeper = Keeper::open(dir, limit, Arc::clone(&shared))?;
+        let (sender, jobs) = sync_channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("files".to_owned())
+            .spawn(move || keeper.run(&jobs))?;
+        Ok(Self { shared, sender: Some(sender), thread: Some(thread) })
+    }
+
+    /// Takes the contents of the files among `events` and marks those that it stores. `waits` for
+    /// room where nothing may be lost.
+    pub fn take(&self, events: &mut [Event], waits: bool) {
+        for event in events {
+            let Event::File(file) = event else { continue };
+            let (Some(content), Some(sha256)) = (file.content.take(), file.sha256) else {
+                let is_missed = file.state == FileState::Closed && file.size > 0;
+                self.shared.dropped.fetch_add(u64::from(is_missed), Relaxed);
+                continue;
+            };
+            let Some(sender) = &self.sender else { continue };
+            let job = Job { sha256, content };
+            let taken = if waits {
+                sender.send(job).is_ok()
+            } else {
+                match sender.try_send(job) {
+                    Ok(()) => true,
+                    Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
+                }
+            };
+            if taken {
+                file.stored = true;
+                file.file_id = Some(self.shared.ids.fetch_add(1, Relaxed) + 1);
+            } else {
+                self.shared.dropped.fetch_add(1, Relaxed);
+            }
+        }
+    }
+
+    /// What it did so far.
+    pub fn stats(&self) -> FileStoreStats {
+        let shared = &self.shared;
+        FileStoreStats {
+            stored: shared.stored.load(Relaxed),
+            known: shared.known.load(Relaxed),
+            bytes: shared.bytes.load(Relaxed),
+            deleted: shared.deleted.load(Relaxed),
+            dropped: shared.dropped.load(Relaxed),
+            fs_errors: shared.errors.load(Relaxed),
+        }
+    }
+
+    /// Writes what it has, and stops.
+    pub fn close(mut self) -> FileStoreStats {
+        self.stop();
+        self.stats()
+    }
+
+    fn stop(&mut self) {
+        self.sender = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic there is counted by nobody; what it had not written is lost.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for FileStore {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// What the thread owns.
+struct Keeper {
+    dir: PathBuf,
+    limit: u64,
+    total: u64,
+    /// All files with their sizes, oldest first.
+    order: VecDeque<(String, u64)>,
+    shared: Arc<Shared>,
+    /// Whether an error was said and nothing was written since.
+    is_failing: bool,
+}
+
+impl Keeper {
+    fn open(dir: &Path, limit: u64, shared: Arc<Shared>) -> io::Result<Self> {
+        let mut found: Vec<(SystemTime, String, u64)> = Vec::new();
+        for folder in fs::read_dir(dir)? {
+            let folder = folder?;
+            if !folder.file_type()?.is_dir() {
+                continue;
+            }
+            for file in fs::read_dir(folder.path())? {
+                let file = file?;
+                let name = file.file_name().to_string_lossy().into_owned();
+                let metadata = file.metadata()?;
+                if metadata.is_file() && is_hash(&name) && folder.file_name() == name[..2] {
+                    found.push((metadata.modified()?, name, metadata.len()));
+                }
+            }
+        }
+        found.sort();
+        let total = found.iter().map(|(_, _, len)| len).sum();
+        let order = found.into_iter().map(|(_, name, len)| (name, len)).collect();
+        Ok(Self { dir: dir.to_owned(), limit, total, order, shared, is_failing: false })
+    }
+
+    fn run(&mut self, jobs: &Receiver<Job>) {
+        for Job { sha256, content } in jobs {
+            match self.keep(&sha256, content.bytes()) {
+                Ok(()) => self.is_failing = false,
+                Err(error) => {
+                    self.shared.errors.fetch_add(1, Relaxed);
+                    // Said once, until it works again.
+                    if !std::mem::replace(&mut self.is_failing, true) {
+                        let dir = self.dir.display();
+                        tracing::warn!(%dir, %error, "cannot store files");
+                    }
+                }
+            }
+        }
+    }
+
+    fn keep(&mut self, sha256: &[u8; 32], bytes: &[u8]) -> io::Result<()> {
+        let name = hex(sha256);
+        let len = bytes.len() as u64;
+        if len > self.limit {
+            self.shared.dropped.fetch_add(1, Relaxed);
+            return Ok(());
+        }
+        let folder = self.dir.join(&name[..2]);
+        match fs::create_dir(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        // Not through a link that leads elsewhere.
+        if !fs::symlink_metadata(&folder)?.is_dir() {
+            return Err(io::Error::other("a folder of the store is none"));
+        }
+        let path = folder.join(&name);
+        if fs::symlink_metadata(&path).is_ok() {
+            self.shared.known.fetch_add(1, Relaxed);
+            return Ok(());
+        }
+        while self.total + len > self.limit
+            && let Some((oldest, len)) = self.order.pop_front()
+        {
+            self.total -= len;
+            fs::remove_file(self.dir.join(&oldest[..2]).join(&oldest))?;
+            self.shared.deleted.fetch_add(1, Relaxed);
+        }
+        // Under another name until it is whole, so that a hash never names a part.
+        let part = folder.join(format!("{name}.part"));
+        if let Err(error) = create(&part).and_then(|mut file| file.write_all(bytes)) {
+            let _ = fs::remove_file(&part);
+            return Err(error);
+        }
+        fs::rename(&part, &path)?;
+        self.total += len;
+        self.order.push_back((name, len));
+        self.shared.stored.fetch_add(1, Relaxed);
+        self.shared.bytes.fetch_add(len, Relaxed);
+        Ok(())
+    }
+}
+
+/// A new file that only its owner may read; what a crash left under its name goes first.
+fn create(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+fn hex(sha256: &[u8; 32]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
+    sha256.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+fn is_hash(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+/// Files that may wait to be written; their bytes are bounded by [`FileLimits::total`].
+const QUEUE: usize = 1024;
