@@ -1,6 +1,6 @@
 //! The references in `docs/` that are made from the code; `UPDATE_EXPECT=1` writes them anew.
 
-use flowtrack_dissect::{Transport, protocols::ALL};
+use flowtrack_dissect::{KeywordKind, Transport, protocols::ALL};
 use flowtrack_output::eve::additions_markdown;
 
 fn compare(name: &str, made: &str) {
@@ -41,6 +41,17 @@ fn protocols() {
         for field in protocol.fields() {
             let added = if field.added { " (*added*)" } else { "" };
             text += &format!("| `{}` | {} | {}{added} |\n", field.name, field.kind, field.doc);
+        }
+        if protocol.keywords().is_empty() {
+            continue;
+        }
+        text += "\nRules may ask:\n\n| keyword | what it compares | meaning |\n|---|---|---|\n";
+        for keyword in protocol.keywords() {
+            let kind = match keyword.kind {
+                KeywordKind::Buffer => "bytes",
+                KeywordKind::Number => "a number",
+            };
+            text += &format!("| `{}` | {kind} | {} |\n", keyword.name, keyword.doc);
         }
     }
     compare("protocols.md", &text);
