@@ -325,7 +325,7 @@ mod tests {
         for line in [
             "Shell asked for (sid 7, revision 2)",
             "Priority 1: Web Application Attack.",
-            "Judged on every transaction of http, what goes to the server, from $HOME_NET to anybody's port 80.",
+            "Judged on every transaction of http or http2, what goes to the server, from $HOME_NET to anybody's port 80.",
             "  - \"/cmd.exe\", in either case",
             "  - \"help\" is not there, at least 1 bytes behind the match before",
             "Searched for first: \"/cmd.exe\" (either case) in http.uri; what does not have it is not looked at further.",

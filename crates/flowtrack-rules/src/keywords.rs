@@ -6,6 +6,7 @@ pub mod base64;
 pub mod buffers;
 pub mod bytes;
 pub mod content;
+mod field;
 mod frame;
 mod header;
 mod meta;
@@ -52,6 +53,8 @@ const FAMILIES: &[&[Keyword]] = &[
     header::checksum::KEYWORDS,
     header::event::KEYWORDS,
     app::KEYWORDS,
+    field::KEYWORDS,
+    field::SPECIAL,
     dataset::KEYWORDS,
     file::KEYWORDS,
     flow::KEYWORDS,

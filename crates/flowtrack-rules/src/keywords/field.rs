@@ -1,0 +1,577 @@
+//! Numbers of transactions: what the readers of protocols know as numbers, by the names that rules
+//! use.
+
+use super::number::{Comparison, ListComparison};
+use crate::builder::{Builder, Complaint, Keyword, Needs, Value};
+use crate::context::Context;
+use crate::lang::did_you_mean;
+use crate::signature::Test;
+use flowtrack_event::Direction::{self, ToClient, ToServer};
+use smallvec::SmallVec;
+
+mod special;
+
+pub(crate) use special::KEYWORDS as SPECIAL;
+
+/// Values of one keyword in one transaction that are looked at.
+const MAX_VALUES: usize = 1024;
+
+/// A number of a protocol.
+struct Field {
+    name: &'static str,
+    aliases: &'static [&'static str],
+    /// Under which name transactions know it.
+    asked: &'static str,
+    apps: &'static [&'static str],
+    toward: Option<Direction>,
+    max: u64,
+    form: Form,
+    words: Words,
+}
+
+/// Words for numbers; of flags each word is some bits.
+type Words = &'static [(&'static str, u64)];
+
+/// How a value is written.
+#[derive(Clone, Copy)]
+enum Form {
+    /// A comparison, and of which of several numbers it must hold.
+    List,
+    /// Flags with commas between them, `!` before those that must not be set.
+    Bits,
+    /// Numbers and ranges with commas between them, both ends included.
+    Ranges,
+}
+
+/// Declares number keywords.
+macro_rules! fields {
+    ($($name:literal $(| $alias:literal)*, $asked:literal, $proto:literal, $apps:expr, $toward:expr, $max:ident, $form:ident, $words:expr, $doc:literal, $value:literal;)*) => {
+        const FIELDS: &[Field] = &[$(Field {
+            name: $name,
+            aliases: &[$($alias),*],
+            asked: $asked,
+            apps: &$apps,
+            toward: $toward,
+            max: $max,
+            form: Form::$form,
+            words: $words,
+        },)*];
+
+        /// The family.
+        pub(crate) const KEYWORDS: &[Keyword] = &[$(Keyword {
+            name: $name,
+            aliases: &[$($alias),*],
+            doc: $doc,
+            example: concat!("alert ", $proto, " any any -> any any (", $name, ":", $value, "; sid:1;)"),
+            parse: parse,
+        },)*];
+    };
+}
+
+const U8: u64 = u8::MAX as u64;
+const U16: u64 = u16::MAX as u64;
+const U32: u64 = u32::MAX as u64;
+const U64: u64 = u64::MAX;
+const NONE: Words = &[];
+
+fields! {
+    "dns.opcode", "dns.opcode", "dns", ["dns", "doh2", "mdns", "llmnr"], None, U8, List, DNS_OPCODES, "Kind of a query.", "4";
+    "dns.rcode", "dns.rcode", "dns", ["dns", "doh2", "mdns", "llmnr"], None, U16, List, DNS_RCODES, "Outcome of a query.", "NXDOMAIN";
+    "dns.rrtype", "dns.rrtype", "dns", ["dns", "doh2", "mdns", "llmnr"], None, U16, List, DNS_TYPES, "Types that are asked for, or answered.", "TXT";
+    "dhcp.leasetime", "dhcp.leasetime", "dhcp", ["dhcp"], None, U64, List, NONE, "Seconds for which an address is given.", "<60";
+    "dhcp.renewal_time", "dhcp.renewal_time", "dhcp", ["dhcp"], None, U64, List, NONE, "Seconds until the client should ask again.", "<60";
+    "dhcp.rebinding_time", "dhcp.rebinding_time", "dhcp", ["dhcp"], None, U64, List, NONE, "Seconds until the client should ask any server.", "<60";
+    "dcerpc.opnum" | "dce_opnum", "dcerpc.opnum", "dcerpc", ["dcerpc", "smb"], None, U16, Ranges, NONE, "Number of the procedure that is called: numbers and ranges, both ends included.", "0-3,15";
+    "dnp3_func" | "dnp3.func", "dnp3_func", "dnp3", ["dnp3"], None, U8, List, DNP3_FUNCTIONS, "Function.", "cold_restart";
+    "dnp3_ind" | "dnp3.ind", "dnp3.ind", "dnp3", ["dnp3"], None, U16, Bits, DNP3_INDICATIONS, "Internal indications of the outstation.", "device_restart,!need_time";
+    "enip_command" | "enip.command", "enip_command", "enip", ["enip"], None, U16, List, ENIP_COMMANDS, "Command.", "list_identity";
+    "enip.status", "enip.status", "enip", ["enip"], None, U32, List, ENIP_STATUS, "Status.", "!success";
+    "enip.protocol_version", "enip.protocol_version", "enip", ["enip"], None, U16, List, NONE, "Version of the protocol.", "1";
+    "enip.capabilities", "enip.capabilities", "enip", ["enip"], None, U16, List, NONE, "What the service can do.", "1";
+    "enip.revision", "enip.revision", "enip", ["enip"], None, U16, List, NONE, "Revision of the device, its major half times 256.", "1";
+    "enip.vendor_id", "enip.vendor_id", "enip", ["enip"], None, U16, List, NONE, "Maker of the device.", "1";
+    "enip.device_type", "enip.device_type", "enip", ["enip"], None, U16, List, NONE, "Kind of device.", "1";
+    "enip.product_code", "enip.product_code", "enip", ["enip"], None, U16, List, NONE, "Product.", "1";
+    "enip.identity_status", "enip.identity_status", "enip", ["enip"], None, U16, List, NONE, "Status of the device.", "1";
+    "enip.serial", "enip.serial", "enip", ["enip"], None, U32, List, NONE, "Serial number of the device.", "1";
+    "enip.state", "enip.state", "enip", ["enip"], None, U8, List, NONE, "State of the device.", "1";
+    "enip.cip_class", "enip.cip_class", "enip", ["enip"], None, U32, List, NONE, "Classes that are asked.", "1";
+    "enip.cip_instance", "enip.cip_instance", "enip", ["enip"], None, U32, List, NONE, "Instances that are asked.", "1";
+    "enip.cip_attribute", "enip.cip_attribute", "enip", ["enip"], None, U32, List, NONE, "Attributes that are asked.", "1";
+    "enip.cip_status", "enip.cip_status", "enip", ["enip"], None, U8, List, NONE, "Status of the service.", "1";
+    "enip.cip_extendedstatus", "enip.cip_extendedstatus", "enip", ["enip"], None, U16, List, NONE, "Words that follow that status.", "1";
+    "ftp.dynamic_port", "ftp.dynamic_port", "ftp", ["ftp"], Some(ToClient), U16, List, NONE, "Port of the connection for data.", ">1023";
+    "ftp.reply_received", "ftp.reply_received", "ftp", ["ftp"], Some(ToClient), U8, List, NO_YES, "Whether a reply came.", "no";
+    "http2.frametype", "http2.frametype", "http2", ["http2"], None, U8, List, HTTP2_FRAMES, "Kinds of the frames.", "GOAWAY";
+    "http2.errorcode", "http2.errorcode", "http2", ["http2"], None, U32, List, HTTP2_ERRORS, "Why a stream or the connection was ended.", "!NO_ERROR";
+    "http2.priority", "http2.priority", "http2", ["http2"], None, U8, List, NONE, "Weight of a stream.", ">100";
+    "http2.window", "http2.window", "http2", ["http2"], None, U32, List, NONE, "How much a window grew.", ">36000,all";
+    "http2.size_update", "http2.size_update", "http2", ["http2"], None, U64, List, NONE, "New size of the table of the sender.", ">1000";
+    "ike.exchtype", "ike.exchtype", "ike", ["ike"], None, U8, List, NONE, "Type of the exchange.", "34";
+    "ike.key_exchange_payload_length", "ike.key_exchange_payload_length", "ike", ["ike"], None, U32, List, NONE, "Bytes of the key exchange.", ">100";
+    "ike.nonce_payload_length", "ike.nonce_payload_length", "ike", ["ike"], None, U32, List, NONE, "Bytes of the nonce.", "<200";
+    "krb5_msg_type" | "krb5.msg_type", "krb5_msg_type", "krb5", ["krb5"], None, U8, List, NONE, "Type of the message.", "10";
+    "krb5_err_code" | "krb5.err_code", "krb5_err_code", "krb5", ["krb5"], None, U32, List, NONE, "Why a request was refused.", "25";
+    "ldap.request.operation", "ldap.request.operation", "ldap", ["ldap"], Some(ToServer), U8, List, LDAP_REQUESTS, "What is asked.", "search_request";
+    "ldap.responses.operation", "ldap.responses.operation", "ldap", ["ldap"], Some(ToClient), U8, List, LDAP_RESPONSES, "What is answered.", "search_result_done,-1";
+    "ldap.responses.count", "ldap.responses.count", "ldap", ["ldap"], Some(ToClient), U32, List, NONE, "How many answers there are.", ">2";
+    "ldap.responses.result_code", "ldap.responses.result_code", "ldap", ["ldap"], Some(ToClient), U32, List, LDAP_RESULTS, "Results.", "invalid_credentials";
+    "mqtt.type", "mqtt.type", "mqtt", ["mqtt"], None, U8, List, MQTT_TYPES, "Kind of the message.", "CONNECT";
+    "mqtt.qos", "mqtt.qos", "mqtt", ["mqtt"], None, U8, List, NONE, "Quality of service.", "2";
+    "mqtt.flags", "mqtt.flags", "mqtt", ["mqtt"], None, U8, Bits, MQTT_FLAGS, "Flags of the message.", "retain,!dup";
+    "mqtt.protocol_version", "mqtt.protocol_version", "mqtt", ["mqtt"], None, U8, List, NONE, "Version: 3, 4 or 5.", "5";
+    "mqtt.connect.flags", "mqtt.connect.flags", "mqtt", ["mqtt"], None, U8, Bits, MQTT_CONNECT_FLAGS, "What a client sends along and asks for.", "username,password";
+    "mqtt.connack.session_present", "mqtt.connack.session_present", "mqtt", ["mqtt"], None, U8, List, NO_YES, "Whether the server knew the session.", "yes";
+    "mqtt.reason_code" | "mqtt.connack.return_code", "mqtt.reason_code", "mqtt", ["mqtt"], None, U8, List, NONE, "Result.", ">127";
+    "nfs_procedure", "nfs_procedure", "nfs", ["nfs"], None, U32, List, NONE, "Number of the procedure that is called.", "4";
+    "nfs.version" | "nfs_version", "nfs.version", "nfs", ["nfs"], None, U32, List, NONE, "Version of NFS.", "3";
+    "ntp.version", "ntp.version", "ntp", ["ntp"], None, U8, List, NONE, "Version.", "4";
+    "ntp.mode", "ntp.mode", "ntp", ["ntp"], None, U8, List, NONE, "Who says it: 3 is a client, 4 a server.", "7";
+    "ntp.stratum", "ntp.stratum", "ntp", ["ntp"], None, U8, List, NONE, "Steps to a reference clock.", "16";
+    "rfb.sectype", "rfb.sectype", "rfb", ["rfb"], None, U32, List, NONE, "Way to log on.", "1";
+    "rfb.secresult", "rfb.secresult", "rfb", ["rfb"], Some(ToClient), U32, List, RFB_RESULTS, "Outcome of the log-on.", "fail";
+    "smb.version", "smb.version", "smb", ["smb"], None, U8, List, NONE, "Version: 1, or 2 for all later ones.", "1";
+    "snmp.version", "snmp.version", "snmp", ["snmp"], None, U32, List, NONE, "Version: 1, 2 or 3.", "1";
+    "snmp.pdu_type", "snmp.pdu_type", "snmp", ["snmp"], None, U32, List, SNMP_PDUS, "What is asked.", "set_request";
+    "snmp.trap_type", "snmp.trap_type", "snmp", ["snmp"], None, U8, List, SNMP_TRAPS, "Generic kind of a trap of version 1.", "cold_start";
+    "tls.version", "tls.version", "tls", ["tls"], None, U16, List, TLS_VERSIONS, "Version that is offered, or chosen: `1.2`, or as a number.", "<0x0303";
+    "tls.cert_chain_len", "tls.cert_chain_len", "tls", ["tls"], None, U32, List, NONE, "Certificates of the chain.", ">3";
+    "websocket.opcode", "websocket.opcode", "websocket", ["websocket"], None, U8, List, WEBSOCKET_OPCODES, "Kind of the frame.", "text";
+    "websocket.mask", "websocket.mask", "websocket", ["websocket"], None, U32, List, NONE, "Key that the payload was masked with.", "0";
+    "websocket.flags", "websocket.flags", "websocket", ["websocket"], None, U8, Bits, WEBSOCKET_FLAGS, "Upper four bits of the first byte.", "fin,!comp";
+}
+
+fn parse(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
+    let Some(field) = FIELDS
+        .iter()
+        .find(|field| field.name == value.keyword || field.aliases.contains(&value.keyword))
+    else {
+        return Err(Complaint::new("this keyword has no field"));
+    };
+    let text = value.needed("a number, such as 7, <7, >7, 3-9 or !7")?;
+    let text =
+        text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text).trim();
+    let wanted = match field.form {
+        Form::List => Wanted::List(
+            ListComparison::parse(text, field.max, &|word| by_name(field.words, word))
+                .map_err(|complaint| suggest(complaint, text, field.words))?,
+        ),
+        Form::Bits => bits(text, field)?,
+        Form::Ranges => Wanted::Ranges(ranges(text, field.max)?),
+    };
+    add(builder, field.apps, field.toward, Number { asked: field.asked, wanted })
+}
+
+/// Adds a condition on a transaction.
+fn add(
+    builder: &mut Builder<'_>,
+    apps: &[&'static str],
+    toward: Option<Direction>,
+    test: impl Test + 'static,
+) -> Result<(), Complaint> {
+    builder.apps(apps)?;
+    builder.needs(Needs::Transaction);
+    if let Some(direction) = toward {
+        builder.toward(direction);
+    }
+    builder.test(test);
+    Ok(())
+}
+
+/// A condition on a number of a transaction.
+#[derive(Debug)]
+struct Number {
+    asked: &'static str,
+    wanted: Wanted,
+}
+
+#[derive(Debug)]
+enum Wanted {
+    List(ListComparison),
+    Any(Comparison),
+    Ranges(Vec<(u64, u64)>),
+}
+
+impl Test for Number {
+    fn test(&self, cx: &mut Context<'_>) -> bool {
+        let Some(numbers) = numbers(cx, self.asked) else { return false };
+        match &self.wanted {
+            Wanted::List(comparison) => comparison.holds(&numbers),
+            Wanted::Any(comparison) => numbers.iter().any(|number| comparison.holds(*number)),
+            Wanted::Ranges(ranges) => numbers
+                .iter()
+                .any(|number| ranges.iter().any(|(first, last)| (first..=last).contains(&number))),
+        }
+    }
+
+    fn cost(&self) -> u8 {
+        2
+    }
+}
+
+/// The values of a keyword in the transaction that is judged.
+fn numbers(cx: &Context<'_>, name: &str) -> Option<SmallVec<[u64; 8]>> {
+    let tx = cx.tx?;
+    let mut numbers = SmallVec::new();
+    tx.transaction.number(cx.direction, name, &mut |number| {
+        if numbers.len() < MAX_VALUES {
+            numbers.push(number);
+        }
+    });
+    Some(numbers)
+}
+
+fn by_name(words: Words, word: &str) -> Option<u64> {
+    words.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, number)| *number)
+}
+
+/// Adds the word that was meant.
+fn suggest(complaint: Complaint, text: &str, words: Words) -> Complaint {
+    let word = text.split(',').next().unwrap_or_default().trim_matches(['!', '=', '<', '>', ' ']);
+    let near = did_you_mean(word, words.iter().map(|(word, _)| *word));
+    Complaint { message: format!("{}{near}", complaint.message), ..complaint }
+}
+
+/// Flags: a number, or words with a mark before them that says how they are compared.
+fn bits(text: &str, field: &Field) -> Result<Wanted, Complaint> {
+    if let Ok(comparison) = Comparison::parse(text, field.max) {
+        return Ok(Wanted::Any(comparison));
+    }
+    let (mark, words) = match text.chars().next() {
+        Some(mark @ ('+' | '-' | '*' | '=')) => (mark, text.get(1..).unwrap_or_default()),
+        _ => ('+', text),
+    };
+    let (mut mask, mut value) = (0, 0);
+    for word in words.split([',', ' ']).filter(|word| !word.is_empty()) {
+        let (set, word) = match word.strip_prefix('!') {
+            Some(word) => (false, word),
+            None => (true, word),
+        };
+        let Some(bit) = by_name(field.words, word) else {
+            let near = did_you_mean(word, field.words.iter().map(|(word, _)| *word));
+            return Err(Complaint::new(format!("\"{word}\" is no flag{near}")));
+        };
+        mask |= bit;
+        if set {
+            value |= bit;
+        }
+    }
+    Ok(Wanted::Any(match mark {
+        '=' => Comparison::Equal(value),
+        '-' => Comparison::NotBits { mask, value },
+        '*' => Comparison::NotBits { mask, value: 0 },
+        _ => Comparison::Bits { mask, value },
+    }))
+}
+
+fn ranges(text: &str, max: u64) -> Result<Vec<(u64, u64)>, Complaint> {
+    let number = |text: &str| super::number::plain_number(text.trim(), max).map_err(Complaint::new);
+    text.split(',')
+        .map(|part| match part.split_once('-') {
+            Some((first, last)) => Ok((number(first)?, number(last)?)),
+            None => match part.trim().strip_prefix('>') {
+                Some(more) => Ok((number(more)?.saturating_add(1), max)),
+                None => match part.trim().strip_prefix('<') {
+                    Some(less) => Ok((0, number(less)?.saturating_sub(1))),
+                    None => number(part).map(|number| (number, number)),
+                },
+            },
+        })
+        .collect()
+}
+
+const LDAP_RESULTS: Words = &[
+    ("success", 0),
+    ("operations_error", 1),
+    ("protocol_error", 2),
+    ("time_limit_exceeded", 3),
+    ("size_limit_exceeded", 4),
+    ("compare_false", 5),
+    ("compare_true", 6),
+    ("auth_method_not_supported", 7),
+    ("stronger_auth_required", 8),
+    ("referral", 10),
+    ("admin_limit_exceeded", 11),
+    ("unavailable_critical_extension", 12),
+    ("confidentiality_required", 13),
+    ("sasl_bind_in_progress", 14),
+    ("no_such_attribute", 16),
+    ("undefined_attribute_type", 17),
+    ("inappropriate_matching", 18),
+    ("constraint_violation", 19),
+    ("attribute_or_value_exists", 20),
+    ("invalid_attribute_syntax", 21),
+    ("no_such_object", 32),
+    ("alias_problem", 33),
+    ("invalid_dns_syntax", 34),
+    ("is_leaf", 35),
+    ("alias_dereferencing_problem", 36),
+    ("inappropriate_authentication", 48),
+    ("invalid_credentials", 49),
+    ("insufficient_access_rights", 50),
+    ("busy", 51),
+    ("unavailable", 52),
+    ("unwilling_to_perform", 53),
+    ("loop_detect", 54),
+    ("naming_violation", 64),
+    ("object_class_violation", 65),
+    ("not_allowed_on_non_leaf", 66),
+    ("not_allowed_on_rdn", 67),
+    ("entry_already_exists", 68),
+    ("object_class_mods_prohibited", 69),
+    ("affects_multiple_dsas", 71),
+    ("other", 80),
+    ("canceled", 118),
+];
+
+const DNP3_FUNCTIONS: Words = &[
+    ("confirm", 0),
+    ("read", 1),
+    ("write", 2),
+    ("select", 3),
+    ("operate", 4),
+    ("direct_operate", 5),
+    ("direct_operate_nr", 6),
+    ("immed_freeze", 7),
+    ("immed_freeze_nr", 8),
+    ("freeze_clear", 9),
+    ("freeze_clear_nr", 10),
+    ("freeze_at_time", 11),
+    ("freeze_at_time_nr", 12),
+    ("cold_restart", 13),
+    ("warm_restart", 14),
+    ("initialize_data", 15),
+    ("initialize_appl", 16),
+    ("start_appl", 17),
+    ("stop_appl", 18),
+    ("save_config", 19),
+    ("enable_unsolicited", 20),
+    ("disable_unsolicited", 21),
+    ("assign_class", 22),
+    ("delay_measure", 23),
+    ("record_current_time", 24),
+    ("open_file", 25),
+    ("close_file", 26),
+    ("delete_file", 27),
+    ("get_file_info", 28),
+    ("authenticate_file", 29),
+    ("abort_file", 30),
+    ("activate_config", 31),
+    ("authenticate_req", 32),
+    ("authenticate_err", 33),
+    ("response", 129),
+    ("unsolicited_response", 130),
+    ("authenticate_resp", 131),
+];
+
+const MQTT_TYPES: Words = &[
+    ("CONNECT", 1),
+    ("CONNACK", 2),
+    ("PUBLISH", 3),
+    ("PUBACK", 4),
+    ("PUBREC", 5),
+    ("PUBREL", 6),
+    ("PUBCOMP", 7),
+    ("SUBSCRIBE", 8),
+    ("SUBACK", 9),
+    ("UNSUBSCRIBE", 10),
+    ("UNSUBACK", 11),
+    ("PINGREQ", 12),
+    ("PINGRESP", 13),
+    ("DISCONNECT", 14),
+    ("AUTH", 15),
+];
+
+const MQTT_FLAGS: Words = &[("retain", 1), ("dup", 8)];
+
+const MQTT_CONNECT_FLAGS: Words =
+    &[("clean_session", 2), ("will", 4), ("will_retain", 32), ("password", 64), ("username", 128)];
+
+const NO_YES: Words = &[("no", 0), ("yes", 1), ("false", 0), ("true", 1), ("off", 0), ("on", 1)];
+
+const LDAP_REQUESTS: Words = &[
+    ("bind_request", 0),
+    ("unbind_request", 2),
+    ("search_request", 3),
+    ("modify_request", 6),
+    ("add_request", 8),
+    ("del_request", 10),
+    ("mod_dn_request", 12),
+    ("compare_request", 14),
+    ("abandon_request", 16),
+    ("extended_request", 23),
+];
+
+const LDAP_RESPONSES: Words = &[
+    ("bind_response", 1),
+    ("search_result_entry", 4),
+    ("search_result_done", 5),
+    ("modify_response", 7),
+    ("add_response", 9),
+    ("del_response", 11),
+    ("mod_dn_response", 13),
+    ("compare_response", 15),
+    ("search_result_reference", 19),
+    ("extended_response", 24),
+    ("intermediate_response", 25),
+];
+
+const DNP3_INDICATIONS: Words = &[
+    ("device_restart", 0x8000),
+    ("device_trouble", 0x4000),
+    ("local_control", 0x2000),
+    ("need_time", 0x1000),
+    ("class_3_events", 0x0800),
+    ("class_2_events", 0x0400),
+    ("class_1_events", 0x0200),
+    ("all_stations", 0x0100),
+    ("reserved_1", 0x0080),
+    ("reserved_2", 0x0040),
+    ("config_corrupt", 0x0020),
+    ("already_executing", 0x0010),
+    ("event_buffer_overflow", 0x0008),
+    ("parameter_error", 0x0004),
+    ("object_unknown", 0x0002),
+    ("no_func_code_support", 0x0001),
+];
+
+const ENIP_COMMANDS: Words = &[
+    ("nop", 0),
+    ("list_services", 4),
+    ("list_identity", 0x63),
+    ("list_interfaces", 0x64),
+    ("register_session", 0x65),
+    ("unregister_session", 0x66),
+    ("send_rr_data", 0x6f),
+    ("send_unit_data", 0x70),
+    ("indicate_status", 0x72),
+    ("cancel", 0x73),
+];
+
+const ENIP_STATUS: Words = &[
+    ("success", 0),
+    ("invalid_cmd", 1),
+    ("no_resources", 2),
+    ("incorrect_data", 3),
+    ("invalid_session", 0x64),
+    ("invalid_length", 0x65),
+    ("unsupported_prot_rev", 0x69),
+    ("encap_header_error", 0x6a),
+];
+
+const SNMP_PDUS: Words = &[
+    ("get_request", 0),
+    ("get_next_request", 1),
+    ("response", 2),
+    ("set_request", 3),
+    ("trap_v1", 4),
+    ("get_bulk_request", 5),
+    ("inform_request", 6),
+    ("trap_v2", 7),
+    ("report", 8),
+];
+
+const SNMP_TRAPS: Words = &[
+    ("cold_start", 0),
+    ("warm_start", 1),
+    ("link_down", 2),
+    ("link_up", 3),
+    ("authentication_failure", 4),
+    ("egp_neighbor_loss", 5),
+    ("enterprise_specific", 6),
+];
+
+const RFB_RESULTS: Words = &[("ok", 0), ("fail", 1), ("toomany", 2), ("unknown", 3)];
+
+const HTTP2_FRAMES: Words = &[
+    ("DATA", 0),
+    ("HEADERS", 1),
+    ("PRIORITY", 2),
+    ("RSTSTREAM", 3),
+    ("SETTINGS", 4),
+    ("PUSHPROMISE", 5),
+    ("PING", 6),
+    ("GOAWAY", 7),
+    ("WINDOWUPDATE", 8),
+    ("CONTINUATION", 9),
+    ("RST_STREAM", 3),
+    ("PUSH_PROMISE", 5),
+    ("WINDOW_UPDATE", 8),
+];
+
+const HTTP2_ERRORS: Words = &[
+    ("NO_ERROR", 0),
+    ("PROTOCOL_ERROR", 1),
+    ("INTERNAL_ERROR", 2),
+    ("FLOW_CONTROL_ERROR", 3),
+    ("SETTINGS_TIMEOUT", 4),
+    ("STREAM_CLOSED", 5),
+    ("FRAME_SIZE_ERROR", 6),
+    ("REFUSED_STREAM", 7),
+    ("CANCEL", 8),
+    ("COMPRESSION_ERROR", 9),
+    ("CONNECT_ERROR", 10),
+    ("ENHANCE_YOUR_CALM", 11),
+    ("INADEQUATE_SECURITY", 12),
+    ("HTTP_1_1_REQUIRED", 13),
+    ("HTTP11_REQUIRED", 13),
+];
+
+const WEBSOCKET_OPCODES: Words = &[
+    ("continuation", 0),
+    ("text", 1),
+    ("binary", 2),
+    ("connection_close", 8),
+    ("close", 8),
+    ("ping", 9),
+    ("pong", 10),
+];
+
+const WEBSOCKET_FLAGS: Words = &[("fin", 0x80), ("comp", 0x40)];
+
+const DNS_OPCODES: Words =
+    &[("query", 0), ("iquery", 1), ("status", 2), ("notify", 4), ("update", 5)];
+
+const DNS_RCODES: Words = &[
+    ("NOERROR", 0),
+    ("FORMERR", 1),
+    ("SERVFAIL", 2),
+    ("NXDOMAIN", 3),
+    ("NOTIMP", 4),
+    ("REFUSED", 5),
+    ("YXDOMAIN", 6),
+    ("YXRRSET", 7),
+    ("NXRRSET", 8),
+    ("NOTAUTH", 9),
+    ("NOTZONE", 10),
+];
+
+const DNS_TYPES: Words = &[
+    ("A", 1),
+    ("NS", 2),
+    ("CNAME", 5),
+    ("SOA", 6),
+    ("NULL", 10),
+    ("PTR", 12),
+    ("HINFO", 13),
+    ("MX", 15),
+    ("TXT", 16),
+    ("AAAA", 28),
+    ("SRV", 33),
+    ("NAPTR", 35),
+    ("OPT", 41),
+    ("DS", 43),
+    ("SSHFP", 44),
+    ("RRSIG", 46),
+    ("NSEC", 47),
+    ("DNSKEY", 48),
+    ("TLSA", 52),
+    ("SVCB", 64),
+    ("HTTPS", 65),
+    ("SPF", 99),
+    ("AXFR", 252),
+    ("ANY", 255),
+    ("CAA", 257),
+];
+
+const TLS_VERSIONS: Words = &[("1.0", 0x0301), ("1.1", 0x0302), ("1.2", 0x0303), ("1.3", 0x0304)];

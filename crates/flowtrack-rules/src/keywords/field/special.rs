@@ -1,0 +1,446 @@
+//! Numbers of transactions that rules write in a way of their own.
+
+use super::{Words, add, by_name, numbers};
+use crate::builder::{Builder, Complaint, Keyword, Value};
+use crate::context::Context;
+use crate::keywords::number::{Comparison, plain_number};
+use crate::lang::did_you_mean;
+use crate::signature::Test;
+
+/// The family.
+pub(crate) const KEYWORDS: &[Keyword] = &[
+    Keyword {
+        name: "dcerpc.iface",
+        aliases: &["dce_iface"],
+        doc: "The interface that is called: its identifier, and behind a comma a comparison of its \
+              version.",
+        example: "alert dcerpc any any -> any any (dcerpc.iface:367abb81-9844-35f1-ad32-98f038001003,>1; sid:1;)",
+        parse: iface,
+    },
+    Keyword {
+        name: "dnp3_obj",
+        aliases: &["dnp3.obj"],
+        doc: "Group and variation of an object.",
+        example: "alert dnp3 any any -> any any (dnp3_obj:22,1; sid:1;)",
+        parse: dnp3_obj,
+    },
+    Keyword {
+        name: "cip_service",
+        aliases: &["enip.cip_service"],
+        doc: "Service of CIP, and behind commas the class and the attribute it is about.",
+        example: "alert enip any any -> any any (cip_service:14,4,1; sid:1;)",
+        parse: cip_service,
+    },
+    Keyword {
+        name: "http2.settings",
+        aliases: &[],
+        doc: "A setting by its name, and what holds of its value.",
+        example: "alert http2 any any -> any any (http2.settings:SETTINGS_ENABLE_PUSH=0; sid:1;)",
+        parse: settings,
+    },
+    Keyword {
+        name: "krb5.ticket_encryption",
+        aliases: &[],
+        doc: "Encryption of a ticket: names or numbers with commas between them, or `weak`.",
+        example: "alert krb5 any any -> any any (krb5.ticket_encryption:weak; sid:1;)",
+        parse: encryption,
+    },
+    Keyword {
+        name: "ssl_version",
+        aliases: &[],
+        doc: "Versions that are offered, or chosen, with commas between them: `sslv2`, `sslv3`, \
+              `tls1.0` to `tls1.3`; `!` before those that must not be.",
+        example: "alert tls any any -> any any (ssl_version:sslv3,tls1.0; sid:1;)",
+        parse: ssl_version,
+    },
+    Keyword {
+        name: "ssl_state",
+        aliases: &[],
+        doc: "What was seen of the handshake: `client_hello`, `server_hello`, `client_keyx`, \
+              `server_keyx`, with `|` between them.",
+        example: "alert tls any any -> any any (ssl_state:server_hello; sid:1;)",
+        parse: ssl_state,
+    },
+    Keyword {
+        name: "tls_cert_expired",
+        aliases: &[],
+        doc: "The certificate is no longer valid.",
+        example: "alert tls any any -> any any (tls_cert_expired; sid:1;)",
+        parse: |builder, value| flag(builder, value, "tls_cert_expired"),
+    },
+    Keyword {
+        name: "tls_cert_valid",
+        aliases: &[],
+        doc: "The certificate is valid.",
+        example: "alert tls any any -> any any (tls_cert_valid; sid:1;)",
+        parse: |builder, value| flag(builder, value, "tls_cert_valid"),
+    },
+    Keyword {
+        name: "tls_cert_notbefore",
+        aliases: &[],
+        doc: "Beginning of the validity of the certificate, as a date.",
+        example: "alert tls any any -> any any (tls_cert_notbefore:<2020-01-01; sid:1;)",
+        parse: |builder, value| date(builder, value, "tls_cert_notbefore"),
+    },
+    Keyword {
+        name: "tls_cert_notafter",
+        aliases: &[],
+        doc: "End of the validity of the certificate, as a date.",
+        example: "alert tls any any -> any any (tls_cert_notafter:2030-01-01<>2040-01-01; sid:1;)",
+        parse: |builder, value| date(builder, value, "tls_cert_notafter"),
+    },
+    Keyword {
+        name: "tls.cert_self_signed",
+        aliases: &[],
+        doc: "Owner and signer of the certificate are the same. FlowTrack's own.",
+        example: "alert tls any any -> any any (tls.cert_self_signed; sid:1;)",
+        parse: |builder, value| {
+            value.none()?;
+            add(builder, TLS, None, SelfSigned)
+        },
+    },
+];
+
+const TLS: &[&str] = &["tls"];
+
+/// A comparison of some of the values of a keyword.
+#[derive(Debug)]
+struct AnyOf {
+    asked: &'static str,
+    /// One of these must hold of one value.
+    wanted: Vec<Comparison>,
+}
+
+impl Test for AnyOf {
+    fn test(&self, cx: &mut Context<'_>) -> bool {
+        numbers(cx, self.asked).is_some_and(|numbers| {
+            numbers.iter().any(|number| self.wanted.iter().any(|wanted| wanted.holds(*number)))
+        })
+    }
+}
+
+fn iface(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
+    let text = value.needed("an identifier such as 367abb81-9844-35f1-ad32-98f038001003")?;
+    let mut parts = text.split(',').map(str::trim);
+    let uuid = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let groups: Vec<usize> = uuid.split('-').map(str::len).collect();
+    if groups != [8, 4, 4, 4, 12] || !uuid.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit()) {
+        return Err(Complaint::new(format!("\"{uuid}\" is no identifier of an interface")));
+    }
+    let mut version = None;
+    for part in parts.filter(|part| *part != "any_frag") {
+        version = Some(Comparison::parse(part, u64::from(u16::MAX))?);
+    }
+    add(builder, &["dcerpc", "smb"], None, Interface { uuid, version })
+}
+
+/// The interface that is called.
+#[derive(Debug)]
+struct Interface {
+    uuid: String,
+    version: Option<Comparison>,
+}
+
+impl Test for Interface {
+    fn test(&self, cx: &mut Context<'_>) -> bool {
+        let Some(tx) = cx.tx else { return false };
+        let mut found = false;
+        tx.transaction.buffer_towards(cx.direction, "dcerpc.iface", &mut |value| {
+            let text = std::str::from_utf8(value).unwrap_or_default();
+            let (uuid, version) = text.split_once(' ').unwrap_or((text, ""));
+            let fits = self
+                .version
+                .is_none_or(|wanted| version.parse().is_ok_and(|version| wanted.holds(version)));
+            found |= fits && uuid.eq_ignore_ascii_case(&self.uuid);
+        });
+        found
+    }
+
+    fn cost(&self) -> u8 {
+        3
+    }
+}
+
+fn dnp3_obj(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
+    let text = value.needed("group,variation")?;
+    let (group, variation) =
+        text.split_once(',').ok_or_else(|| Complaint::new("expected group,variation"))?;
+    let number = |text: &str| plain_number(text.trim(), 255).map_err(Complaint::new);
+    let wanted = vec![Comparison::Equal(number(group)? * 256 + number(variation)?)];
+    add(builder, &["dnp3"], None, AnyOf { asked: "dnp3_obj", wanted })
+}
+
+fn cip_service(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
+    let text = value.needed("service, class, attribute")?;
+    const ASKED: [(&str, u64); 3] =
+        [("enip.cip_service", 255), ("enip.cip_class", 65_535), ("enip.cip_attribute", 65_535)];
+    let parts: Vec<&str> = text.split(',').collect();
+    if parts.len() > ASKED.len() {
+        return Err(Complaint::new("expected service, class, attribute at most"));
+    }
+    for (part, (asked, max)) in parts.into_iter().zip(ASKED) {
+        let wanted = vec![Comparison::parse(part, max)?];
+        add(builder, &["enip"], None, AnyOf { asked, wanted })?;
+    }
+    Ok(())
+}
+
+fn settings(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
+    let text = value.needed("a setting, such as SETTINGS_ENABLE_PUSH=0")?;
+    let end = text.find(['=', '<', '>', '!', '&', ' ']).unwrap_or(text.len());
+    let (name, comparison) = text.split_at(end);
+    let Some(id) = by_name(SETTINGS, name) else {
+        let near = did_you_mean(name, SETTINGS.iter().map(|(word, _)| *word));
+        return Err(Complaint::new(format!("\"{name}\" is no setting{near}")));
+    };
+    let comparison = match comparison.trim() {
+        "" => None,
+        text => Some(Comparison::parse(text, u64::from(u32::MAX))?),
+    };
+    add(builder, &["http2"], None, Setting { id, comparison })
+}
+
+/// A setting of HTTP/2.
+#[derive(Debug)]
+struct Setting {
+    id: u64,
+    comparison: Option<Comparison>,
+}
+
+impl Test for Setting {
+    fn test(&self, cx: &mut Context<'_>) -> bool {
+        numbers(cx, "http2.settings").is_some_and(|numbers| {
+            numbers.iter().any(|number| {
+                number >> 32 == self.id
+                    && self.comparison.is_none_or(|wanted| wanted.holds(number & 0xffff_ffff))
+            })
+        })
+    }
+}
+
+fn encryption(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
+    let text = value.needed("the name of an encryption, or weak")?;
+    if text == "weak" {
+        let test =
+            AnyOf { asked: "krb5.ticket_weak_encryption", wanted: vec![Comparison::Equal(1)] };
+        return add(builder, &["krb5"], None, test);
+    }
+    let mut wanted = Vec::new();
+    for word in text.split(',').map(str::trim) {
+        let number = word.parse().ok().or_else(|| {
+            let found = ENCRYPTIONS.iter().find(|(known, _)| known.eq_ignore_ascii_case(word));
+            found.map(|(_, number)| *number)
+        });
+        let Some(number) = number else {
+            let near = did_you_mean(word, ENCRYPTIONS.iter().map(|(word, _)| *word));
+            return Err(Complaint::new(format!("\"{word}\" is no encryption of Kerberos{near}")));
+        };
+        // Numbers below zero are compared as two's complement.
+        wanted.push(Comparison::Equal(i64::from(number).cast_unsigned()));
+    }
+    add(builder, &["krb5"], None, AnyOf { asked: "krb5.ticket_encryption", wanted })
+}
+
+fn ssl_version(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
+    let text = value.needed("versions, such as sslv3,tls1.0")?;
+    let (mut wanted, mut unwanted) = (Vec::new(), Vec::new());
+    for word in text.trim_matches('"').split(',').map(str::trim) {
+        let (list, word) = match word.strip_prefix('!') {
+            Some(word) => (&mut unwanted, word.trim()),
+            None => (&mut wanted, word),
+        };
+        let Some(version) = by_name(VERSIONS, word) else {
+            let near = did_you_mean(word, VERSIONS.iter().map(|(word, _)| *word));
+            return Err(Complaint::new(format!("\"{word}\" is no version{near}")));
+        };
+        list.push(version);
+    }
+    add(builder, TLS, None, Version { wanted, unwanted })
+}
+
+/// A version of TLS.
+#[derive(Debug)]
+struct Version {
+    wanted: Vec<u64>,
+    unwanted: Vec<u64>,
+}
+
+impl Test for Version {
+    fn test(&self, cx: &mut Context<'_>) -> bool {
+        let Some(versions) = numbers(cx, "tls.version") else { return false };
+        versions.iter().any(|version| {
+            (self.wanted.is_empty() || self.wanted.contains(version))
+                && !self.unwanted.contains(version)
+        })
+    }
+}
+
+fn ssl_state(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
+    let text = value.needed("what was seen, such as client_hello")?;
+    let mut bits = 0;
+    let (negated, words) = match text.strip_prefix('!') {
+        Some(words) => (true, words),
+        None => (false, text),
+    };
+    for word in words.split(['|', ',']).map(str::trim) {
+        let Some(bit) = by_name(STATES, word) else {
+            let near = did_you_mean(word, STATES.iter().map(|(word, _)| *word));
+            return Err(Complaint::new(format!("\"{word}\" is no state{near}")));
+        };
+        bits |= bit;
+    }
+    let wanted = if negated {
+        Comparison::Bits { mask: bits, value: 0 }
+    } else {
+        Comparison::NotBits { mask: bits, value: 0 }
+    };
+    add(builder, TLS, None, AnyOf { asked: "ssl_state", wanted: vec![wanted] })
+}
+
+fn flag(
+    builder: &mut Builder<'_>,
+    value: &Value<'_>,
+    asked: &'static str,
+) -> Result<(), Complaint> {
+    value.none()?;
+    add(builder, TLS, None, AnyOf { asked, wanted: vec![Comparison::Equal(1)] })
+}
+
+fn date(
+    builder: &mut Builder<'_>,
+    value: &Value<'_>,
+    asked: &'static str,
+) -> Result<(), Complaint> {
+    let text = value.needed("a date, such as <2020-01-01")?.trim_matches('"');
+    let seconds = |text: &str| {
+        seconds_of(text.trim()).ok_or_else(|| {
+            Complaint::new(format!(
+                "\"{text}\" is no date: expected 2020, 2020-01-31 or 2020-01-31T12:00:00"
+            ))
+        })
+    };
+    let comparison = if let Some((from, to)) = text.split_once("<>") {
+        Comparison::Between(seconds(from)?, seconds(to)?)
+    } else if let Some(before) = text.strip_prefix('<') {
+        Comparison::Less(seconds(before)?)
+    } else if let Some(after) = text.strip_prefix('>') {
+        Comparison::More(seconds(after)?)
+    } else {
+        Comparison::Equal(seconds(text)?)
+    };
+    add(builder, TLS, None, AnyOf { asked, wanted: vec![comparison] })
+}
+
+/// Seconds since 1970 of `2020`, `2020-01`, `2020-01-31`, `2020-01-31 12:00` and so on; what is not
+/// said is the first there is.
+fn seconds_of(text: &str) -> Option<u64> {
+    let mut parts = text.split(['-', 'T', ' ', ':']);
+    let mut part = |least: u64, most: u64| match parts.next() {
+        None => Some(least),
+        Some(text) => text.parse().ok().filter(|number| (least..=most).contains(number)),
+    };
+    let (year, month, day) = (part(1970, 9999)?, part(1, 12)?, part(1, 31)?);
+    let (hour, minute, second) = (part(0, 23)?, part(0, 59)?, part(0, 60)?);
+    // Days since 1970, years beginning in March (Howard Hinnant, "chrono-Compatible Low-Level Date
+    // Algorithms").
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (era, of_era) = (year / 400, year % 400);
+    let of_year = (153 * month + 2) / 5 + day - 1;
+    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
+    Some(((days * 24 + hour) * 60 + minute) * 60 + second)
+}
+
+/// Whether a certificate is signed by its owner.
+#[derive(Debug)]
+struct SelfSigned;
+
+impl Test for SelfSigned {
+    fn test(&self, cx: &mut Context<'_>) -> bool {
+        let Some(tx) = cx.tx else { return false };
+        let direction = cx.direction;
+        let mut subject = Vec::new();
+        tx.transaction.buffer_towards(direction, "tls.cert_subject", &mut |value| {
+            subject.extend_from_slice(value);
+        });
+        let mut same = false;
+        tx.transaction.buffer_towards(direction, "tls.cert_issuer", &mut |value| {
+            same |= !value.is_empty() && *value == *subject;
+        });
+        same
+    }
+
+    fn cost(&self) -> u8 {
+        3
+    }
+}
+
+const STATES: Words = &[
+    ("client_hello", 1),
+    ("server_hello", 2),
+    ("client_keyx", 4),
+    ("server_keyx", 4),
+    ("unknown", 8),
+];
+
+const VERSIONS: Words = &[
+    ("sslv2", 0x0002),
+    ("sslv3", 0x0300),
+    ("tls1.0", 0x0301),
+    ("tls1.1", 0x0302),
+    ("tls1.2", 0x0303),
+    ("tls1.3", 0x0304),
+];
+
+/// Settings of HTTP/2 (RFC 9113).
+const SETTINGS: Words = &[
+    ("SETTINGS_HEADER_TABLE_SIZE", 1),
+    ("SETTINGS_ENABLE_PUSH", 2),
+    ("SETTINGS_MAX_CONCURRENT_STREAMS", 3),
+    ("SETTINGS_INITIAL_WINDOW_SIZE", 4),
+    ("SETTINGS_MAX_FRAME_SIZE", 5),
+    ("SETTINGS_MAX_HEADER_LIST_SIZE", 6),
+];
+
+/// Kinds of encryption (IANA, Kerberos Encryption Type Numbers).
+const ENCRYPTIONS: &[(&str, i32)] = &[
+    ("null", 0),
+    ("des-cbc-crc", 1),
+    ("des-cbc-md4", 2),
+    ("des-cbc-md5", 3),
+    ("des3-cbc-md5", 5),
+    ("des3-cbc-sha1", 7),
+    ("dsaWithSHA1-CmsOID", 9),
+    ("md5WithRSAEncryption-CmsOID", 10),
+    ("sha1WithRSAEncryption-CmsOID", 11),
+    ("rc2CBC-EnvOID", 12),
+    ("rsaEncryption-EnvOID", 13),
+    ("rsaES-OAEP-ENV-OID", 14),
+    ("des-ede3-cbc-Env-OID", 15),
+    ("des3-cbc-sha1-kd", 16),
+    ("aes128-cts-hmac-sha1-96", 17),
+    ("aes256-cts-hmac-sha1-96", 18),
+    ("aes128-cts-hmac-sha256-128", 19),
+    ("aes256-cts-hmac-sha384-192", 20),
+    ("rc4-hmac", 23),
+    ("rc4-hmac-exp", 24),
+    ("camellia128-cts-cmac", 25),
+    ("camellia256-cts-cmac", 26),
+    ("subkey-keymaterial", 65),
+    ("rc4-md4", -128),
+    ("rc4-hmac-old", -133),
+    ("rc4-hmac-old-exp", -135),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::seconds_of;
+
+    #[test]
+    fn dates() {
+        assert_eq!(seconds_of("1970"), Some(0));
+        assert_eq!(seconds_of("2000-03-01"), Some(951_868_800));
+        assert_eq!(seconds_of("2024-02-29T12:30:59"), Some(1_709_209_859));
+        assert_eq!(seconds_of("2024-13-01"), None);
+        assert_eq!(seconds_of("tomorrow"), None);
+    }
+}
