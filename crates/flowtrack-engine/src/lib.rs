@@ -32,7 +32,7 @@ use apps::Apps;
 use detect::Judge;
 use flowtrack_event::{Event, FlowEvent, FlowPhase, RawPacket, Stats, Timestamp};
 use flowtrack_flow::{Defrag, FlowIndex, FlowTable, Rates};
-use flowtrack_rules::{RuleSet, Shared};
+use flowtrack_rules::{RuleSet, Shared, Spent};
 use path::Path;
 use std::sync::Arc;
 
@@ -88,6 +88,16 @@ impl Engine {
     pub fn set_rules(&mut self, set: Arc<RuleSet>, shared: Arc<Shared>) {
         self.path.judge.set_rules(set, shared);
         self.path.apps.serve(self.path.judge.needs(), &self.dissect);
+    }
+
+    /// Begins to count what each signature takes.
+    pub fn profile_rules(&mut self) {
+        self.path.judge.profile();
+    }
+
+    /// What each signature took, in the order of the set; nothing unless it was asked for.
+    pub fn rules_spent(&self) -> &[Spent] {
+        self.path.judge.spent()
     }
 
     /// Takes packets in the order in which they were captured.

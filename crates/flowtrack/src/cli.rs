@@ -1,5 +1,9 @@
 //! The command line, as it is typed.
 
+mod rules;
+
+pub use rules::RulesAction;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use flowtrack_capture::Pace;
 use std::net::SocketAddr;
@@ -62,6 +66,12 @@ pub enum Command {
         /// What to do with it.
         #[command(subcommand)]
         action: ConfigAction,
+    },
+    /// Check, explain, choose and fetch rules
+    Rules {
+        /// What to do with them.
+        #[command(subcommand)]
+        action: RulesAction,
     },
     /// Say what this machine lacks, and what to do about it
     Doctor {

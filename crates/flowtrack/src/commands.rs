@@ -5,6 +5,7 @@ mod config;
 mod doctor;
 mod export;
 mod interfaces;
+mod rules;
 mod run;
 
 use crate::cli::{Cli, Command};
@@ -24,6 +25,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<Status> {
         Command::Analyze(args) => analyze::run(args, &config),
         Command::Export(args) => export::run(args, &data_dir),
         Command::Interfaces { json } => interfaces::run(*json),
+        Command::Rules { action } => rules::run(action, &config, &data_dir),
         Command::Doctor { json } => doctor::run(*json, &data_dir),
         Command::Config { .. } => Ok(Status::Ok),
     }

@@ -4,8 +4,10 @@
 //! prints, what messages suggest from, and, by a test, exactly the keys that exist.
 
 mod keys;
+mod rules;
 
 pub use keys::KEYS;
+pub use rules::RulesConfig;
 
 use crate::cli::Global;
 use anyhow::Context as _;
@@ -32,6 +34,8 @@ pub struct Config {
     pub defrag: DefragConfig,
     /// Streams and application protocols.
     pub dissect: Dissect,
+    /// Signatures.
+    pub rules: RulesConfig,
     /// EVE JSON.
     pub eve: EveConfig,
     /// Files that the network carried.
@@ -80,6 +84,7 @@ impl Config {
             .try_into()
             .map_err(|e: toml::de::Error| Wrong(format!("configuration: {}", e.message())))?;
         config.web.check().map_err(|e| Wrong(format!("configuration: {e}")))?;
+        config.rules.check().map_err(|e| Wrong(format!("configuration: {e}")))?;
         Ok(config)
     }
 
@@ -176,7 +181,11 @@ fn check_table(table: &toml::de::DeTable<'_>, prefix: &str) -> Result<(), Mispla
 }
 
 fn is_key(name: &str) -> bool {
-    KEYS.iter().any(|key| key.name == name)
+    // Variables have names of their own behind the setting.
+    let is_variable = ["rules.addresses.", "rules.ports."]
+        .iter()
+        .any(|of| name.strip_prefix(of).is_some_and(|name| !name.contains('.')));
+    is_variable || KEYS.iter().any(|key| key.name == name)
 }
 
 fn check_key(name: &str) -> Result<(), String> {
@@ -252,6 +261,7 @@ mod tests {
         // Settings without a default have no form in TOML; they are named here.
         exist
             .extend(["web.api_token", "capture.filter", "recorder.max_age_secs"].map(String::from));
+        exist.extend(["rules.addresses", "rules.ports"].map(String::from));
         let documented: BTreeSet<String> = KEYS.iter().map(|k| k.name.to_owned()).collect();
         assert_eq!(exist, documented);
     }

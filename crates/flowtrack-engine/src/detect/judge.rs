@@ -8,7 +8,8 @@ use flowtrack_event::{
 };
 use flowtrack_rules::state::Verdict;
 use flowtrack_rules::{
-    Action, Context, FlowScope, Hit, Inspector, On, Requirements, RuleSet, Shared, TxScope, Window,
+    Action, Context, FlowScope, Hit, Inspector, On, Requirements, RuleSet, Shared, Spent, TxScope,
+    Window,
 };
 use flowtrack_wire::Packet;
 use std::sync::Arc;
@@ -77,6 +78,18 @@ struct Found {
 }
 
 impl Judge {
+    /// Begins to count what each signature takes.
+    pub(crate) fn profile(&mut self) {
+        if let Some(rules) = &self.rules {
+            self.work.inspector.profile(&rules.set);
+        }
+    }
+
+    /// What each signature took.
+    pub(crate) fn spent(&self) -> &[Spent] {
+        self.work.inspector.spent()
+    }
+
     /// Judges by these signatures from now on; what flows remember stays.
     pub(crate) fn set_rules(&mut self, set: Arc<RuleSet>, shared: Arc<Shared>) {
         let needs = set.requirements();

@@ -63,7 +63,7 @@ macro_rules! fields {
             aliases: &[$($alias),*],
             doc: $doc,
             example: concat!("alert ", $proto, " any any -> any any (", $name, ":", $value, "; sid:1;)"),
-            parse: parse,
+            parse,
         },)*];
     };
 }
@@ -154,7 +154,7 @@ fn parse(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> 
     let wanted = match field.form {
         Form::List => Wanted::List(
             ListComparison::parse(text, field.max, &|word| by_name(field.words, word))
-                .map_err(|complaint| suggest(complaint, text, field.words))?,
+                .map_err(|complaint| suggest(&complaint, text, field.words))?,
         ),
         Form::Bits => bits(text, field)?,
         Form::Ranges => Wanted::Ranges(ranges(text, field.max)?),
@@ -226,10 +226,10 @@ fn by_name(words: Words, word: &str) -> Option<u64> {
 }
 
 /// Adds the word that was meant.
-fn suggest(complaint: Complaint, text: &str, words: Words) -> Complaint {
+fn suggest(complaint: &Complaint, text: &str, words: Words) -> Complaint {
     let word = text.split(',').next().unwrap_or_default().trim_matches(['!', '=', '<', '>', ' ']);
     let near = did_you_mean(word, words.iter().map(|(word, _)| *word));
-    Complaint { message: format!("{}{near}", complaint.message), ..complaint }
+    Complaint { message: format!("{}{near}", complaint.message), ..complaint.clone() }
 }
 
 /// Flags: a number, or words with a mark before them that says how they are compared.

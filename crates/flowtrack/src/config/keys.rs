@@ -144,6 +144,20 @@ pub const KEYS: &[Key] = &[
         "whose bytes win where segments overlap: `first`, `last`, `bsd`, `linux` or `solaris`",
     ),
     key("dissect.hashes", "compute MD5, SHA-1 and SHA-256 of files"),
+    key(
+        "rules.files",
+        "rule files, and folders of them, to judge traffic by; empty for the folder `rules` of the data directory",
+    ),
+    key("rules.builtin", "judge by the rules that come with the program too"),
+    key("rules.sources", "files and URLs that `flowtrack rules update` reads rules from"),
+    key(
+        "rules.addresses",
+        "what address variables of rules stand for, such as `HOME_NET = \"[10.0.0.0/8,192.168.0.0/16]\"`",
+    ),
+    key(
+        "rules.ports",
+        "what port variables of rules stand for, such as `HTTP_PORTS = \"[80,8080]\"`",
+    ),
     key("eve.community_id", "write the Community ID of flows"),
     key(
         "eve.community_id_seed",

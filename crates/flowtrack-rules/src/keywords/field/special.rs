@@ -171,9 +171,9 @@ fn dnp3_obj(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complain
 }
 
 fn cip_service(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
-    let text = value.needed("service, class, attribute")?;
     const ASKED: [(&str, u64); 3] =
         [("enip.cip_service", 255), ("enip.cip_class", 65_535), ("enip.cip_attribute", 65_535)];
+    let text = value.needed("service, class, attribute")?;
     let parts: Vec<&str> = text.split(',').collect();
     if parts.len() > ASKED.len() {
         return Err(Complaint::new("expected service, class, attribute at most"));
