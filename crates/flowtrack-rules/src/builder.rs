@@ -110,7 +110,7 @@ pub struct Buffer {
 
 impl PartialEq for Buffer {
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
+        self.name == other.name && self.toward == other.toward
     }
 }
 

@@ -6,7 +6,7 @@ use crate::builder::Source;
 use crate::context::Context;
 use crate::lang::Arrow;
 use crate::search::{SearchCounters, Searcher};
-use crate::set::{Group, Plan, RuleSet, class};
+use crate::set::{Group, Plan, RuleSet, class, way};
 use crate::signature::{Absent, Kind, Search, Signature};
 use cache::Cache;
 use flowtrack_event::{AppRecord, Direction};
@@ -393,13 +393,6 @@ fn mark(seen: &mut [u32], now: u32, candidates: &mut Vec<u32>, index: u32) {
 fn class_of(cx: &Context<'_>) -> usize {
     let proto = cx.packet.and_then(|packet| packet.ip()).map(|ip| ip.proto.0);
     class(proto.or(cx.key.map(|key| key.proto.0)))
-}
-
-const fn way(direction: Direction) -> usize {
-    match direction {
-        Direction::ToServer => 0,
-        Direction::ToClient => 1,
-    }
 }
 
 fn group(groups: &[[Group; 2]], class: usize, direction: Direction) -> Option<&Group> {

@@ -103,6 +103,9 @@ pub(crate) struct Route {
     pub(crate) always: [Vec<u32>; 2],
 }
 
+/// Name, direction and transforms of a buffer.
+type BufferKey = (&'static str, Option<usize>, String);
+
 /// Patterns and values by buffer and direction.
 type TxDrafts = AHashMap<(u32, usize), Vec<Wanted>>;
 
@@ -186,11 +189,7 @@ impl RuleSet {
     }
 
     /// Gives every buffer of transactions a place.
-    fn plan(
-        &mut self,
-        signature: &Signature,
-        known: &mut AHashMap<(&'static str, String), u32>,
-    ) -> Plan {
+    fn plan(&mut self, signature: &Signature, known: &mut AHashMap<BufferKey, u32>) -> Plan {
         let buffers = signature
             .searches
             .iter()
@@ -199,15 +198,19 @@ impl RuleSet {
                     return None;
                 }
                 let transforms: Vec<_> = search.transforms.iter().map(|t| t.id()).collect();
-                let at = *known.entry((search.buffer.name, transforms.join("; "))).or_insert_with(
-                    || {
+                let at = *known
+                    .entry((
+                        search.buffer.name,
+                        search.buffer.toward.map(way),
+                        transforms.join("; "),
+                    ))
+                    .or_insert_with(|| {
                         self.buffers.push(Prepared {
                             buffer: search.buffer,
                             transforms: search.transforms.clone(),
                         });
                         self.buffers.len() as u32 - 1
-                    },
-                );
+                    });
                 Some(at)
             })
             .collect();
@@ -300,6 +303,14 @@ impl RuleSet {
             needed = needed.or(signature.requirements);
         }
         needed
+    }
+}
+
+/// A direction as a place in a pair.
+pub(crate) const fn way(direction: Direction) -> usize {
+    match direction {
+        Direction::ToServer => 0,
+        Direction::ToClient => 1,
     }
 }
 

@@ -125,6 +125,7 @@ impl Builder<'_> {
         } else if !self.apps.is_empty() && !needs.recognition {
             Kind::App
         } else if self.tests.len() > self.usage.len()
+            || self.rule.option("prefilter").is_some()
             || self.direction.is_some()
             || self.is_placed_on_network()
         {

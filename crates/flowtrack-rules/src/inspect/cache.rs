@@ -1,6 +1,6 @@
 //! The values of a transaction's buffers, fetched and changed once however many signatures ask.
 
-use crate::set::RuleSet;
+use crate::set::{RuleSet, way};
 use flowtrack_event::{Direction, Transaction};
 
 /// Values that are kept of one transaction.
@@ -78,9 +78,5 @@ impl Cache {
 }
 
 const fn slot(buffer: u32, direction: Direction) -> usize {
-    buffer as usize * 2
-        + match direction {
-            Direction::ToServer => 0,
-            Direction::ToClient => 1,
-        }
+    buffer as usize * 2 + way(direction)
 }

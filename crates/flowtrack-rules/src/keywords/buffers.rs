@@ -13,8 +13,8 @@ use flowtrack_event::Direction;
 use std::sync::LazyLock;
 
 /// HTTP of every version.
-const HTTP: &[&str] = &["http", "http2"];
-const HTTP2: &[&str] = &["http2"];
+const HTTP: &[&str] = &["http", "http2", "doh2"];
+const HTTP2: &[&str] = &["http2", "doh2"];
 const DNS: &[&str] = &["dns", "doh2"];
 const TLS: &[&str] = &["tls"];
 /// Whoever sends a hello of TLS.
@@ -124,8 +124,8 @@ buffers! {
     "llmnr.additionals.rrname", LLMNR, BOTH, true, "llmnr", "the names of the additional section";
     "llmnr.response.rrname", LLMNR, BOTH, true, "llmnr", "every name in a response";
     "tls.sni" | "tls_sni", HELLO, UP, false, "tls", "the host that the client asked for";
-    "tls.cert_subject" | "tls_cert_subject" | "tls.subject", TLS, BOTH, false, "tls", "the owner of the certificate";
-    "tls.cert_issuer" | "tls_cert_issuer" | "tls.issuerdn", TLS, BOTH, false, "tls", "the signer of the certificate";
+    "tls.cert_subject" | "tls_cert_subject", TLS, BOTH, false, "tls", "the owner of the certificate";
+    "tls.cert_issuer" | "tls_cert_issuer", TLS, BOTH, false, "tls", "the signer of the certificate";
     "tls.cert_serial" | "tls_cert_serial", TLS, BOTH, false, "tls", "the serial number of the certificate";
     "tls.cert_fingerprint" | "tls_cert_fingerprint", TLS, BOTH, false, "tls", "SHA-1 of the certificate";
     "tls.certs", TLS, BOTH, true, "tls", "each certificate as it was sent";
@@ -253,9 +253,18 @@ pub(crate) fn find(keyword: &str) -> Option<&'static Buffer> {
 
 /// Makes the buffer that a keyword names the current one.
 pub(crate) fn sticky(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
-    value.none()?;
+    let toward = match value.text {
+        None => None,
+        Some("to_server") => UP,
+        Some("to_client") => DOWN,
+        Some(_) => return Err(Complaint::new("expected nothing, to_server or to_client")),
+    };
     match find(value.keyword) {
-        Some(buffer) => builder.set_buffer(buffer),
+        Some(buffer) if buffer.toward.is_none() => {
+            builder.set_buffer(&Buffer { toward, ..*buffer })
+        }
+        Some(buffer) if toward.is_none() => builder.set_buffer(buffer),
+        Some(_) => Err(Complaint::new("there is this buffer in one direction alone")),
         None => Err(Complaint::new(format!("{} is no buffer", value.keyword))),
     }
 }

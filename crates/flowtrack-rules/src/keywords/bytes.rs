@@ -95,7 +95,8 @@ impl ByteJump {
         } else {
             end
         };
-        let target = usize::try_from((base as i64).checked_add(jump)?).ok()?;
+        // What would lead before the start leads to the start.
+        let target = usize::try_from((base as i64).checked_add(jump)?.max(0)).ok()?;
         (target < bytes.len()).then_some(target)
     }
 }

@@ -40,8 +40,13 @@ impl Pcre {
         };
         let expected = || Complaint::new("expected \"/expression/flags\"");
         // Behind the quotes may stand names of captured values, which nothing here uses.
-        let inner = rest.strip_prefix('"').ok_or_else(expected)?;
-        let inner = inner.rfind('"').and_then(|end| inner.get(..end)).ok_or_else(expected)?;
+        // Old rules leave the quotes out.
+        let inner = match rest.strip_prefix('"') {
+            Some(inner) => {
+                inner.rfind('"').and_then(|end| inner.get(..end)).ok_or_else(expected)?
+            }
+            None => rest,
+        };
         let inner = inner.strip_prefix('m').filter(|i| i.starts_with('/')).unwrap_or(inner);
         let end = inner.rfind('/').filter(|end| *end > 0).ok_or_else(expected)?;
         let pattern = inner.get(1..end).filter(|_| inner.starts_with('/')).ok_or_else(expected)?;
@@ -182,6 +187,7 @@ mod tests {
         let error = Pcre::parse(r#""/a/K""#).unwrap_err();
         assert!(error.message.contains("unknown flag K") && error.offset == 4, "{error:?}");
         assert!(Pcre::parse(r#""/(a/""#).is_err() && Pcre::parse("abc").is_err());
+        assert!(Pcre::parse("/one/U").is_ok_and(|(_, buffer)| buffer.is_some()));
     }
 
     #[test]

@@ -22,7 +22,12 @@ struct PayloadSize(Comparison);
 
 impl Test for PayloadSize {
     fn test(&self, cx: &mut Context<'_>) -> bool {
-        cx.packet.is_some_and(|packet| self.0.holds(packet.payload.len() as u64))
+        // An empty payload is of no other size than any.
+        cx.packet.is_some_and(|packet| {
+            let is_empty = packet.payload.is_empty();
+            self.0.holds(packet.payload.len() as u64)
+                && !(is_empty && matches!(self.0, Comparison::NotEqual(_)))
+        })
     }
 
     fn cost(&self) -> u8 {
@@ -40,13 +45,24 @@ struct Entropy {
     offset: usize,
     compare: Compare,
     value: f64,
+    /// The other end of a range; none where it is no number.
+    high: f64,
+    /// Whether it must be outside of the range.
+    is_not: bool,
 }
 
 impl Check for Entropy {
     fn check(&self, bytes: &[u8], _cx: &mut Context<'_>) -> bool {
         let rest = bytes.get(self.offset..).unwrap_or_default();
         let part = if self.bytes == 0 { rest } else { rest.get(..self.bytes).unwrap_or(rest) };
-        !part.is_empty() && (self.compare)(entropy(part), self.value)
+        if part.is_empty() {
+            return false;
+        }
+        let found = entropy(part);
+        if self.high.is_nan() {
+            return (self.compare)(found, self.value);
+        }
+        (found > self.value && found < self.high) != self.is_not
     }
 }
 
@@ -130,7 +146,14 @@ fn urilen(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint>
 
 fn parse_entropy(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
     const EXPECTED: &str = "expected bytes N, offset N, value >= N";
-    let mut entropy = Entropy { bytes: 0, offset: 0, compare: |a, b| a >= b, value: f64::NAN };
+    let mut entropy = Entropy {
+        bytes: 0,
+        offset: 0,
+        compare: |a, b| a >= b,
+        value: f64::NAN,
+        high: f64::NAN,
+        is_not: false,
+    };
     for option in value.needed(EXPECTED)?.split(',').map(str::trim) {
         let (key, text) = option.split_once(' ').ok_or_else(|| Complaint::new(EXPECTED))?;
         let text = text.trim();
@@ -138,6 +161,21 @@ fn parse_entropy(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Com
         match key {
             "bytes" => entropy.bytes = text.parse().map_err(|_| wrong())?,
             "offset" => entropy.offset = text.parse().map_err(|_| wrong())?,
+            "value"
+                if text
+                    .trim_start_matches('!')
+                    .split_once('-')
+                    .is_some_and(|(low, _)| !low.is_empty()) =>
+            {
+                let (is_not, range) = match text.strip_prefix('!') {
+                    Some(range) => (true, range),
+                    None => (false, text),
+                };
+                let (low, high) = range.split_once('-').ok_or_else(wrong)?;
+                entropy.value = low.trim().parse().map_err(|_| wrong())?;
+                entropy.high = high.trim().parse().map_err(|_| wrong())?;
+                entropy.is_not = is_not;
+            }
             "value" => {
                 let operators: [(&str, Compare); 7] = [
                     (">=", |a, b| a >= b),

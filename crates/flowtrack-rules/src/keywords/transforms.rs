@@ -140,8 +140,49 @@ impl Transform for Inflate {
     }
 }
 
+/// `xor:offset N, extract LENGTH AT`: the key stands in the buffer itself; what is before the offset
+/// stays.
+#[derive(Clone, Copy, Debug)]
+struct XorOwnKey {
+    offset: usize,
+    length: usize,
+    at: usize,
+}
+
+impl Transform for XorOwnKey {
+    fn apply(&self, bytes: &mut Vec<u8>) {
+        let Some(key) = bytes.get(self.at..self.at.saturating_add(self.length)) else { return };
+        let key = key.to_vec();
+        for (byte, key) in bytes.iter_mut().skip(self.offset).zip(key.iter().cycle()) {
+            *byte ^= key;
+        }
+    }
+
+    fn id(&self) -> String {
+        format!("xor {} {} {}", self.offset, self.length, self.at)
+    }
+}
+
+/// Reads `offset N, extract LENGTH AT`.
+fn own_key(text: &str) -> Option<XorOwnKey> {
+    let mut xor = XorOwnKey { offset: 0, length: 0, at: 0 };
+    for option in text.split(',').map(str::trim) {
+        let mut words = option.split_whitespace();
+        let (name, first) = (words.next()?, words.next()?.parse().ok()?);
+        match (name, words.next().map(str::parse)) {
+            ("offset", None) => xor.offset = first,
+            ("extract", Some(Ok(at))) => (xor.length, xor.at) = (first, at),
+            _ => return None,
+        }
+    }
+    (1..=255).contains(&xor.length).then_some(xor)
+}
+
 fn xor(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
     let text = value.needed("a key of hexadecimal digits in quotes")?.trim_matches('"');
+    if let Some(xor) = own_key(text) {
+        return builder.transform(Arc::new(xor));
+    }
     let key: Option<Vec<u8>> = text
         .as_bytes()
         .chunks(2)

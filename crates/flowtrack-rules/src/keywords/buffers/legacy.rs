@@ -55,6 +55,17 @@ fn modifier(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complain
     }
 }
 
+/// Looks for a quoted text in a buffer, whichever the current one is.
+fn content_in(name: &str, builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
+    let (negated, bytes) = parse_quoted(value.needed("text in double quotes")?)?;
+    let mut content = Content::new(bytes);
+    content.negated = negated;
+    match find(name) {
+        Some(buffer) => builder.step_in(buffer, Step::Content(content)),
+        None => Ok(()),
+    }
+}
+
 macro_rules! modifiers {
     ($($name:literal, $doc:literal;)*) => {
         pub(crate) const KEYWORDS: &[Keyword] = &[
@@ -71,13 +82,34 @@ macro_rules! modifiers {
                 doc: "bytes that must be in the normalized target of an HTTP request",
                 example: r#"alert http any any -> any any (uricontent:"/a"; sid:1;)"#,
                 parse: |builder, value| {
-                    let (negated, bytes) = parse_quoted(value.needed("text in double quotes")?)?;
-                    let mut content = Content::new(bytes);
-                    content.negated = negated;
-                    match find("http.uri") {
-                        Some(buffer) => builder.step_in(buffer, Step::Content(content)),
-                        None => Ok(()),
-                    }
+                    content_in("http.uri", builder, value)
+                },
+            },
+            Keyword {
+                name: "tls.subject",
+                aliases: &[],
+                doc: "text that must be in the owner of the certificate",
+                example: r#"alert tls any any -> any any (tls.subject:"CN=a"; sid:1;)"#,
+                parse: |builder, value| {
+                    content_in("tls.cert_subject", builder, value)
+                },
+            },
+            Keyword {
+                name: "tls.issuerdn",
+                aliases: &[],
+                doc: "text that must be in the signer of the certificate",
+                example: r#"alert tls any any -> any any (tls.issuerdn:"CN=a"; sid:1;)"#,
+                parse: |builder, value| {
+                    content_in("tls.cert_issuer", builder, value)
+                },
+            },
+            Keyword {
+                name: "tls.fingerprint",
+                aliases: &[],
+                doc: "SHA-1 of the certificate",
+                example: r#"alert tls any any -> any any (tls.fingerprint:"00:11:22"; sid:1;)"#,
+                parse: |builder, value| {
+                    content_in("tls.cert_fingerprint", builder, value)
                 },
             },
         ];
