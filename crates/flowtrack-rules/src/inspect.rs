@@ -6,7 +6,7 @@ use crate::builder::Source;
 use crate::context::Context;
 use crate::lang::Arrow;
 use crate::search::{SearchCounters, Searcher};
-use crate::set::{Group, Plan, RuleSet, class, way};
+use crate::set::{Gate, Group, Plan, RuleSet, class, way};
 use crate::signature::{Absent, Kind, Search, Signature};
 use cache::Cache;
 use flowtrack_event::{AppRecord, Direction};
@@ -62,11 +62,7 @@ pub struct Counters {
 pub struct Inspector {
     searcher: Searcher,
     cache: Cache,
-    /// When each signature became a candidate last.
-    seen: Vec<u32>,
-    /// The judgement in hand.
-    now: u32,
-    candidates: Vec<u32>,
+    candidates: Candidates,
     counters: Counters,
     profile: Option<Vec<Spent>>,
 }
@@ -120,24 +116,24 @@ impl Inspector {
         payload: &[u8],
         hits: &mut Vec<Hit>,
     ) {
-        self.begin(set);
+        self.begin(set, cx);
         let class = class_of(cx);
         if let Some(group) = group(&set.packets, class, cx.direction) {
-            self.collect(group, payload, 0);
+            self.collect(set, group, payload, 0);
         }
         if !cx.in_stream
             && let Some(group) = group(&set.streams, class, cx.direction)
         {
-            self.collect(group, payload, 0);
+            self.collect(set, group, payload, 0);
         }
         if cx.is_first {
-            self.candidates.extend_from_slice(&set.addresses);
+            self.add_all(set, &set.addresses);
         }
         if cx.recognised {
-            self.candidates.extend_from_slice(&set.recognition);
+            self.add_all(set, &set.recognition);
         }
         if cx.flow.as_ref().is_some_and(|flow| flow.app.is_some()) {
-            self.candidates.extend_from_slice(&set.apps);
+            self.add_all(set, &set.apps);
         }
         self.judge_all(set, cx, Subject::Packet(payload), On::Packet, hits);
     }
@@ -150,9 +146,9 @@ impl Inspector {
         window: Window<'_>,
         hits: &mut Vec<Hit>,
     ) {
-        self.begin(set);
+        self.begin(set, cx);
         if let Some(group) = group(&set.streams, class_of(cx), cx.direction) {
-            self.collect(group, window.bytes, window.offset);
+            self.collect(set, group, window.bytes, window.offset);
         }
         self.judge_all(set, cx, Subject::Stream(window), On::Stream, hits);
     }
@@ -161,48 +157,45 @@ impl Inspector {
     /// to the server first.
     pub fn transaction(&mut self, set: &RuleSet, cx: &mut Context<'_>, hits: &mut Vec<Hit>) {
         let Some(tx) = cx.tx else { return };
-        self.begin(set);
+        self.begin(set, cx);
         self.cache.begin(set);
         let route = set.route_of(tx.transaction.protocol().name());
         let way = way(cx.direction);
         for at in route.groups.get(way).into_iter().flatten() {
             let Some(group) = set.transactions.get(*at as usize) else { continue };
             self.cache.fetch(set, group.buffer, cx.direction, tx.transaction);
-            let Self { cache, seen, now, candidates, .. } = self;
+            let Self { cache, candidates, .. } = self;
             for value in cache.values(group.buffer, cx.direction) {
-                group.matcher.search(value, 0, &mut |index| mark(seen, *now, candidates, index));
+                group.matcher.search(value, 0, &mut |index| candidates.add(&set.gates, index));
             }
         }
-        for index in route.always.get(way).into_iter().flatten() {
-            mark(&mut self.seen, self.now, &mut self.candidates, *index);
+        if let Some(always) = route.always.get(way) {
+            self.add_all(set, always);
         }
         self.judge_all(set, cx, Subject::Transaction, On::Transaction, hits);
     }
 
-    fn begin(&mut self, set: &RuleSet) {
-        if self.seen.len() != set.len() {
-            self.seen = vec![0; set.len()];
-            self.now = 0;
-            if let Some(profile) = &mut self.profile {
-                profile.resize(set.len(), Spent::default());
-            }
+    fn begin(&mut self, set: &RuleSet, cx: &Context<'_>) {
+        self.candidates.begin(set, cx);
+        if let Some(profile) = &mut self.profile {
+            profile.resize(set.len(), Spent::default());
         }
-        self.now = self.now.wrapping_add(1);
-        if self.now == 0 {
-            self.seen.fill(0);
-            self.now = 1;
+    }
+
+    fn add_all(&mut self, set: &RuleSet, indices: &[u32]) {
+        for index in indices {
+            self.candidates.add(&set.gates, *index);
         }
-        self.candidates.clear();
     }
 
     /// Notes whose pattern is in the bytes, and who has none.
-    fn collect(&mut self, group: &Group, bytes: &[u8], offset: u64) {
-        let Self { seen, now, candidates, .. } = self;
+    fn collect(&mut self, set: &RuleSet, group: &Group, bytes: &[u8], offset: u64) {
+        let candidates = &mut self.candidates;
         if !bytes.is_empty() {
-            group.matcher.search(bytes, offset, &mut |index| mark(seen, *now, candidates, index));
+            group.matcher.search(bytes, offset, &mut |index| candidates.add(&set.gates, index));
         }
         for index in &group.always {
-            mark(seen, *now, candidates, *index);
+            candidates.add(&set.gates, *index);
         }
     }
 
@@ -214,10 +207,10 @@ impl Inspector {
         on: On,
         hits: &mut Vec<Hit>,
     ) {
-        if self.candidates.is_empty() {
+        if self.candidates.list.is_empty() {
             return;
         }
-        let mut candidates = std::mem::take(&mut self.candidates);
+        let mut candidates = std::mem::take(&mut self.candidates.list);
         candidates.sort_unstable();
         self.counters.candidates += candidates.len() as u64;
         for index in candidates.iter().copied() {
@@ -245,7 +238,7 @@ impl Inspector {
                 hits.push(Hit { signature: index, on, direction: cx.direction });
             }
         }
-        self.candidates = candidates;
+        self.candidates.list = candidates;
     }
 
     /// Whether all of a signature holds.
@@ -379,14 +372,52 @@ const fn with_absent(search: &Search, is_there: bool, holds: bool) -> bool {
     }
 }
 
-/// Makes a signature a candidate, once.
-#[inline]
-fn mark(seen: &mut [u32], now: u32, candidates: &mut Vec<u32>, index: u32) {
-    if let Some(seen) = seen.get_mut(index as usize)
-        && *seen != now
-    {
-        *seen = now;
-        candidates.push(index);
+/// Signatures that are worth judging, each once.
+#[derive(Debug, Default)]
+struct Candidates {
+    /// When each became one last.
+    seen: Vec<u32>,
+    /// The judgement in hand.
+    now: u32,
+    /// Between which ports it is.
+    ports: (u16, u16),
+    list: Vec<u32>,
+}
+
+impl Candidates {
+    fn begin(&mut self, set: &RuleSet, cx: &Context<'_>) {
+        if self.seen.len() != set.len() {
+            self.seen = vec![0; set.len()];
+            self.now = 0;
+        }
+        self.now = self.now.wrapping_add(1);
+        if self.now == 0 {
+            self.seen.fill(0);
+            self.now = 1;
+        }
+        self.ports = ports(cx);
+        self.list.clear();
+    }
+
+    #[inline]
+    fn add(&mut self, gates: &[Gate], index: u32) {
+        let at = index as usize;
+        if let Some(seen) = self.seen.get_mut(at)
+            && *seen != self.now
+        {
+            *seen = self.now;
+            if gates.get(at).is_some_and(|gate| gate.is_open(self.ports)) {
+                self.list.push(index);
+            }
+        }
+    }
+}
+
+/// Ports of sender and receiver, 0 where there are none.
+fn ports(cx: &Context<'_>) -> (u16, u16) {
+    match cx.key {
+        Some(key) if matches!(key.proto.0, 6 | 17 | 132) => (key.src_port, key.dst_port),
+        _ => (0, 0),
     }
 }
 
@@ -424,8 +455,8 @@ fn is_about(signature: &Signature, cx: &Context<'_>) -> bool {
         return true;
     }
     let Some(key) = cx.key else { return false };
-    let port = |port| if matches!(key.proto.0, 6 | 17 | 132) { port } else { 0 };
-    header.fits((key.src, port(key.src_port)), (key.dst, port(key.dst_port)))
+    let (src_port, dst_port) = ports(cx);
+    header.fits((key.src, src_port), (key.dst, dst_port))
 }
 
 fn has_app(signature: &Signature, cx: &Context<'_>) -> bool {

@@ -9,7 +9,7 @@ mod choose;
 
 use crate::builder::{Buffer, Memory, Source, Usage};
 use crate::context::Requirements;
-use crate::lang::{Action, Arrow, Base};
+use crate::lang::{Action, Arrow, Base, HeaderMatch, Side};
 use crate::prefilter::{Matcher, Wanted};
 use crate::signature::{Kind, Signature, Transform};
 use crate::state::VarId;
@@ -24,6 +24,8 @@ pub struct RuleSet {
     signatures: Vec<Signature>,
     /// For each signature what is known of it beyond its own.
     pub(crate) plans: Vec<Plan>,
+    /// For each signature the ports it may be about at most.
+    pub(crate) gates: Vec<Gate>,
     /// Judged on every payload of packets, by transport and direction.
     pub(crate) packets: [[Group; 2]; CLASSES],
     /// Judged on every piece of a stream, and on packets that are part of none.
@@ -69,6 +71,33 @@ pub(crate) struct Plan {
     /// What a flow remembers when the part about the payload held, where another part is about
     /// transactions.
     pub(crate) partial: Option<VarId>,
+}
+
+/// Ports between which a signature's may lie: asked before anything else of it is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gate {
+    src: (u16, u16),
+    dst: (u16, u16),
+}
+
+impl Gate {
+    fn of(header: &HeaderMatch) -> Self {
+        let any = (0, u16::MAX);
+        if header.arrow != Arrow::Right {
+            return Self { src: any, dst: any };
+        }
+        let around = |side: &Side| match side.ports.as_ref().map(|ports| ports.ranges()) {
+            Some([(first, _), .., (_, last)] | [(first, last)]) => (*first, *last),
+            _ => any,
+        };
+        Self { src: around(&header.src), dst: around(&header.dst) }
+    }
+
+    /// Whether what goes between these ports may be meant.
+    #[inline]
+    pub(crate) fn is_open(self, (src, dst): (u16, u16)) -> bool {
+        (self.dst.0..=self.dst.1).contains(&dst) && (self.src.0..=self.src.1).contains(&src)
+    }
 }
 
 /// Signatures judged on the same bytes.
@@ -180,6 +209,7 @@ impl RuleSet {
                 }
             }
             set.plans.push(plan);
+            set.gates.push(Gate::of(&signature.header));
         }
         set.packets = packets.map(|pair| pair.map(Draft::finish));
         set.streams = streams.map(|pair| pair.map(Draft::finish));
