@@ -7,7 +7,7 @@ use super::framing::{Chunked, Framing, Told};
 use super::head::{EndFinder, HEAD_CAP, Head, Side};
 use super::lines::Finder;
 use super::multipart::BOUNDARY_CAP;
-use super::payload::{Payload, Plan};
+use super::payload::{KEPT_CAP, Payload, Plan};
 use super::{check, is_method};
 use crate::{Dissector, Malformed, Moment, Next, Outcome, Wants};
 use flowtrack_event::{AppProto, Chunk, Direction, FileState};
@@ -223,6 +223,9 @@ impl Reading {
         let end = match self.head_end(direction, seen, before, out) {
             Found::Head(end) => end,
             Found::Skip(n) => {
+                if direction == Direction::ToServer {
+                    self.unexpected_body(seen.get(..n).unwrap_or_default(), out);
+                }
                 let way = self.way(direction);
                 way.next_head();
                 return Ok(Turn::Used(skipped + n.saturating_sub(before)));
@@ -277,6 +280,7 @@ impl Reading {
     ) -> Found {
         let first_of_all = self.transactions == 0;
         let waits = self.open.iter().any(|exchange| !exchange.response.done);
+        let asked = self.open.back().is_some_and(|exchange| exchange.request.done);
         let way = self.way(direction);
         if !way.line_seen {
             // The last byte may have ended a line of which the next one decides what it is.
@@ -311,7 +315,9 @@ impl Reading {
                     // What is passed over need not be held.
                     return if seen.len() > HEAD_CAP { Found::Skip(seen.len()) } else { Found::More };
                 };
-                if !std::mem::replace(&mut way.junk_told, true) && !way.lost {
+                // Behind a request it is told with that.
+                let is_body = way.side == Side::Request && asked;
+                if !is_body && !std::mem::replace(&mut way.junk_told, true) && !way.lost {
                     out.anomaly(
                         match direction {
                             Direction::ToServer => "request_body_unexpected",
@@ -342,7 +348,17 @@ impl Reading {
     /// A request of HTTP/0.9 has no more than its line: where a response comes, it was whole.
     fn settle_request(&mut self, out: &mut Outcome) {
         let way = &mut self.request;
-        if !matches!(way.stage, Stage::Head) || !way.line_seen {
+        if !matches!(way.stage, Stage::Head) {
+            return;
+        }
+        if !way.line_seen {
+            // What has no line end by the time of the answer is no request.
+            let held = std::mem::take(&mut way.held);
+            if self.unexpected_body(&held, out) {
+                self.request.next_head();
+            } else {
+                self.request.held = held;
+            }
             return;
         }
         let line = way.held.split_inclusive(|&b| b == b'\n').next().unwrap_or_default();
@@ -352,6 +368,29 @@ impl Reading {
         let head = Head::read(line, Side::Request);
         way.next_head();
         self.request(head, out);
+    }
+
+    /// What follows a request that told of no body, and is no request, is its body all the same;
+    /// says whether there was such a request.
+    fn unexpected_body(&mut self, bytes: &[u8], out: &mut Outcome) -> bool {
+        if self.request.lost || bytes.is_empty() {
+            return false;
+        }
+        let Some(exchange) = self.open.back_mut().filter(|exchange| exchange.request.done) else {
+            return false;
+        };
+        let body = &mut exchange.request.body;
+        if body.length == 0 {
+            out.anomaly("request_body_unexpected", Some(exchange.tx_id));
+        }
+        body.length = body.length.saturating_add(bytes.len() as u64);
+        if self.wants.buffers {
+            let room = KEPT_CAP.saturating_sub(body.kept.len());
+            let kept = bytes.get(..room).unwrap_or(bytes);
+            body.kept.extend_from_slice(kept);
+            self.weight += kept.len();
+        }
+        true
     }
 
     /// A request's head is there.
@@ -669,6 +708,10 @@ impl Reading {
             }
             Stage::Perhaps(_) => self.end_body(direction, FileState::Closed, out),
             Stage::Head if way.line_seen => self.cut_head(direction, out),
+            Stage::Head if direction == Direction::ToServer => {
+                let held = std::mem::take(&mut self.request.held);
+                self.unexpected_body(&held, out);
+            }
             Stage::Head | Stage::Tunnel | Stage::Ignore => {}
         }
         self.way(direction).stage = Stage::Ignore;
