@@ -188,9 +188,18 @@ pub fn docs() -> String {
                 keyword.aliases.iter().map(|alias| format!("`{alias}`")).collect();
             let _ = writeln!(text, "Also {}.", aliases.join(", "));
         }
-        let _ = write!(text, "{}\n\n```\n{}\n```\n", keyword.doc, keyword.example);
+        let _ =
+            write!(text, "{}\n\n```\n{}\n```\n", sentence(keyword.doc), keyword.example);
     }
     text
+}
+
+/// A description with a capital letter at its beginning and a full stop at its end.
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|c| c.to_ascii_uppercase());
+    let end = if text.ends_with('.') { "" } else { "." };
+    format!("{}{}{end}", first.map(String::from).unwrap_or_default(), chars.as_str())
 }
 
 #[cfg(test)]
