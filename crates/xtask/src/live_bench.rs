@@ -130,6 +130,7 @@ impl Run {
 
     fn print(&self, size: u32, program: &str) {
         let Self { sent, seen, kernel, interface, own, .. } = self;
+        // Markdown fills the columns that a row lacks.
         let recorded = self.recorded.map_or(String::new(), |[packets, busy, disk]| {
             format!(" {packets} | {busy} | {disk} |")
         });

@@ -42,7 +42,7 @@ fn files_are_kept_once_under_their_hash() {
     store.take(&mut events, true);
     let ids: Vec<_> = events.iter().map(|event| record(event).file_id).collect();
     assert_eq!(ids, [Some(1), None, Some(2), Some(3)]);
-    assert_eq!(record(&events[1]).stored, false);
+    assert!(!record(&events[1]).stored);
     assert!(events.iter().all(|event| record(event).content.is_none()), "memory is given back");
     let stats = store.close();
     assert_eq!((stats.stored, stats.known, stats.bytes, stats.dropped), (2, 1, 6, 1));
