@@ -188,8 +188,7 @@ pub fn docs() -> String {
                 keyword.aliases.iter().map(|alias| format!("`{alias}`")).collect();
             let _ = writeln!(text, "Also {}.", aliases.join(", "));
         }
-        let _ =
-            write!(text, "{}\n\n```\n{}\n```\n", sentence(keyword.doc), keyword.example);
+        let _ = write!(text, "{}\n\n```\n{}\n```\n", sentence(keyword.doc), keyword.example);
     }
     text
 }
