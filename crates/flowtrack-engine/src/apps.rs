@@ -257,13 +257,14 @@ impl Apps {
     pub(crate) fn end(
         &mut self,
         slot: &mut Slot,
+        is_judged: bool,
         record: &mut FlowRecord,
         place: Place,
         stats: &mut Stats,
         out: &mut Output,
     ) {
         let Slot { side: Some(side), watch } = slot else { return };
-        let mut watch = watch.as_deref_mut();
+        let mut watch = watch.as_deref_mut().filter(|_| is_judged);
         let context = Arc::clone(&side.context);
         let moment = moment_of(&context, side.midstream, place);
         self.close(side, watch.as_deref_mut(), &moment);

@@ -315,6 +315,11 @@ impl Path {
         out: &mut Output,
     ) -> bool {
         let Self { table, apps, .. } = self;
+        // Of a session whose beginning was not seen, signatures judge packets alone: nobody knows
+        // what its ends made of the bytes before.
+        let is_followed = table
+            .get(seen.index)
+            .is_some_and(|flow| flow.proto() != IpProto::TCP || flow.has_syn(Direction::ToServer));
         let begins = match table.get(seen.index) {
             Some(flow) if flow.app().side.is_none() => {
                 if packet.payload.is_empty() {
@@ -330,7 +335,8 @@ impl Path {
             *side = begins;
         }
         let Some(side) = side else { return false };
-        let reversed = apps.packet(side, watch.as_deref_mut(), packet, seen, place, out);
+        let judged = watch.as_deref_mut().filter(|_| is_followed);
+        let reversed = apps.packet(side, judged, packet, seen, place, out);
         if reversed {
             if let Some(watch) = watch {
                 let key = watch.context.key.reversed();
@@ -483,7 +489,8 @@ impl Path {
     fn tell_ended(&mut self, place: Place, out: &mut Output) {
         let mut ended = std::mem::take(&mut self.ended);
         for (mut record, reason, mut slot) in ended.drain(..) {
-            self.apps.end(&mut slot, &mut record, place, &mut self.stats, out);
+            let is_followed = record.tcp.is_none_or(|tcp| tcp.flags_to_server & Tcp::SYN != 0);
+            self.apps.end(&mut slot, is_followed, &mut record, place, &mut self.stats, out);
             if let Some(watch) = &mut slot.watch {
                 self.judge_end(watch, &record, place, out);
                 record.alerted = watch.alerted;

@@ -119,6 +119,10 @@ pub struct Run {
     /// Worker threads [default: one per core, at most 8]
     #[arg(long, value_name = "N")]
     pub workers: Option<usize>,
+    /// Judge traffic by these rules: files, or folders with `.rules` files; may be repeated. SIGHUP
+    /// loads them again
+    #[arg(short = 'S', long = "rules", value_name = "PATH")]
+    pub rules: Vec<PathBuf>,
     /// Also write events to this file as EVE JSON
     #[arg(long, value_name = "PATH")]
     pub eve: Option<PathBuf>,

@@ -1,6 +1,7 @@
 //! Starting and stopping captures: sources, their workers, and how they are.
 
 use crate::hub::{Hub, HubSender};
+use crate::rules::Rules;
 use crate::worker;
 use flowtrack_capture::{
     Burst, LiveConfig, PacketSource, Recorder, RecorderHandle, SourceError, open_live,
@@ -8,7 +9,7 @@ use flowtrack_capture::{
 use flowtrack_engine::{Config as EngineConfig, Engine, Output};
 use flowtrack_event::{Event, RawPacket, Timestamp};
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -76,6 +77,7 @@ pub struct Control {
     running: Mutex<Option<Capture>>,
     status: Arc<Mutex<Status>>,
     replay: Mutex<Option<Arc<Replay>>>,
+    rules: Arc<CurrentRules>,
     /// Numbers engines, so that flows of a later capture have other identifiers.
     engines: AtomicUsize,
 }
@@ -90,6 +92,13 @@ pub struct Replay {
     pub mode: Mode,
     /// Opens it from its beginning.
     pub open: Box<dyn Fn() -> anyhow::Result<Box<dyn PacketSource>> + Send + Sync>,
+}
+
+/// The rules that workers judge by, and how often they changed.
+#[derive(Default)]
+struct CurrentRules {
+    version: AtomicU64,
+    rules: Mutex<Option<Rules>>,
 }
 
 /// The threads of one capture.
@@ -108,8 +117,20 @@ impl Control {
             running: Mutex::default(),
             status: Arc::default(),
             replay: Mutex::default(),
+            rules: Arc::default(),
             engines: AtomicUsize::new(0),
         }
+    }
+
+    /// Judges by these rules from now on; workers take them up between two bursts.
+    pub fn set_rules(&self, rules: Rules) {
+        *lock(&self.rules.rules) = Some(rules);
+        self.rules.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// The rules that are judged by, where there are any.
+    pub fn rules(&self) -> Option<Rules> {
+        lock(&self.rules.rules).clone()
     }
 
     /// How the capture is.
@@ -200,6 +221,8 @@ impl Control {
                     is_now: mode != Mode::Past,
                     hub: self.hub.sender(mode == Mode::Past),
                     recorder: self.recorder.as_ref().map(|recorder| recorder.handle()),
+                    rules: Arc::clone(&self.rules),
+                    rules_version: 0,
                     stop: Arc::clone(&stop),
                     status: Arc::clone(&self.status),
                     dropped: 0,
@@ -236,6 +259,9 @@ struct Worker {
     is_now: bool,
     hub: HubSender,
     recorder: Option<RecorderHandle>,
+    rules: Arc<CurrentRules>,
+    /// The version of the rules that the engine judges by.
+    rules_version: u64,
     stop: Arc<AtomicBool>,
     status: Arc<Mutex<Status>>,
     /// Events that the hub's queue had no room for.
@@ -253,6 +279,7 @@ impl Worker {
             if self.stop.load(Ordering::Relaxed) {
                 break None;
             }
+            self.take_rules();
             if self.source.interfaces().len() != interfaces {
                 interfaces = self.source.interfaces().len();
                 if let Some(recorder) = &self.recorder {
@@ -289,6 +316,17 @@ impl Worker {
         self.tell(&mut out.events, true);
         if let Some(end) = end {
             lock(&self.status).state = end;
+        }
+    }
+
+    /// Takes up rules that were loaded since the last burst.
+    fn take_rules(&mut self) {
+        let version = self.rules.version.load(Ordering::Acquire);
+        if version != self.rules_version {
+            self.rules_version = version;
+            if let Some(rules) = &*lock(&self.rules.rules) {
+                self.engine.set_rules(Arc::clone(&rules.set), Arc::clone(&rules.shared));
+            }
         }
     }
 

@@ -42,6 +42,16 @@ pub fn for_run(paths: &[PathBuf], config: &Config) -> anyhow::Result<Option<Rule
     Ok(Some(rules))
 }
 
+/// Loads the same rules again; what they remember is kept. An empty set is a failure: it would
+/// silence what was judged before.
+pub fn reload(paths: &[PathBuf], config: &Config, before: &Rules) -> anyhow::Result<Rules> {
+    let shared = Arc::clone(&before.shared);
+    let (rules, problems) = load(&Places::exactly(paths), config, Some(shared))?;
+    say(&problems);
+    anyhow::ensure!(!rules.set.is_empty(), "no rule could be loaded");
+    Ok(rules)
+}
+
 /// Says what could not be loaded.
 pub fn say(problems: &[Problem]) {
     let wrong: Vec<&Problem> = problems.iter().filter(|problem| problem.fatal).collect();
@@ -65,14 +75,24 @@ pub fn load(
 ) -> anyhow::Result<(Rules, Vec<Problem>)> {
     let files::Read { loaded, thresholds, mut problems } = files::read(places, config)?;
     let shared = shared.unwrap_or_default();
-    for (signature, (file, _)) in loaded.signatures.iter().zip(&loaded.places) {
-        for spec in &signature.datasets {
-            fill(spec, Path::new(&**file), &shared)
-                .with_context(|| format!("{file}: sid {}", signature.sid()))?;
+    let Loaded { signatures: understood, places, problems: of_rules, .. } = loaded;
+    problems.extend(of_rules);
+    let mut signatures = Vec::with_capacity(understood.len());
+    for (signature, (file, at)) in understood.into_iter().zip(places) {
+        let filled =
+            signature.datasets.iter().try_for_each(|spec| fill(spec, Path::new(&*file), &shared));
+        match filled {
+            Ok(()) => signatures.push(signature),
+            Err(error) => problems.push(Problem {
+                file,
+                at,
+                sid: Some(signature.sid()),
+                keyword: None,
+                message: format!("its data set cannot be filled: {error:#}"),
+                fatal: true,
+            }),
         }
     }
-    let Loaded { mut signatures, problems: of_rules, .. } = loaded;
-    problems.extend(of_rules);
     thresholds.apply(&mut signatures);
     let set = Arc::new(RuleSet::compile(signatures));
     Ok((Rules { set, shared }, problems))

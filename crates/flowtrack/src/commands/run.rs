@@ -7,6 +7,7 @@ use crate::control::{Control, Live, Mode, Replay, State};
 use crate::files;
 use crate::hub::Hub;
 use crate::input;
+use crate::rules;
 use crate::status::Status;
 use anyhow::Context as _;
 use flowtrack_capture::{
@@ -30,6 +31,8 @@ const MAX_WORKERS: usize = 8;
 /// Runs the command until it is told to stop.
 pub fn run(args: &Run, config: &Config, data_dir: &Path) -> anyhow::Result<Status> {
     let live = live_config(args, config);
+    // Wrong rules are told before anything is started.
+    let rules = rules::for_run(&args.rules, config)?;
     let workers = workers(args);
     if let Some(filter) = &live.filter {
         // A wrong filter is told before anything is started.
@@ -60,6 +63,9 @@ pub fn run(args: &Run, config: &Config, data_dir: &Path) -> anyhow::Result<Statu
     };
     let recording = recorder.as_ref().map(|(recorder, _)| Arc::clone(recorder));
     let control = Arc::new(Control::new(Arc::clone(&hub), engine, recording.clone()));
+    if let Some(rules) = rules {
+        control.set_rules(rules);
+    }
     let program = Arc::new(Program {
         live: hub.reader(),
         control: Arc::clone(&control),
@@ -76,7 +82,7 @@ pub fn run(args: &Run, config: &Config, data_dir: &Path) -> anyhow::Result<Statu
     println!("dashboard  {}", server.url());
     println!("sign in    {}  (works once)", server.login_url()?);
     println!("stop       Ctrl-C");
-    wait_for_signal(&hub)?;
+    wait_for_signal(&hub, &|| reload(args, config, &control))?;
     control.stop();
     server.shutdown();
     if let Some(recorder) = &recording {
@@ -229,13 +235,28 @@ fn open_sinks(args: &Run, config: &Config) -> anyhow::Result<Vec<Box<dyn Sink>>>
     Ok(sinks)
 }
 
-/// Waits for the end; SIGHUP opens log files anew.
-fn wait_for_signal(hub: &Hub) -> anyhow::Result<()> {
+/// Loads the rules again; where that fails, those before stay in force.
+fn reload(args: &Run, config: &Config, control: &Control) {
+    let Some(before) = control.rules() else { return };
+    match rules::reload(&args.rules, config, &before) {
+        Ok(rules) => {
+            tracing::info!(rules = rules.set.len(), "rules are loaded again");
+            control.set_rules(rules);
+        }
+        Err(error) => tracing::error!("the rules before stay in force: {error:#}"),
+    }
+}
+
+/// Waits for the end; SIGHUP opens log files anew and loads rules again.
+fn wait_for_signal(hub: &Hub, reload: &dyn Fn()) -> anyhow::Result<()> {
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])
         .context("cannot wait for signals")?;
     for signal in signals.forever() {
         match signal {
-            SIGHUP => hub.reopen(),
+            SIGHUP => {
+                hub.reopen();
+                reload();
+            }
             _ => break,
         }
     }
