@@ -271,7 +271,7 @@ fn collect<'a>(
             }
             Step::Skip(used) => at += used,
             Step::Need(need) => return (at, Stop::Need(need)),
-            Step::Broken(broken) => return (at, Stop::Broken(broken)),
+            Step::Broken(broken) => return (at, Stop::Broken(*broken)),
         }
     }
     (at, Stop::Full)

@@ -66,6 +66,14 @@ impl Pcap {
             interface: [Interface { name: String::new(), link }],
         })
     }
+
+    #[cold]
+    fn too_long(&self, captured: u32) -> Broken {
+        let most = self.max_packet;
+        let what =
+            format!("packet of {captured} bytes, more than the {most} that a packet can have here");
+        Broken::new(0, what)
+    }
 }
 
 impl Records for Pcap {
@@ -84,11 +92,7 @@ impl Records for Pcap {
             Lengths::SmallerIsCaptured => (first.min(second), first.max(second)),
         };
         if captured > self.max_packet {
-            let what = format!(
-                "packet of {captured} bytes, more than the {} that a packet can have here",
-                self.max_packet
-            );
-            return Step::Broken(Broken::new(0, what));
+            return Step::Broken(self.too_long(captured).into());
         }
         let end = self.record_header + captured as usize;
         let Some(data) = bytes.get(self.record_header..end) else {

@@ -204,13 +204,14 @@ impl Records for Pcapng {
                 [0x4D, 0x3C, 0x2B, 0x1A] => false,
                 [0x1A, 0x2B, 0x3C, 0x4D] => true,
                 _ => {
-                    return Step::Broken(Broken::new(8, "section header without its magic number"));
+                    let what = "section header without its magic number";
+                    return Step::Broken(Broken::new(8, what).into());
                 }
             };
         }
         let len = match self.block_len(bytes) {
             Ok(len) => len,
-            Err(broken) => return Step::Broken(broken),
+            Err(broken) => return Step::Broken(broken.into()),
         };
         let Some(whole) = bytes.get(..len) else {
             return Step::Need(len);
@@ -218,7 +219,7 @@ impl Records for Pcapng {
         let trailer = self.u32(whole, len - 4);
         if trailer as usize != len {
             let what = format!("block begins with a length of {len} and ends with {trailer}");
-            return Step::Broken(Broken::new(len - 4, what));
+            return Step::Broken(Broken::new(len - 4, what).into());
         }
         let body = &whole[8..len - 4];
         let done = match kind {
@@ -233,7 +234,7 @@ impl Records for Pcapng {
         match done {
             Ok(Some(packet)) => Step::Packet { used: len, packet },
             Ok(None) => Step::Skip(len),
-            Err(broken) => Step::Broken(broken),
+            Err(broken) => Step::Broken(broken.into()),
         }
     }
 

@@ -20,8 +20,8 @@ pub enum Step<'a> {
     Skip(usize),
     /// The beginning of something that has so many bytes at least.
     Need(usize),
-    /// Something that cannot be.
-    Broken(Broken),
+    /// Something that cannot be; apart, so that packets are handed over in registers.
+    Broken(Box<Broken>),
 }
 
 /// Damage, so many bytes behind where the step began.
