@@ -51,7 +51,8 @@ fn conversation(data: &[u8], is_known: bool) {
         Transport::Udp => true,
         Transport::Both => flags & 1 != 0,
     };
-    let wants = Wants { records: true, buffers: true, files: true, hashes: true };
+    let wants =
+        Wants { records: true, buffers: true, files: true, hashes: true, contents: true };
     let layer = AppLayer::new(AppConfig { wants, ..AppConfig::default() });
     let key = FlowKey {
         src: [192, 0, 2, 1].into(),
