@@ -25,7 +25,8 @@ use flowtrack_dissect::{
 };
 use flowtrack_engine::{Config, Engine, Output, Seed, Tell};
 use flowtrack_event::{
-    Chunk, Direction, FlowKey, IfaceId, IpProto, LinkType, RawPacket, Timestamp, Transaction,
+    Chunk, Direction, FileLimits, FlowKey, IfaceId, IpProto, LinkType, RawPacket, Timestamp,
+    Transaction,
 };
 
 /// Link types that a frame may choose from.
@@ -51,8 +52,8 @@ fn conversation(data: &[u8], is_known: bool) {
         Transport::Udp => true,
         Transport::Both => flags & 1 != 0,
     };
-    let wants =
-        Wants { records: true, buffers: true, files: true, hashes: true, contents: true };
+    let contents = Some(FileLimits { file: 64 * 1024, total: 1024 * 1024 });
+    let wants = Wants { records: true, buffers: true, files: true, hashes: true, contents };
     let layer = AppLayer::new(AppConfig { wants, ..AppConfig::default() });
     let key = FlowKey {
         src: [192, 0, 2, 1].into(),
