@@ -53,10 +53,10 @@ impl Scope {
 
 fn threshold(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
     let text = value.needed("such as type limit, track by_src, count 1, seconds 60")?;
-    if builder.limits.threshold.is_some() {
-        return Err(Complaint::new("a rule can have one threshold"));
+    let threshold = Threshold::of(lang::Threshold::parse(text)?)?;
+    if builder.limits.threshold.replace(threshold).is_some() {
+        builder.warn("of several thresholds only the last counts");
     }
-    builder.limits.threshold = Some(Threshold::of(lang::Threshold::parse(text)?)?);
     Ok(())
 }
 
