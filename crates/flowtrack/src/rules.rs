@@ -104,9 +104,11 @@ fn fill(spec: &DatasetSpec, rule_file: &Path, shared: &Shared) -> anyhow::Result
         return Ok(());
     }
     let mut set = Dataset::new(spec.kind);
-    if let Some(load) = &spec.load {
+    let path = spec.load.as_ref().map(|load| {
         let beside = rule_file.parent().unwrap_or(Path::new("")).join(&**load);
-        let path = if beside.is_file() { beside } else { PathBuf::from(&**load) };
+        if beside.is_file() { beside } else { PathBuf::from(&**load) }
+    });
+    if let Some(path) = path.filter(|path| !spec.may_be_missing || path.exists()) {
         let text = text_of(&path)?;
         match &spec.form {
             DatasetForm::Lines => set.load(&text),

@@ -8,14 +8,17 @@ use flowtrack_event::{
 };
 use flowtrack_rules::state::Verdict;
 use flowtrack_rules::{
-    Action, Context, FlowScope, Hit, Inspector, On, Requirements, RuleSet, Shared, Spent, TxScope,
-    Window,
+    Action, Context, FlowScope, Hit, Inspector, Kind, On, Requirements, RuleSet, Shared, Spent,
+    TxScope, Window,
 };
 use flowtrack_wire::Packet;
 use std::sync::Arc;
 
 /// Alerts that one packet may raise; the first in the order of the set are kept.
 const MAX_ALERTS: usize = 15;
+
+/// Signatures about the recognised protocol that may speak of one flow.
+const MAX_SPOKE: usize = 64;
 
 /// The signatures of one worker.
 #[derive(Default)]
@@ -245,6 +248,12 @@ impl Work {
         self.found.truncate(MAX_ALERTS);
         for found in self.found.drain(..) {
             let Some(signature) = rules.set.get(found.hit.signature) else { continue };
+            if let (Kind::Recognition, Some(watch)) = (signature.kind, &mut watch) {
+                if watch.spoke.contains(&found.hit.signature) || watch.spoke.len() >= MAX_SPOKE {
+                    continue;
+                }
+                watch.spoke.push(found.hit.signature);
+            }
             if found.action == Action::Pass {
                 // What was judged on more than the packet speaks for the whole flow.
                 if let Some(watch) = &mut watch

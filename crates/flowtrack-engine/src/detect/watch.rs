@@ -30,6 +30,8 @@ pub(crate) struct Watch {
     asked: VecDeque<u64>,
     /// Whether streams are to be kept.
     pub(crate) keeps_streams: bool,
+    /// Signatures about the recognised protocol that spoke: each does once.
+    pub(crate) spoke: Vec<u32>,
     /// Whether an alert was raised.
     pub(crate) alerted: bool,
     /// Whether a signature let the whole flow pass.
@@ -59,6 +61,7 @@ impl Watch {
             files: Vec::new(),
             asked: VecDeque::new(),
             keeps_streams,
+            spoke: Vec::new(),
             alerted: false,
             passed: false,
         }

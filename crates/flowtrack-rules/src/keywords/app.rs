@@ -42,6 +42,8 @@ struct Speaks {
     /// In lower case, as EVE writes it; `failed` where nothing was recognised.
     name: String,
     of: Of,
+    /// Whether protocols of the same family do not count.
+    exact: bool,
     wanted: bool,
 }
 
@@ -49,13 +51,14 @@ impl Speaks {
     fn is(&self, app: AppProto) -> bool {
         let name = app.name();
         name == self.name
-            || match self.name.as_str() {
-                "http" => name == "http2",
-                "http1" => name == "http",
-                "dcerpc" => name == "smb",
-                "dns" => name == "doh2",
-                _ => false,
-            }
+            || !self.exact
+                && match self.name.as_str() {
+                    "http" => name == "http2",
+                    "http1" => name == "http",
+                    "dcerpc" => name == "smb",
+                    "dns" => name == "doh2",
+                    _ => false,
+                }
     }
 }
 
@@ -96,8 +99,12 @@ fn towards(app: &AppRecord, direction: Direction) -> AppProto {
 
 fn protocol(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
     let text = value.needed("the name of a protocol")?;
+    let (text, exact) = match text.strip_suffix("exact").map(str::trim_end) {
+        Some(rest) if rest.ends_with(',') => (rest.trim_end_matches(','), true),
+        _ => (text, false),
+    };
     let (name, of) = match text.split_once(',') {
-        None => (text, Of::Direction),
+        None => (text.trim(), Of::Direction),
         Some((name, mode)) => {
             let of = match mode.trim() {
                 "direction" => Of::Direction,
@@ -110,7 +117,7 @@ fn protocol(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complain
                 other => {
                     return Err(Complaint::new(format!(
                         "unknown mode \"{other}\"; expected toserver, toclient, either, both, \
-                         final, original or direction"
+                         final, original, direction or exact"
                     )));
                 }
             };
@@ -134,7 +141,7 @@ fn protocol(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complain
         .filter(|_| name != "http1")
         .map_or(name.clone(), str::to_owned);
     builder.needs(Needs::Recognition);
-    builder.test(Speaks { name, of, wanted });
+    builder.test(Speaks { name, of, exact, wanted });
     Ok(())
 }
 

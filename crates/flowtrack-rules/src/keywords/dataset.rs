@@ -71,6 +71,7 @@ impl Check for Reputation {
 struct Options<'a> {
     kind: Option<&'a str>,
     load: Option<&'a str>,
+    may_be_missing: bool,
     format: Option<&'a str>,
     value: Option<&'a str>,
     array: Option<&'a str>,
@@ -101,7 +102,11 @@ impl<'a> Options<'a> {
             };
             match name {
                 "type" => options.kind = Some(value),
-                "load" | "state" => options.load = Some(value),
+                "load" => options.load = Some(value),
+                "state" => {
+                    options.load = options.load.or(Some(value));
+                    options.may_be_missing = true;
+                }
                 "format" => options.format = Some(value),
                 "value_key" => options.value = Some(value),
                 "array_key" => options.array = Some(value),
@@ -118,7 +123,7 @@ impl<'a> Options<'a> {
     fn spec(&self, name: &str) -> Result<DatasetSpec, Complaint> {
         let kind = self.kind.unwrap_or("string");
         let kind = DatasetKind::by_name(kind).ok_or_else(|| {
-            let known = "string, md5, sha256, ipv4 or ip";
+            let known = "string, md5, sha256, ipv4, ipv6 or ip";
             Complaint::new(format!("unknown type \"{kind}\"; expected {known}"))
         })?;
         let value = || self.value.unwrap_or("value").into();
@@ -135,7 +140,13 @@ impl<'a> Options<'a> {
                 )));
             }
         };
-        Ok(DatasetSpec { name: name.into(), kind, load: self.load.map(Into::into), form })
+        Ok(DatasetSpec {
+            name: name.into(),
+            kind,
+            load: self.load.map(Into::into),
+            may_be_missing: self.may_be_missing,
+            form,
+        })
     }
 }
 

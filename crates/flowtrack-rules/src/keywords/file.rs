@@ -238,6 +238,7 @@ fn hashes(builder: &mut Builder<'_>, value: &Value<'_>, sum: Sum) -> Result<(), 
         name: format!("{} {file}", value.keyword).into(),
         kind,
         load: Some(file.into()),
+        may_be_missing: false,
         form: DatasetForm::Lines,
     };
     let list = spec.id();

@@ -30,7 +30,7 @@ impl DatasetKind {
             "md5" => Self::Md5,
             "sha256" => Self::Sha256,
             "ipv4" => Self::Ipv4,
-            "ip" => Self::Ip,
+            "ip" | "ipv6" => Self::Ip,
             _ => return None,
         })
     }
@@ -83,6 +83,8 @@ pub struct DatasetSpec {
     pub kind: DatasetKind,
     /// The file that it is filled from, as written.
     pub load: Option<Arc<str>>,
+    /// Whether that file need not be there yet (`state`).
+    pub may_be_missing: bool,
     /// How that file is written.
     pub form: DatasetForm,
 }
