@@ -116,6 +116,11 @@ impl AppFlow {
         self.record
     }
 
+    /// The protocol alone, [`AppProto::FAILED`] where recognition gave up.
+    pub fn protocol(&self) -> Option<AppProto> {
+        self.record.as_ref().map(|record| record.proto)
+    }
+
     /// Transactions finished so far.
     pub fn transactions(&self) -> u64 {
         self.transactions

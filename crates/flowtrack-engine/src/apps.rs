@@ -391,7 +391,12 @@ impl AppSide {
 
     /// The name of the protocol, once recognised.
     pub(crate) fn protocol(&self) -> Option<AppProto> {
-        self.app.record().map(|r| r.proto).filter(|&p| p != AppProto::FAILED)
+        self.app.protocol().filter(|&p| p != AppProto::FAILED)
+    }
+
+    /// Whether more packets of the flow are of interest.
+    pub(crate) fn wants_bytes(&self) -> bool {
+        self.app.wants_bytes()
     }
 }
 

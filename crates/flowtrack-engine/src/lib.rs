@@ -21,6 +21,7 @@ mod detect;
 mod expected;
 mod path;
 mod shard;
+mod tag;
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ use flowtrack_event::{Event, FlowEvent, FlowPhase, RawPacket, Stats, Timestamp};
 use flowtrack_flow::{Defrag, FlowIndex, FlowTable, Rates};
 use flowtrack_rules::{RuleSet, Shared, Spent};
 use path::Path;
+use tag::Labels;
 use std::sync::Arc;
 
 /// The packet path of one worker.
@@ -69,6 +71,7 @@ impl Engine {
                 defrag: Defrag::new(config.defrag.clone(), seed),
                 apps: Apps::new(config),
                 judge: Judge::default(),
+                labels: Labels::default(),
                 rates: config.tell.seconds.then(Rates::default),
                 stats: Stats::default(),
                 shard: config.shard,

@@ -2,9 +2,10 @@
 
 use crate::apps::{Apps, OVERLAP_DIFFERS, Place, Slot, context_of};
 use crate::detect::{FlowFacts, Judge, Now, Watch};
+use crate::tag::{Labels, Tag};
 use crate::{Output, Shard, Tell};
 use flowtrack_event::{
-    Anomaly, AnomalyLayer, DecoderStats, Direction, EndReason, Event, FlowContext, FlowEvent,
+    Anomaly, AnomalyLayer, AppProto, DecoderStats, Direction, EndReason, Event, FlowContext, FlowEvent,
     FlowId, FlowKey, FlowPhase, FlowRecord, FlowState, IpProto, LedgerRow, RawPacket, Stats,
     Timestamp, TunnelKind,
 };
@@ -29,6 +30,7 @@ pub(crate) struct Path {
     pub(crate) defrag: Defrag,
     pub(crate) apps: Apps,
     pub(crate) judge: Judge,
+    pub(crate) labels: Labels,
     pub(crate) rates: Option<Rates>,
     pub(crate) stats: Stats,
     pub(crate) shard: Option<Shard>,
@@ -36,6 +38,31 @@ pub(crate) struct Path {
     pub(crate) tell: Tell,
     /// Flows that ended and are not told yet.
     pub(crate) ended: Vec<(FlowRecord, EndReason, Slot)>,
+}
+
+/// What is known of a frame before its flow.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It belongs to another share.
+    Elsewhere,
+    Good,
+    /// Its checksum is wrong.
+    Corrupt,
+}
+
+/// Where a packet was put.
+#[derive(Clone, Copy)]
+struct Placed {
+    index: FlowIndex,
+    tag: Tag,
+}
+
+/// What the application layer made of a packet.
+#[derive(Clone, Copy)]
+struct Applied {
+    tag: Tag,
+    /// It showed that the flow goes the other way round.
+    reversed: bool,
 }
 
 /// What is around a packet that is followed inward.
@@ -58,18 +85,20 @@ impl Path {
         for raws in burst.chunks(TOGETHER) {
             std::hint::black_box(preload(raws));
             let mut keys = [None; TOGETHER];
-            for ((raw, packet), key) in raws.iter().zip(&mut packets).zip(&mut keys) {
+            let mut fates = [Fate::Elsewhere; TOGETHER];
+            let slots = packets.iter_mut().zip(&mut keys).zip(&mut fates);
+            for (raw, ((packet, key), fate)) in raws.iter().zip(slots) {
                 if !self.decode(raw, packet) {
                     continue;
                 }
-                let at = self.at(raw, packet);
-                *key = Some(self.table.key(packet, &at).map(|key| (key, at)));
+                *fate = if self.is_corrupt(packet) { Fate::Corrupt } else { Fate::Good };
+                self.table.key_into(packet, &At::of(raw.ts, raw.iface), key);
             }
-            let wanted = keys.iter().flatten().flatten().map(|(key, _)| key);
-            std::hint::black_box(self.table.prefetch(wanted));
-            for ((raw, packet), key) in raws.iter().zip(&packets).zip(keys) {
-                if let Some(key) = key {
-                    self.frame(raw, packet, key, out);
+            std::hint::black_box(self.table.prefetch(keys.iter().flatten()));
+            let slots = packets.iter().zip(&keys).zip(&fates);
+            for (raw, ((packet, key), &fate)) in raws.iter().zip(slots) {
+                if fate != Fate::Elsewhere {
+                    self.frame(raw, packet, key.as_ref(), fate, out);
                 }
             }
         }
@@ -93,12 +122,13 @@ impl Path {
         is_ours
     }
 
+    /// Whether the checksum of a packet is wrong, where that is asked for.
     #[inline]
-    fn at(&mut self, raw: &RawPacket<'_>, packet: &Packet<'_>) -> At {
-        let bad_checksum = self.verify_checksums && !checksum_ok(packet);
+    fn is_corrupt(&mut self, packet: &Packet<'_>) -> bool {
+        let is_corrupt = self.verify_checksums && !checksum_ok(packet);
         self.stats.tcp.invalid_checksum +=
-            u64::from(bad_checksum && matches!(packet.transport, Transport::Tcp(_)));
-        At { ts: raw.ts, iface: raw.iface, bad_checksum, ..At::default() }
+            u64::from(is_corrupt && matches!(packet.transport, Transport::Tcp(_)));
+        is_corrupt
     }
 
     /// A frame is on exactly one flow, or in exactly one rest.
@@ -107,7 +137,8 @@ impl Path {
         &mut self,
         raw: &RawPacket<'_>,
         packet: &Packet<'_>,
-        key: Option<(PacketKey, At)>,
+        key: Option<&PacketKey>,
+        fate: Fate,
         out: &mut Output,
     ) {
         let row = LedgerRow { packets: 1, bytes: u64::from(packet.len) };
@@ -118,9 +149,10 @@ impl Path {
             out.events.push(Event::Second(Box::new(second)));
         }
         let place = Place { ts: raw.ts, number: raw.number };
+        let at = At { bad_checksum: fate == Fate::Corrupt, ..At::of(raw.ts, raw.iface) };
         let placed = match key {
-            Some((key, at)) if counts(packet, &at) => {
-                self.on_flow(&key, packet, &at, place, raw.data, out)
+            Some(key) if counts(packet, &at) => {
+                self.on_flow(key, packet, &at, place, raw.data, out)
             }
             Some(_) => Err("invalid_checksum"),
             None => Err(rest_of(packet)),
@@ -128,33 +160,30 @@ impl Path {
         if placed.is_err() && self.judge.is_on() {
             self.judge_alone(packet, place, raw.data, out);
         }
+        let mut known = None;
         match placed {
-            Ok(_) => self.stats.ledger.on_flows.merge(&row),
+            Ok(placed) => {
+                self.stats.ledger.on_flows.merge(&row);
+                known = self.labels.name(placed.tag);
+            }
             Err(rest) => self.stats.ledger.rest.entry(rest).or_default().merge(&row),
         }
         if let Some(rates) = &mut self.rates {
-            let protocol = match &placed {
-                Ok(seen) => self
-                    .table
-                    .get(seen.index)
-                    .and_then(|flow| flow.app().side.as_ref()?.protocol())
-                    .map_or_else(|| transport_name(packet), |app| app.name()),
-                Err(_) => transport_name(packet),
-            };
+            let protocol = known.map_or_else(|| transport_name(packet), AppProto::name);
             rates.frame(protocol, packet.len);
         }
         if !packet.anomalies.is_empty() {
             self.anomalies(&packet.anomalies, place, out);
         }
         if packet.inner.is_some() || is_fragment(packet) {
-            let parent = placed.ok().and_then(|seen| self.id_of(seen.index));
+            let parent = placed.ok().and_then(|placed| self.id_of(placed.index));
             let around = Around { parent, own: None, tunnel: None, levels: 0, tunnels: 0 };
             self.inward(raw, packet, around, out);
         }
     }
 
     /// Puts a packet on its flow.
-    #[inline]
+    #[inline(never)]
     fn on_flow(
         &mut self,
         key: &PacketKey,
@@ -163,7 +192,7 @@ impl Path {
         place: Place,
         frame: &[u8],
         out: &mut Output,
-    ) -> Result<Seen, &'static str> {
+    ) -> Result<Placed, &'static str> {
         let ended = &mut self.ended;
         let seen = self.table.update(key, packet, at, &mut |record, reason, slot| {
             ended.push((record, reason, slot));
@@ -173,7 +202,7 @@ impl Path {
         }
         let seen = seen.map_err(Unplaced::name)?;
         if seen.is_new {
-            self.begun(&seen, place, out);
+            self.begun(seen.index, place, out);
         }
         if let Some(rates) = &mut self.rates {
             if let Some(facts) = &seen.tcp {
@@ -183,34 +212,40 @@ impl Path {
                 rates.response(response);
             }
         }
+        let mut tag = Tag(seen.tag);
         if at.bad_checksum {
             // No stream takes it in, but signatures may ask for just that.
             if self.judge.is_on() {
                 self.judge_alone(packet, place, frame, out);
             }
         } else if self.judge.is_on() {
-            self.watched(packet, &seen, place, frame, out);
-        } else if self.apps.wants(packet) {
-            self.application(packet, &seen, place, out);
+            tag = self.watched(packet, seen, place, frame, out);
+        } else if !tag.is_done() && self.apps.wants(packet) {
+            tag = self.application(packet, seen, place, out).tag;
         }
-        Ok(seen)
+        Ok(Placed { index: seen.index, tag })
     }
 
     /// Reads a packet of a flow and asks the signatures about it.
     fn watched(
         &mut self,
         packet: &Packet<'_>,
-        seen: &Seen,
+        seen: Seen,
         place: Place,
         frame: &[u8],
         out: &mut Output,
-    ) {
-        self.watch(seen);
+    ) -> Tag {
+        self.watch(&seen);
         let mut direction = seen.direction;
-        if self.apps.wants(packet) && self.application(packet, seen, place, out) {
-            direction = direction.opposite();
+        let mut tag = Tag(seen.tag);
+        if self.apps.wants(packet) {
+            let applied = self.application(packet, seen, place, out);
+            tag = applied.tag;
+            if applied.reversed {
+                direction = direction.opposite();
+            }
         }
-        let Some(flow) = self.table.get(seen.index) else { return };
+        let Some(flow) = self.table.get(seen.index) else { return tag };
         let key = flow.key();
         let ways = [Direction::ToServer, Direction::ToClient];
         let is_tcp = key.proto == IpProto::TCP;
@@ -225,8 +260,8 @@ impl Path {
             bytes: ways.map(|way| flow.bytes(way)),
             stream_bytes: ways.map(|way| flow.payload_bytes(way)),
         };
-        let Some(Slot { side, watch }) = self.table.app_mut(seen.index) else { return };
-        let Some(watch) = watch else { return };
+        let Some(Slot { side, watch }) = self.table.app_mut(seen.index) else { return tag };
+        let Some(watch) = watch else { return tag };
         if let (Some(side), Transport::Tcp(tcp)) = (side, packet.transport)
             && tcp.has(Tcp::ACK)
         {
@@ -246,6 +281,7 @@ impl Path {
             flow: facts,
         };
         self.judge.packet(&now, Some(watch), out);
+        tag
     }
 
     /// Begins or turns what is kept of a flow for the signatures.
@@ -294,27 +330,29 @@ impl Path {
         self.judge.packet(&now, None, out);
     }
 
-    fn begun(&mut self, seen: &Seen, place: Place, out: &mut Output) {
+    fn begun(&mut self, index: FlowIndex, place: Place, out: &mut Output) {
         if let Some(rates) = &mut self.rates {
             rates.flow_began();
         }
         if self.tell.starts
-            && let Some(record) = self.record(seen.index)
+            && let Some(record) = self.record(index)
         {
             let event = FlowEvent { ts: place.ts, phase: FlowPhase::Start, record };
             out.events.push(Event::Flow(Box::new(event)));
         }
     }
 
-    /// Hands a packet to the application layer of its flow; says whether that turned the flow round.
+    /// Hands a packet to the application layer of its flow.
     fn application(
         &mut self,
         packet: &Packet<'_>,
-        seen: &Seen,
+        seen: Seen,
         place: Place,
         out: &mut Output,
-    ) -> bool {
-        let Self { table, apps, .. } = self;
+    ) -> Applied {
+        let Self { table, apps, labels, .. } = self;
+        let before = Tag(seen.tag);
+        let unchanged = Applied { tag: before, reversed: false };
         // Of a session whose beginning was not seen, signatures judge packets alone: nobody knows
         // what its ends made of the bytes before.
         let is_followed = table
@@ -323,20 +361,21 @@ impl Path {
         let begins = match table.get(seen.index) {
             Some(flow) if flow.app().side.is_none() => {
                 if packet.payload.is_empty() {
-                    return false;
+                    return unchanged;
                 }
                 let announced = apps.announced(place.ts, &flow.key());
                 Some(Box::new(apps.begin(&flow, announced)))
             }
             _ => None,
         };
-        let Some(Slot { side, watch }) = table.app_mut(seen.index) else { return false };
+        let Some(Slot { side, watch }) = table.app_mut(seen.index) else { return unchanged };
         if begins.is_some() {
             *side = begins;
         }
-        let Some(side) = side else { return false };
+        let Some(side) = side else { return unchanged };
         let judged = watch.as_deref_mut().filter(|_| is_followed);
-        let reversed = apps.packet(side, judged, packet, seen, place, out);
+        let reversed = apps.packet(side, judged, packet, &seen, place, out);
+        let tag = labels.rename(before, side.protocol()).done(!side.wants_bytes());
         if reversed {
             if let Some(watch) = watch {
                 let key = watch.context.key.reversed();
@@ -344,7 +383,10 @@ impl Path {
             }
             table.reverse(seen.index);
         }
-        reversed
+        if tag != before {
+            table.set_tag(seen.index, tag.0);
+        }
+        Applied { tag, reversed }
     }
 
     fn anomalies(&mut self, anomalies: &[DecodeAnomaly], place: Place, out: &mut Output) {
@@ -387,13 +429,7 @@ impl Path {
                 let decoder = &mut self.stats.decoder;
                 let packet =
                     decode_reassembled(whole.data(), link_len, packet.macs, packet.vlans, decoder);
-                let at = At {
-                    parent: around.own,
-                    tunnel: around.tunnel,
-                    depth: around.tunnels,
-                    ..self.at(raw, &packet)
-                };
-                self.level(raw, &packet, &[], at, around, out);
+                self.level(raw, &packet, &[], around, out);
                 self.defrag.recycle(whole);
             }
         } else if let Some(inner) = packet.inner {
@@ -404,13 +440,7 @@ impl Path {
                 tunnels: around.tunnels + 1,
                 ..around
             };
-            let at = At {
-                parent: around.own,
-                tunnel: around.tunnel,
-                depth: around.tunnels,
-                ..self.at(raw, &packet)
-            };
-            self.level(raw, &packet, inner.data, at, around, out);
+            self.level(raw, &packet, inner.data, around, out);
         }
     }
 
@@ -420,10 +450,16 @@ impl Path {
         raw: &RawPacket<'_>,
         packet: &Packet<'_>,
         frame: &[u8],
-        at: At,
         around: Around,
         out: &mut Output,
     ) {
+        let at = At {
+            parent: around.own,
+            tunnel: around.tunnel,
+            depth: around.tunnels,
+            bad_checksum: self.is_corrupt(packet),
+            ..At::of(raw.ts, raw.iface)
+        };
         let place = Place { ts: raw.ts, number: raw.number };
         let flow = self.synthetic(packet, &at, place, frame, out);
         if packet.inner.is_some() || is_fragment(packet) {
@@ -444,14 +480,14 @@ impl Path {
     ) -> Option<FlowIndex> {
         self.anomalies(&packet.anomalies, place, out);
         let key = self.table.key(packet, at).filter(|_| counts(packet, at));
-        let seen = key.and_then(|key| self.on_flow(&key, packet, at, place, frame, out).ok());
-        if seen.is_none() && self.judge.is_on() {
+        let placed = key.and_then(|key| self.on_flow(&key, packet, at, place, frame, out).ok());
+        if placed.is_none() && self.judge.is_on() {
             self.judge_alone(packet, place, frame, out);
         }
-        let seen = seen?;
+        let placed = placed?;
         let row = LedgerRow { packets: 1, bytes: u64::from(packet.len) };
         self.stats.ledger.synthetic.merge(&row);
-        Some(seen.index)
+        Some(placed.index)
     }
 
     fn id_of(&self, flow: FlowIndex) -> Option<FlowId> {

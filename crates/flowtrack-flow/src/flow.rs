@@ -29,6 +29,8 @@ pub(crate) struct Hot {
     /// Who began, as Zeek sees it.
     pub(crate) zeek_orig: End,
     pub(crate) class: Class,
+    /// See [`crate::FlowTable::set_tag`].
+    pub(crate) tag: u16,
     pub(crate) low: Side,
     pub(crate) high: Side,
 }

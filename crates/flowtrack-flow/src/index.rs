@@ -24,6 +24,16 @@ struct Bucket {
     _spare: u32,
 }
 
+impl Bucket {
+    /// One bit for each entry with this hash. All are looked at, since where the right one stands
+    /// is a guess that a processor gets wrong.
+    #[inline]
+    fn hits(&self, hash: u32) -> u32 {
+        let bits = self.hashes.iter().enumerate().map(|(i, &h)| u32::from(h == hash) << i);
+        bits.fold(0, |hits, bit| hits | bit)
+    }
+}
+
 /// The index of a flow table.
 pub(crate) struct Index {
     buckets: Vec<Bucket>,
@@ -79,13 +89,15 @@ impl Index {
     pub(crate) fn find(&mut self, hash: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         for step in 0..MAX_PROBE {
             let bucket = self.buckets.get((hash as usize).wrapping_add(step) & self.mask)?;
-            for (&h, &flow) in bucket.hashes.iter().zip(&bucket.flows) {
-                if h == hash
-                    && let Some(flow) = flow.checked_sub(1)
+            let mut hits = bucket.hits(hash);
+            while hits != 0 {
+                let flow = bucket.flows.get(hits.trailing_zeros() as usize)?;
+                if let Some(flow) = flow.checked_sub(1)
                     && is_it(flow)
                 {
                     return Some(flow);
                 }
+                hits &= hits - 1;
             }
             if bucket.passed == 0 {
                 return None;
@@ -108,6 +120,12 @@ impl Index {
         }
         self.len += 1;
         true
+    }
+
+    /// Removes all flows; the room for them stays.
+    pub(crate) fn clear(&mut self) {
+        self.buckets.fill(Bucket::default());
+        self.len = 0;
     }
 
     /// Removes a flow.

@@ -123,12 +123,13 @@ impl Keys {
         Self { hasher: RandomState::with_seeds(a, b, c, d), use_vlan, use_interface }
     }
 
-    /// The key of a packet; `None` where it belongs to no flow.
+    /// Puts the key of a packet into `slot`; `None` where it belongs to no flow.
     #[inline]
-    pub(crate) fn of(&self, packet: &Packet<'_>, at: &At) -> Option<PacketKey> {
-        let Network::Ip(ip) = &packet.network else { return None };
+    pub(crate) fn of(&self, packet: &Packet<'_>, at: &At, slot: &mut Option<PacketKey>) {
+        *slot = None;
+        let Network::Ip(ip) = &packet.network else { return };
         if packet.malformed {
-            return None;
+            return;
         }
         let proto = ip.proto;
         let (src_port, dst_port, ordered) = match packet.transport {
@@ -136,20 +137,22 @@ impl Keys {
             Transport::Udp(ports) | Transport::Sctp(ports) => (ports.src, ports.dst, true),
             Transport::Icmp(icmp) => {
                 if ip.src.is_ipv4() && is_icmp4_error(icmp.kind) {
-                    return Some(self.of_error(ip, &icmp, packet.vlans, at));
+                    self.of_error(ip, &icmp, packet.vlans, at, slot);
+                    return;
                 }
                 let (src, dst) = icmp_ports(ip.src.is_ipv4(), icmp.kind, icmp.code);
                 (src, dst, true)
             }
             // ESP knows no way back: each direction has a security parameter index of its own.
             Transport::Other if proto == IpProto::ESP => {
-                let [a, b, c, d] = *ip.payload.first_chunk::<4>()?;
+                let Some(&[a, b, c, d]) = ip.payload.first_chunk() else { return };
                 (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]), false)
             }
             Transport::Other => (0, 0, true),
-            Transport::None => return None,
+            Transport::None => return,
         };
-        self.join((ip.src, src_port), (ip.dst, dst_port), proto, ordered, packet.vlans, at)
+        let (src, dst) = ((ip.src, src_port), (ip.dst, dst_port));
+        self.join(src, dst, (proto, ordered), packet.vlans, at, slot);
     }
 
     /// The key of the flow whose packet an ICMP error quotes; the sender is that of the quoted
@@ -163,17 +166,27 @@ impl Keys {
             IpProto::ICMPV6 => icmp_ports(false, kind, code),
             _ => (src_port, dst_port),
         };
-        let key = self.join((src, src_port), (dst, dst_port), proto, true, vlans, at)?;
-        Some(PacketKey { purpose: Purpose::Note, ..key })
+        let mut key = None;
+        self.join((src, src_port), (dst, dst_port), (proto, true), vlans, at, &mut key);
+        Some(PacketKey { purpose: Purpose::Note, ..key? })
     }
 
     /// The key of an ICMPv4 error.
     #[cold]
-    fn of_error(&self, ip: &Ip<'_>, icmp: &Icmp<'_>, vlans: Vlans, at: &At) -> PacketKey {
+    fn of_error(
+        &self,
+        ip: &Ip<'_>,
+        icmp: &Icmp<'_>,
+        vlans: Vlans,
+        at: &At,
+        slot: &mut Option<PacketKey>,
+    ) {
         let Some(mut key) = icmp.quoted.and_then(|quoted| self.of_quote(quoted, vlans, at)) else {
             // A key that no packet has.
             let key = Key { meta: u64::MAX, ..Key::default() };
-            return PacketKey { hash: 0, key, sender: End::Low, purpose: Purpose::Note };
+            let sender = End::Low;
+            *slot = Some(PacketKey { hash: 0, key, sender, purpose: Purpose::Note });
+            return;
         };
         if icmp.kind == ICMP4_UNREACHABLE && matches!(key.key.proto(), IpProto::TCP | IpProto::UDP)
         {
@@ -184,19 +197,21 @@ impl Keys {
         if key.key.end(key.sender).0 != ip.src {
             key.sender = key.sender.other();
         }
-        key
+        *slot = Some(key);
     }
 
+    /// Puts both ends in order. The key is written where it is to stay, since a key that was just
+    /// written and is moved at once keeps the processor waiting.
     #[inline]
     fn join(
         &self,
         (src, src_port): Endpoint<IpAddr>,
         (dst, dst_port): Endpoint<IpAddr>,
-        proto: IpProto,
-        ordered: bool,
+        (proto, ordered): (IpProto, bool),
         vlans: Vlans,
         at: &At,
-    ) -> Option<PacketKey> {
+        slot: &mut Option<PacketKey>,
+    ) {
         // Seven bits of depth: tunnels are followed far less deep.
         let mut meta = u64::from(at.depth & 0x7f) << 41 | u64::from(proto.0) << 32;
         if self.use_interface {
@@ -217,12 +232,12 @@ impl Keys {
                 meta |= 1 << 40;
                 (sender, [a, b, c, d], (low.1, high.1))
             }
-            _ => return None,
+            _ => return,
         };
         meta |= u64::from(ports.1) << 16 | u64::from(ports.0);
         let vlans = if self.use_vlan { pack_vlans(vlans) } else { 0 };
         let key = Key { addrs, meta, vlans };
-        Some(PacketKey { hash: self.hash(&key), key, sender, purpose: Purpose::Belong })
+        *slot = Some(PacketKey { hash: self.hash(&key), key, sender, purpose: Purpose::Belong });
     }
 
     /// The hash that the index wants.
@@ -331,12 +346,24 @@ mod tests {
     use super::*;
     use std::collections::HashSet;
 
+    fn join(
+        keys: &Keys,
+        src: Endpoint<IpAddr>,
+        dst: Endpoint<IpAddr>,
+        how: (IpProto, bool),
+        vlans: Vlans,
+        at: &At,
+    ) -> PacketKey {
+        let mut key = None;
+        keys.join(src, dst, how, vlans, at, &mut key);
+        key.unwrap()
+    }
+
     fn hash(seed: [u64; 4], src_port: u16) -> u32 {
         let keys = Keys::new(Seed(seed), true, false);
         let (src, dst) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
         let at = At::default();
-        let key = keys.join((src, src_port), (dst, 80), IpProto::TCP, true, Vlans::default(), &at);
-        key.unwrap().hash
+        join(&keys, (src, src_port), (dst, 80), (IpProto::TCP, true), Vlans::default(), &at).hash
     }
 
     #[test]
@@ -364,8 +391,8 @@ mod tests {
         for (src, dst) in [("10.0.0.9", "10.0.0.1"), ("fe80::9", "fe80::1"), ("::1", "::1")] {
             let (src, dst): (IpAddr, IpAddr) = (src.parse().unwrap(), dst.parse().unwrap());
             let (vlans, at) = (Vlans::default(), At::default());
-            let there = keys.join((src, 7), (dst, 9), IpProto::UDP, true, vlans, &at).unwrap();
-            let back = keys.join((dst, 9), (src, 7), IpProto::UDP, true, vlans, &at).unwrap();
+            let there = join(&keys, (src, 7), (dst, 9), (IpProto::UDP, true), vlans, &at);
+            let back = join(&keys, (dst, 9), (src, 7), (IpProto::UDP, true), vlans, &at);
             assert_eq!(there.key, back.key);
             assert_eq!(there.sender, back.sender.other());
             let flow = there.key.flow_key(there.sender);

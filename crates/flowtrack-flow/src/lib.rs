@@ -57,3 +57,10 @@ pub struct At {
     /// Whether its transport checksum was verified and is wrong.
     pub bad_checksum: bool,
 }
+
+impl At {
+    /// A packet that nothing carried and whose checksum is not known to be wrong.
+    pub const fn of(ts: Timestamp, iface: IfaceId) -> Self {
+        Self { ts, iface, parent: None, tunnel: None, depth: 0, bad_checksum: false }
+    }
+}

@@ -39,6 +39,8 @@ pub struct Seen {
     pub response: Option<Response>,
     /// Whether it is an ICMP error that quotes a packet of the flow.
     pub is_icmp_error: bool,
+    /// What [`FlowTable::set_tag`] left with the flow; 0 at first.
+    pub tag: u16,
 }
 
 /// Why a packet that might have a flow has none.
@@ -133,9 +135,16 @@ impl<A: Default> FlowTable<A> {
 
     /// The key of a packet, to be passed to [`FlowTable::update`]; `None` where the packet belongs
     /// to no flow: no IP, a fragment, or a transport header that cannot be read.
-    #[inline]
     pub fn key(&self, packet: &Packet<'_>, at: &At) -> Option<PacketKey> {
-        self.keys.of(packet, at)
+        let mut key = None;
+        self.key_into(packet, at, &mut key);
+        key
+    }
+
+    /// [`FlowTable::key`] into its place, which spares moving it.
+    #[inline(never)]
+    pub fn key_into(&self, packet: &Packet<'_>, at: &At, key: &mut Option<PacketKey>) {
+        self.keys.of(packet, at, key);
     }
 
     /// Loads the memory that [`FlowTable::update`] will need for the packets of a burst, so that
@@ -161,6 +170,7 @@ impl<A: Default> FlowTable<A> {
 
     /// Takes a packet in: finds or begins its flow and tells what became of it. Flows that end by
     /// it (idle too long, same five-tuple again, evicted) are handed to `ended` first.
+    #[inline]
     pub fn update(
         &mut self,
         key: &PacketKey,
@@ -228,7 +238,7 @@ impl<A: Default> FlowTable<A> {
                 response = latency::response(hot, cold, direction, packet, at.ts);
             }
         }
-        let state = hot.state;
+        let (state, tag) = (hot.state, hot.tag);
         let class = class_of(hot);
         if class != hot.class {
             self.reclass(flow, class, at.ts.secs());
@@ -242,6 +252,7 @@ impl<A: Default> FlowTable<A> {
             tcp: facts,
             response,
             is_icmp_error: false,
+            tag,
         })
     }
 
@@ -255,6 +266,14 @@ impl<A: Default> FlowTable<A> {
     pub fn app_mut(&mut self, index: FlowIndex) -> Option<&mut A> {
         let (hot, cold) = self.flows.get_mut(index.0)?;
         hot.has(bits::LIVE).then_some(&mut cold.app)
+    }
+
+    /// Leaves two bytes with a flow that every packet of it brings back as [`Seen::tag`], without
+    /// touching more memory than it touches anyway.
+    pub fn set_tag(&mut self, index: FlowIndex, tag: u16) {
+        if let Some(hot) = self.flows.hot_mut(index.0) {
+            hot.tag = tag;
+        }
     }
 
     /// All that is known about a flow.
@@ -310,8 +329,15 @@ impl<A: Default> FlowTable<A> {
             .collect();
         all.sort_unstable();
         for (_, flow) in all {
-            self.end(flow, EndReason::Shutdown, ended);
+            let Some(record) = self.record(FlowIndex(flow)) else { continue };
+            let app = self.app_mut(FlowIndex(flow)).map(std::mem::take).unwrap_or_default();
+            self.flows.release(flow);
+            ended(record, EndReason::Shutdown, app);
         }
+        // Nobody has to be taken one by one out of what is empty now.
+        self.index.clear();
+        self.wheel = Wheel::new();
+        self.classes = Classes::default();
     }
 
     /// Moves the flows that changed since the last call into `changed`, if changes are tracked.
@@ -566,6 +592,7 @@ impl<A: Default> FlowTable<A> {
             tcp: None,
             response: None,
             is_icmp_error: true,
+            tag: hot.tag,
         })
     }
 
