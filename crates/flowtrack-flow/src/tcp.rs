@@ -491,7 +491,8 @@ fn give_up<A>(
     if !side.ranges.is_empty() {
         peer.bits |= bits::HOLES;
     }
-    side.lost_bytes = side.lost_bytes.saturating_add(u64::from(lost.bytes));
+    let bytes = lost.bytes.min(largest_window(me));
+    side.lost_bytes = side.lost_bytes.saturating_add(u64::from(bytes));
     side.lost_segments = side.lost_segments.saturating_add(lost.holes);
     if zeek::gaps_count(me.zeek, peer.zeek) {
         for _ in 0..lost.holes {
@@ -502,6 +503,12 @@ fn give_up<A>(
         }
     }
     lost
+}
+
+/// Bytes that may be on their way to `me` at once. No more can be lost between two
+/// acknowledgements, however far its numbers jump.
+fn largest_window(me: &Side) -> u32 {
+    if me.has(bits::SYN) { u32::from(u16::MAX) << me.window_scale } else { TOO_FAR as u32 }
 }
 
 /// Ends the measurement that waited for this acknowledgement.
@@ -565,5 +572,6 @@ fn is_believable_rst(
 /// Larger shifts of the window mean this one (RFC 7323 section 2.3).
 const MAX_WINDOW_SCALE: u8 = 14;
 
-/// Sequence numbers of SYN and RST that jump further are not believed.
+/// Sequence numbers of SYN and RST that jump further are not believed; no window whose scale was
+/// not seen is larger.
 const TOO_FAR: i32 = 1 << 20;

@@ -155,6 +155,9 @@ fn counts_loss() {
         // Never seen, but acknowledged.
         ("20 > A 11 1 +10 \n 21 > A 31 1 +10 \n 30 < A 1 41", "retr 0 ooo 0 lost 2/20 payload 20"),
         ("30 < A 1 41", "retr 0 ooo 0 lost 1/40 payload 0"),
+        // More than a window cannot have been on its way.
+        ("30 < A 1 900000001", "retr 0 ooo 0 lost 1/65535 payload 0"),
+        ("20 > A 900000001 1 +10 \n 30 < A 1 900000011", "retr 0 ooo 0 lost 1/65535 payload 10"),
         // Captured after its acknowledgement.
         ("30 < A 1 11 \n 31 > A 1 1 +10", "retr 0 ooo 1 lost 0/0 payload 10"),
         // Keep-alives, with and without a byte.
