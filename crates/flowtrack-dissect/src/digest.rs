@@ -3,7 +3,6 @@
 use md5::{Digest, Md5};
 use sha1::Sha1;
 use sha2::Sha256;
-use std::fmt::Write as _;
 
 /// MD5 of `bytes`: for fingerprints that are defined by it, not for security.
 pub fn md5_hex(bytes: &[u8]) -> String {
@@ -22,10 +21,6 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 
 /// Bytes as lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or_default();
+    bytes.iter().flat_map(|&byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

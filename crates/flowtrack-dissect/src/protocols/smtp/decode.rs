@@ -12,30 +12,37 @@ pub(super) struct Base64 {
 
 impl Base64 {
     pub(super) fn decode(&mut self, bytes: &[u8], into: &mut Vec<u8>) {
-        for &byte in bytes {
-            let value = SEXTETS.get(usize::from(byte)).copied().unwrap_or(STRANGE);
-            match value {
-                0..64 => {}
-                PAD => {
-                    self.pad(into);
-                    continue;
-                }
-                SPACE => continue,
-                _ => {
-                    self.strange = true;
-                    continue;
-                }
+        into.reserve(bytes.len() / 4 * 3 + 3);
+        let mut rest = bytes;
+        loop {
+            if self.count == 0 && !self.ended {
+                rest = whole_groups(rest, into);
             }
-            if self.ended {
-                continue;
+            let Some((&byte, behind)) = rest.split_first() else { return };
+            self.byte(byte, into);
+            rest = behind;
+        }
+    }
+
+    fn byte(&mut self, byte: u8, into: &mut Vec<u8>) {
+        let value = match sextet(byte) {
+            value @ 0..64 => value,
+            PAD => return self.pad(into),
+            SPACE => return,
+            _ => {
+                self.strange = true;
+                return;
             }
-            self.bits = self.bits << 6 | u32::from(value);
-            self.count += 1;
-            if self.count == 4 {
-                let [_, a, b, c] = self.bits.to_be_bytes();
-                into.extend_from_slice(&[a, b, c]);
-                (self.bits, self.count) = (0, 0);
-            }
+        };
+        if self.ended {
+            return;
+        }
+        self.bits = self.bits << 6 | u32::from(value);
+        self.count += 1;
+        if self.count == 4 {
+            let [_, a, b, c] = self.bits.to_be_bytes();
+            into.extend_from_slice(&[a, b, c]);
+            (self.bits, self.count) = (0, 0);
         }
     }
 
@@ -52,6 +59,26 @@ impl Base64 {
         self.ended |= self.count > 0;
         (self.bits, self.count) = (0, 0);
     }
+}
+
+/// Decodes groups of four as long as nothing else is among them; returns what follows.
+fn whole_groups<'a>(bytes: &'a [u8], into: &mut Vec<u8>) -> &'a [u8] {
+    let (groups, _) = bytes.as_chunks::<4>();
+    let mut used = 0;
+    for group in groups {
+        let [a, b, c, d] = group.map(sextet);
+        // Whatever is no sextet has a bit above.
+        if (a | b | c | d) >= 64 {
+            break;
+        }
+        into.extend_from_slice(&[a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d]);
+        used += group.len();
+    }
+    bytes.get(used..).unwrap_or_default()
+}
+
+fn sextet(byte: u8) -> u8 {
+    SEXTETS.get(usize::from(byte)).copied().unwrap_or(STRANGE)
 }
 
 const PAD: u8 = 64;

@@ -29,6 +29,8 @@ pub(super) struct MailReader {
     outermost: bool,
     in_headers: bool,
     header: Vec<u8>,
+    /// What a line of a body decodes to; kept to be used again.
+    decoded: Vec<u8>,
     boundaries: Vec<Vec<u8>>,
     part: Part,
     files: usize,
@@ -91,6 +93,7 @@ impl MailReader {
             outermost: true,
             in_headers: true,
             header: Vec::new(),
+            decoded: Vec::new(),
             boundaries: Vec::new(),
             part: Part::default(),
             files: 0,
@@ -299,7 +302,8 @@ impl MailReader {
         if part.kind == Kind::Multipart {
             return;
         }
-        let mut bytes = Vec::new();
+        let mut bytes = std::mem::take(&mut self.decoded);
+        bytes.clear();
         if begins && std::mem::take(&mut part.line_end) && part.encoding != Encoding::Base64 {
             bytes.extend_from_slice(b"\r\n");
         }
@@ -319,6 +323,7 @@ impl MailReader {
         }
         let keeps = self.wants.buffers && self.kept < CONTENTS_CAP;
         part.take(&bytes, keeps, &mut self.email);
+        self.decoded = bytes;
     }
 
     fn end_of_part(&mut self, state: FileState, out: &mut Outcome) {

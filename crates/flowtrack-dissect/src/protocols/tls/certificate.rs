@@ -268,9 +268,10 @@ fn general_name(tag: u8, value: &[u8]) -> Option<String> {
 fn with_colons(digits: &str) -> String {
     let mut text = String::with_capacity(digits.len() * 3 / 2);
     for (i, digit) in digits.chars().enumerate() {
-        let between = if i > 0 && i % 2 == 0 { ":" } else { "" };
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{between}{digit}");
+        if i > 0 && i % 2 == 0 {
+            text.push(':');
+        }
+        text.push(digit);
     }
     text
 }
