@@ -139,10 +139,15 @@ fn contenders(binary: &Path, capture: &Path, scratch: &Path, tshark: bool) -> Ve
     let text = |path: &Path| path.display().to_string();
     let (binary, capture) = (text(binary), text(capture));
     let eve = text(&scratch.join("bench.eve.json"));
-    let analyze = [&binary, "analyze", &capture, "--workers", "1", "--json"];
+    let analyze = ["analyze", &capture, "--workers", "1", "--json"];
+    let flows = [&[&binary[..], "--set", "dissect.enabled=false"][..], &analyze].concat();
+    let protocols = [&[&binary[..]][..], &analyze].concat();
+    let logged = |command: &[&str]| [command, &["--eve", &eve]].concat();
     let mut all = vec![
-        Contender::new("flowtrack: flows", &analyze),
-        Contender::new("flowtrack: flows as EVE", &[&analyze[..], &["--eve", &eve]].concat()),
+        Contender::new("flowtrack: flows", &flows),
+        Contender::new("flowtrack: flows as EVE", &logged(&flows)),
+        Contender::new("flowtrack: protocols", &protocols),
+        Contender::new("flowtrack: everything as EVE", &logged(&protocols)),
         Contender::new(NDPI, &["ndpiReader", "-q", "-v", "0", "-i", &capture]),
         Contender::new(TCPDUMP, &["tcpdump", "-r", &capture, "-w", "/dev/null"]),
     ];
