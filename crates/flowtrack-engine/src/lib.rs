@@ -35,8 +35,8 @@ use flowtrack_event::{Event, FlowEvent, FlowPhase, RawPacket, Stats, Timestamp};
 use flowtrack_flow::{Defrag, FlowIndex, FlowTable, Rates};
 use flowtrack_rules::{RuleSet, Shared, Spent};
 use path::Path;
-use tag::Labels;
 use std::sync::Arc;
+use tag::Labels;
 
 /// The packet path of one worker.
 pub struct Engine {

@@ -5,9 +5,9 @@ use crate::detect::{FlowFacts, Judge, Now, Watch};
 use crate::tag::{Labels, Tag};
 use crate::{Output, Shard, Tell};
 use flowtrack_event::{
-    Anomaly, AnomalyLayer, AppProto, DecoderStats, Direction, EndReason, Event, FlowContext, FlowEvent,
-    FlowId, FlowKey, FlowPhase, FlowRecord, FlowState, IpProto, LedgerRow, RawPacket, Stats,
-    Timestamp, TunnelKind,
+    Anomaly, AnomalyLayer, AppProto, DecoderStats, Direction, EndReason, Event, FlowContext,
+    FlowEvent, FlowId, FlowKey, FlowPhase, FlowRecord, FlowState, IpProto, LedgerRow, RawPacket,
+    Stats, Timestamp, TunnelKind,
 };
 use flowtrack_flow::{At, Defrag, FlowIndex, FlowTable, PacketKey, Rates, Seen, Unplaced};
 use flowtrack_wire::{
@@ -506,13 +506,12 @@ impl Path {
     }
 
     pub(crate) fn end_flows(&mut self, now: Timestamp, out: &mut Output) {
-        let ended = &mut self.ended;
+        let place = Place { ts: now, number: 0 };
+        let (table, mut teller) = self.teller();
+        let mut tell = |record, reason, slot| teller.ended(record, reason, slot, place, out);
         // What was idle too long ended by that, however far the bounded work had come.
-        self.table.expire(now, usize::MAX, &mut |record, reason, slot| {
-            ended.push((record, reason, slot));
-        });
-        self.table.drain(&mut |record, reason, slot| ended.push((record, reason, slot)));
-        self.tell_ended(Place { ts: now, number: 0 }, out);
+        table.expire(now, usize::MAX, &mut tell);
+        table.drain(&mut tell);
     }
 
     pub(crate) fn finish(&mut self, now: Timestamp, out: &mut Output) {
@@ -524,22 +523,76 @@ impl Path {
 
     fn tell_ended(&mut self, place: Place, out: &mut Output) {
         let mut ended = std::mem::take(&mut self.ended);
-        for (mut record, reason, mut slot) in ended.drain(..) {
-            let is_followed = record.tcp.is_none_or(|tcp| tcp.flags_to_server & Tcp::SYN != 0);
-            self.apps.end(&mut slot, is_followed, &mut record, place, &mut self.stats, out);
-            if let Some(watch) = &mut slot.watch {
-                self.judge_end(watch, &record, place, out);
-                record.alerted = watch.alerted;
-            }
-            if let Some(rates) = &mut self.rates {
-                rates.flow_ended();
-            }
-            if self.tell.ends {
-                let event = FlowEvent { ts: place.ts, phase: FlowPhase::End(reason), record };
-                out.events.push(Event::Flow(Box::new(event)));
-            }
+        let (_, mut teller) = self.teller();
+        for (record, reason, slot) in ended.drain(..) {
+            teller.ended(record, reason, slot, place, out);
         }
         self.ended = ended;
+    }
+
+    /// The flow table, and apart from it what tells of flows that end.
+    fn teller(&mut self) -> (&mut FlowTable<Slot>, Teller<'_>) {
+        let Self { table, apps, judge, rates, stats, tell, .. } = self;
+        (table, Teller { apps, judge, rates, stats, tell: *tell })
+    }
+
+    /// All that is known about a flow that goes on.
+    pub(crate) fn record(&self, index: FlowIndex) -> Option<FlowRecord> {
+        let flow = self.table.get(index)?;
+        let mut record = flow.record();
+        let Slot { side, watch } = flow.app();
+        if let Some(side) = side {
+            side.complete(&mut record);
+        }
+        record.alerted = watch.as_ref().is_some_and(|watch| watch.alerted);
+        Some(record)
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let mut stats = self.stats.clone();
+        let invalid_checksum = stats.tcp.invalid_checksum;
+        stats.flow = self.table.stats();
+        stats.tcp = self.table.tcp_stats();
+        stats.tcp.invalid_checksum = invalid_checksum;
+        self.apps.add_to(&mut stats.tcp);
+        if stats.tcp.overlap_diff_data > 0 {
+            stats.anomalies.insert(OVERLAP_DIFFERS, stats.tcp.overlap_diff_data);
+        }
+        stats
+    }
+}
+
+/// Tells of flows that ended.
+struct Teller<'a> {
+    apps: &'a mut Apps,
+    judge: &'a mut Judge,
+    rates: &'a mut Option<Rates>,
+    stats: &'a mut Stats,
+    tell: Tell,
+}
+
+impl Teller<'_> {
+    fn ended(
+        &mut self,
+        mut record: FlowRecord,
+        reason: EndReason,
+        mut slot: Slot,
+        place: Place,
+        out: &mut Output,
+    ) {
+        let is_followed = record.tcp.is_none_or(|tcp| tcp.flags_to_server & Tcp::SYN != 0);
+        self.apps.end(&mut slot, is_followed, &mut record, place, self.stats, out);
+        if let Some(watch) = &mut slot.watch {
+            self.judge_end(watch, &record, place, out);
+            record.alerted = watch.alerted;
+        }
+        if let Some(rates) = self.rates {
+            rates.flow_ended();
+        }
+        if self.tell.ends {
+            let event = FlowEvent { ts: place.ts, phase: FlowPhase::End(reason), record };
+            out.events.push(Event::Flow(Box::new(event)));
+        }
     }
 
     fn judge_end(
@@ -569,31 +622,6 @@ impl Path {
             },
         };
         self.judge.end(&now, watch, out);
-    }
-
-    /// All that is known about a flow that goes on.
-    pub(crate) fn record(&self, index: FlowIndex) -> Option<FlowRecord> {
-        let flow = self.table.get(index)?;
-        let mut record = flow.record();
-        let Slot { side, watch } = flow.app();
-        if let Some(side) = side {
-            side.complete(&mut record);
-        }
-        record.alerted = watch.as_ref().is_some_and(|watch| watch.alerted);
-        Some(record)
-    }
-
-    pub(crate) fn stats(&self) -> Stats {
-        let mut stats = self.stats.clone();
-        let invalid_checksum = stats.tcp.invalid_checksum;
-        stats.flow = self.table.stats();
-        stats.tcp = self.table.tcp_stats();
-        stats.tcp.invalid_checksum = invalid_checksum;
-        self.apps.add_to(&mut stats.tcp);
-        if stats.tcp.overlap_diff_data > 0 {
-            stats.anomalies.insert(OVERLAP_DIFFERS, stats.tcp.overlap_diff_data);
-        }
-        stats
     }
 }
 

@@ -116,7 +116,9 @@ impl Rates {
     #[cold]
     fn find(&mut self, protocol: &'static str) -> usize {
         let shares = &mut self.second.shares;
-        if let Some(at) = shares.iter().position(|share| share.protocol == protocol) {
+        let same = |share: &Share| std::ptr::eq(share.protocol, protocol);
+        let equal = |share: &Share| share.protocol == protocol;
+        if let Some(at) = shares.iter().position(same).or_else(|| shares.iter().position(equal)) {
             return at;
         }
         if shares.len() >= MAX_SHARES {

@@ -4,6 +4,7 @@
 //! of the HTML report. Memory is bounded: tables of hosts and conversations let their lightest
 //! rows go, and say so; every total is counted apart from them and stays exact.
 
+mod named;
 mod text;
 mod timeline;
 mod top;
@@ -25,6 +26,7 @@ use flowtrack_event::{
 use serde::{Serialize, Serializer};
 
 use crate::eve::tunnel_name;
+use named::Named;
 use timeline::Timeline;
 use top::{TopTable, Weight};
 
@@ -42,9 +44,9 @@ pub struct Summary {
     flows: FlowTotals,
     hosts: TopTable<IpAddr, Host>,
     conversations: TopTable<ConversationKey, Conversation>,
-    apps: BTreeMap<&'static str, Traffic>,
+    apps: Named<Traffic>,
     transports: BTreeMap<IpProto, Traffic>,
-    outcomes: BTreeMap<&'static str, u64>,
+    outcomes: Named<u64>,
     tunnels: BTreeMap<&'static str, Traffic>,
     loss: LossTotals,
     latency: Latencies,
@@ -167,9 +169,9 @@ impl Summary {
             flows: FlowTotals::default(),
             hosts: TopTable::new(HOSTS),
             conversations: TopTable::new(CONVERSATIONS),
-            apps: BTreeMap::new(),
+            apps: Named::default(),
             transports: BTreeMap::new(),
-            outcomes: BTreeMap::new(),
+            outcomes: Named::default(),
             tunnels: BTreeMap::new(),
             loss: LossTotals::default(),
             latency: Latencies::default(),
@@ -251,16 +253,14 @@ impl Summary {
         let transport = flow.key.proto;
         let app = flow.recognised().map(AppProto::name);
         let app = app.or(transport.name()).unwrap_or("other");
-        for row in
-            [self.apps.entry(app).or_default(), self.transports.entry(transport).or_default()]
-        {
+        for row in [self.apps.row(app), self.transports.entry(transport).or_default()] {
             row.add(packets, bytes);
         }
         if let Some(kind) = flow.tunnel {
             self.tunnels.entry(tunnel_name(kind)).or_default().add(packets, bytes);
         }
         if flow.tcp.is_some() {
-            *self.outcomes.entry(flow.conn_state.name()).or_default() += 1;
+            *self.outcomes.row(flow.conn_state.name()) += 1;
         }
         for side in [up, down] {
             self.loss.retransmissions += u64::from(side.retransmissions);

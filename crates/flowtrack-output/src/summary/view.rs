@@ -457,7 +457,7 @@ impl Summary {
         });
         let rest: Vec<_> = rest.filter(|(_, row)| row.packets > 0).collect();
         let rest_bytes: u64 = rest.iter().map(|(_, row)| row.bytes).sum();
-        let apps = self.apps.iter().map(|(&name, row)| (name.to_owned(), *row));
+        let apps = self.apps.sorted().into_iter().map(|(name, row)| (name.to_owned(), row));
         let transports = self
             .transports
             .iter()
@@ -561,13 +561,9 @@ impl Summary {
     }
 
     fn outcome_rows(&self) -> Vec<Outcome> {
-        let rows = self.outcomes.iter();
+        let rows = self.outcomes.sorted().into_iter();
         let mut rows: Vec<Outcome> = rows
-            .map(|(&state, &flows)| Outcome {
-                state,
-                meaning: super::outcome_meaning(state),
-                flows,
-            })
+            .map(|(state, flows)| Outcome { state, meaning: super::outcome_meaning(state), flows })
             .collect();
         rows.sort_by_key(|row| std::cmp::Reverse(row.flows));
         rows
