@@ -555,6 +555,7 @@ impl Path {
         stats.tcp = self.table.tcp_stats();
         stats.tcp.invalid_checksum = invalid_checksum;
         self.apps.add_to(&mut stats.tcp);
+        stats.detect = self.judge.stats();
         if stats.tcp.overlap_diff_data > 0 {
             stats.anomalies.insert(OVERLAP_DIFFERS, stats.tcp.overlap_diff_data);
         }

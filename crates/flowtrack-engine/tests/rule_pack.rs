@@ -4,7 +4,7 @@
 use flowtrack_engine::{Config, Engine, Output, Seed};
 use flowtrack_event::{Event, IfaceId, LinkType, RawPacket, Timestamp};
 use flowtrack_rules::lang::Variables;
-use flowtrack_rules::{Loaded, Loader, RuleSet, Shared};
+use flowtrack_rules::{Loaded, Loader, RuleSet, Shared, Signature};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ fn every_rule_can_be_loaded_without_a_warning() {
 fn every_rule_fires_on_what_it_is_about_and_not_on_what_looks_like_it() {
     let cases = cases();
     let tested: BTreeSet<u32> = cases.iter().map(|case| case.sid).collect();
-    let known: BTreeSet<u32> = load().signatures.iter().map(|s| s.sid()).collect();
+    let known: BTreeSet<u32> = load().signatures.iter().map(Signature::sid).collect();
     assert_eq!(tested, known, "every rule has a case");
     let set = Arc::new(RuleSet::compile(load().signatures));
     let mut wrong = Vec::new();

@@ -30,8 +30,8 @@ pub use flow::{
 pub use packet::{IfaceId, LinkType, RawPacket, Verdict};
 pub use rate::{Durations, Histogram, Second, Share};
 pub use stats::{
-    CaptureStats, DecoderStats, DefragStats, FileStoreStats, FlowStats, Ledger, LedgerRow,
-    RecordStats, Stats, TcpStats,
+    CaptureStats, DecoderStats, DefragStats, DetectStats, FileStoreStats, FlowStats, Ledger,
+    LedgerRow, RecordStats, Stats, TcpStats,
 };
 pub use text::WireText;
 pub use time::Timestamp;

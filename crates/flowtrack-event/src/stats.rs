@@ -301,6 +301,24 @@ counters! {
     }
 }
 
+counters! {
+    /// Signatures.
+    DetectStats {
+        /// Alerts told.
+        alert,
+        /// Alerts not told, because one packet raised too many.
+        alert_queue_overflow,
+        /// Alerts not told, because a rule or a threshold says so.
+        alerts_suppressed,
+        /// Searches that tried too many occurrences and gave up.
+        retries_exhausted,
+        /// Regular expressions that took too many steps and were given up.
+        pcre_given_up,
+        /// Values of buffers that were too many or too large to be searched.
+        values_dropped,
+    }
+}
+
 /// All counters of a worker, or of all workers together.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Stats {
@@ -322,6 +340,8 @@ pub struct Stats {
     pub recorder: Option<RecordStats>,
     /// The store of files, where there is one; it is one for all workers.
     pub file_store: Option<FileStoreStats>,
+    /// Signatures, where there are any.
+    pub detect: Option<DetectStats>,
     /// Where every frame went.
     pub ledger: Ledger,
     /// Anomalies by name.
@@ -348,6 +368,9 @@ impl Stats {
         self.defrag.merge(&other.defrag);
         self.recorder = self.recorder.or(other.recorder);
         self.file_store = self.file_store.or(other.file_store);
+        if let Some(other) = &other.detect {
+            self.detect.get_or_insert_default().merge(other);
+        }
         self.ledger.merge(&other.ledger);
         for (mine, theirs) in [
             (&mut self.anomalies, &other.anomalies),

@@ -2,11 +2,16 @@
 //!
 //! A family is a table of [`Keyword`]s: what each adds to a signature is its `parse` function.
 
+mod app;
 pub mod base64;
 pub mod buffers;
 pub mod bytes;
 pub mod content;
+mod dataset;
 mod field;
+mod file;
+mod flow;
+mod flowbits;
 mod frame;
 mod header;
 mod meta;
@@ -15,15 +20,10 @@ mod old;
 pub mod pcre;
 pub(crate) mod rarity;
 mod size;
+mod tag;
+mod threshold;
 mod transforms;
 mod xbits;
-mod threshold;
-mod tag;
-mod flowbits;
-mod flow;
-mod file;
-mod dataset;
-mod app;
 
 use crate::builder::{Builder, Complaint, Keyword, Value};
 use crate::lang::{Headers, Rule, Span, did_you_mean};

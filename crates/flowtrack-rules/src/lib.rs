@@ -42,7 +42,5 @@ pub use inspect::{Counters, Hit, Inspector, On, Spent, Window};
 pub use lang::{Action, Problem, Rule, Span};
 pub use load::{Loaded, Loader};
 pub use set::RuleSet;
-pub use signature::{
-    Absent, Check, Effect, Kind, Search, Signature, Step, Test, Transform,
-};
+pub use signature::{Absent, Check, Effect, Kind, Search, Signature, Step, Test, Transform};
 pub use state::{FlowVars, Shared};

@@ -67,8 +67,8 @@ fn the_open_rules_load_and_compile() {
     let compiled = began.elapsed();
     println!(
         "understood in {understood:?}, {expressions} expressions in {:?}, compiled in {:?}",
-        checked - understood,
-        compiled - checked
+        checked.saturating_sub(understood),
+        compiled.saturating_sub(checked)
     );
-    assert!(set.len() >= 24_252);
+    assert!(set.len() >= 24_253);
 }

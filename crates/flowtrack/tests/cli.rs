@@ -213,7 +213,7 @@ fn files_of_a_capture_are_stored_under_their_hash() {
                 sha2::Digest::update(&mut hasher, &bytes);
                 hasher
             });
-            let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+            let hash = flowtrack_dissect::hex(&hash);
             assert_eq!((&hash, path.parent().unwrap().ends_with(&hash[..2])), (&name, true));
             found.insert(name);
         }

@@ -142,12 +142,12 @@ fn contenders(binary: &Path, capture: &Path, scratch: &Path, tshark: bool) -> Ve
     let analyze = ["analyze", &capture, "--workers", "1", "--json"];
     let flows = [&[&binary[..], "--set", "dissect.enabled=false"][..], &analyze].concat();
     let protocols = [&[&binary[..]][..], &analyze].concat();
-    let logged = |command: &[&str]| [command, &["--eve", &eve]].concat();
+    let log = ["--eve", &eve];
     let mut all = vec![
         Contender::new("flowtrack: flows", &flows),
-        Contender::new("flowtrack: flows as EVE", &logged(&flows)),
+        Contender::new("flowtrack: flows as EVE", &[&flows[..], &log].concat()),
         Contender::new("flowtrack: protocols", &protocols),
-        Contender::new("flowtrack: everything as EVE", &logged(&protocols)),
+        Contender::new("flowtrack: everything as EVE", &[&protocols[..], &log].concat()),
         Contender::new(NDPI, &["ndpiReader", "-q", "-v", "0", "-i", &capture]),
         Contender::new(TCPDUMP, &["tcpdump", "-r", &capture, "-w", "/dev/null"]),
     ];

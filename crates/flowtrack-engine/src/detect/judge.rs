@@ -3,8 +3,8 @@
 use super::watch::{Due, Watch};
 use crate::Output;
 use flowtrack_event::{
-    Alert, AlertAction, AlertEnds, AlertFlow, Direction, Event, FileRecord, FlowKey, FlowState,
-    Timestamp, Transaction,
+    Alert, AlertAction, AlertEnds, AlertFlow, DetectStats, Direction, Event, FileRecord, FlowKey,
+    FlowState, Timestamp, Transaction,
 };
 use flowtrack_rules::state::Verdict;
 use flowtrack_rules::{
@@ -41,8 +41,10 @@ struct Work {
     found: Vec<Found>,
     /// A piece of a stream, reused.
     piece: Vec<u8>,
-    /// Alerts beyond what a packet may raise.
-    suppressed: u64,
+    /// Alerts told, silent, and beyond what a packet may raise.
+    told: u64,
+    silent: u64,
+    overflow: u64,
 }
 
 /// The packet in hand, or the end of a flow.
@@ -110,9 +112,18 @@ impl Judge {
         self.rules.is_some()
     }
 
-    /// Alerts that were not told, because one packet raised too many.
-    pub(crate) const fn suppressed(&self) -> u64 {
-        self.work.suppressed
+    /// What was counted, where there are signatures.
+    pub(crate) fn stats(&self) -> Option<DetectStats> {
+        self.rules.as_ref()?;
+        let counters = self.work.inspector.counters();
+        Some(DetectStats {
+            alert: self.work.told,
+            alert_queue_overflow: self.work.overflow,
+            alerts_suppressed: self.work.silent,
+            retries_exhausted: counters.retries_exhausted,
+            pcre_given_up: counters.pcre_given_up,
+            values_dropped: counters.values_dropped,
+        })
     }
 
     /// Judges a packet, and what of its flow is due with it.
@@ -214,13 +225,18 @@ impl Work {
     ) {
         for hit in self.hits.drain(..) {
             let Some(signature) = rules.set.get(hit.signature) else { continue };
-            if signature.noalert {
+            // What passes is silent too, yet silences others.
+            if signature.noalert && signature.action != Action::Pass {
+                self.silent += 1;
                 continue;
             }
             let action = match signature.limits.judge((signature.info.gid, signature.sid()), cx) {
                 Verdict::Tell => signature.action,
                 Verdict::TellAs(action) => action,
-                Verdict::Silent => continue,
+                Verdict::Silent => {
+                    self.silent += 1;
+                    continue;
+                }
             };
             self.found.push(Found {
                 hit,
@@ -244,7 +260,7 @@ impl Work {
         }
         self.found.sort_by_key(|found| found.hit.signature);
         let more = self.found.len().saturating_sub(MAX_ALERTS);
-        self.suppressed += more as u64;
+        self.overflow += more as u64;
         self.found.truncate(MAX_ALERTS);
         for found in self.found.drain(..) {
             let Some(signature) = rules.set.get(found.hit.signature) else { continue };
@@ -274,6 +290,7 @@ impl Work {
                     bytes: now.flow.bytes,
                 }
             });
+            self.told += 1;
             out.events.push(Event::Alert(Box::new(Alert {
                 ts: now.ts,
                 packet: now.number,

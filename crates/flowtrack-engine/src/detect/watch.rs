@@ -26,8 +26,6 @@ pub(crate) struct Watch {
     pub(crate) waiting: [Waiting; 2],
     pub(crate) due: [VecDeque<Due>; 2],
     files: Vec<FileRecord>,
-    /// Transactions whose request was judged before they were complete.
-    asked: VecDeque<u64>,
     /// Whether streams are to be kept.
     pub(crate) keeps_streams: bool,
     /// Signatures about the recognised protocol that spoke: each does once.
@@ -59,7 +57,6 @@ impl Watch {
             waiting: Default::default(),
             due: Default::default(),
             files: Vec::new(),
-            asked: VecDeque::new(),
             keeps_streams,
             spoke: Vec::new(),
             alerted: false,
@@ -81,13 +78,13 @@ impl Watch {
         self.waiting.iter_mut().for_each(Waiting::end_here);
     }
 
-    /// Who was thought to have begun did not.
+    /// Who was thought to have begun did not. What is due stays: the message that told so is read
+    /// with its direction turned already, and nothing was due before it.
     pub(crate) fn reverse(&mut self, context: FlowContext) {
         self.context = Arc::new(context);
         self.seen.reverse();
         self.told_app.reverse();
         self.waiting.reverse();
-        self.due.reverse();
     }
 
     /// The next piece of one direction's stream.
@@ -96,26 +93,11 @@ impl Watch {
         self.waiting_mut(direction).add(chunk, keep);
     }
 
-    /// The request of a transaction is complete.
-    pub(crate) fn asked(&mut self, tx_id: u64, transaction: Arc<dyn Transaction>) {
-        if self.asked.len() >= MAX_DUE {
-            self.asked.pop_front();
-        }
-        self.asked.push_back(tx_id);
-        self.push(Direction::ToServer, tx_id, &transaction);
-        self.waiting_mut(Direction::ToServer).complete_here();
-    }
-
     /// A transaction is complete.
     pub(crate) fn completed(&mut self, tx_id: u64, transaction: &Arc<dyn Transaction>) {
-        let was_asked = self.asked.iter().position(|&id| id == tx_id);
-        if let Some(at) = was_asked {
-            self.asked.remove(at);
-        }
         let one_way = transaction.one_way();
         for direction in [Direction::ToServer, Direction::ToClient] {
-            let is_judged = direction == Direction::ToServer && was_asked.is_some();
-            if one_way.is_none_or(|way| way == direction) && !is_judged {
+            if one_way.is_none_or(|way| way == direction) {
                 self.push(direction, tx_id, transaction);
                 self.waiting_mut(direction).complete_here();
             }

@@ -55,6 +55,9 @@ pub const ADDITIONS: &[Addition] = &[
     add("stats.app_layer.flow.*", "flows by protocol; protocols that EVE lacks stand beside"),
     add("stats.app_layer.tx.*", "transactions by protocol; those that EVE lacks stand beside"),
     add("stats.app_layer.anomaly", "malformed application messages by name"),
+    add("stats.detect.retries_exhausted", "searches that tried too many occurrences and gave up"),
+    add("stats.detect.pcre_given_up", "regular expressions that took too many steps"),
+    add("stats.detect.values_dropped", "values of buffers too many or too large to be searched"),
     add(
         "stats.recorder",
         "the packet recorder, where it is on: packets and bytes written, and packets dropped \

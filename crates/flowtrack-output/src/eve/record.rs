@@ -1,8 +1,8 @@
 //! What all events of a flow have in common, and the kinds that add one object to it.
 
 use flowtrack_event::{
-    Anomaly, AnomalyLayer, Direction, FileRecord, FlowContext, FlowId, FlowKey, IfaceId,
-    Timestamp, TransactionEvent, Vlans, community_id,
+    Anomaly, AnomalyLayer, Direction, FileRecord, FlowContext, FlowId, FlowKey, IfaceId, Timestamp,
+    TransactionEvent, Vlans, community_id,
 };
 
 use super::{EveEncoder, alert::write_file, json::Object, proto::proto_name};

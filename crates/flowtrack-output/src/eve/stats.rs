@@ -21,6 +21,7 @@ impl EveEncoder {
         write_tcp(&mut body, stats);
         write_stream(&mut body, stats);
         write_app_layer(&mut body, stats);
+        write_detect(&mut body, stats);
         write_recorder(&mut body, stats);
         write_file_store(&mut body, stats);
         write_ledger(&mut body, stats);
@@ -160,6 +161,14 @@ fn write_recorder(body: &mut Object<'_>, stats: &Stats) {
     let Some(recorder) = &stats.recorder else { return };
     let mut object = body.object("recorder");
     fields!(object, recorder, packets, bytes, dropped_busy, dropped_disk, errors);
+    object.end();
+}
+
+fn write_detect(body: &mut Object<'_>, stats: &Stats) {
+    let Some(detect) = &stats.detect else { return };
+    let mut object = body.object("detect");
+    fields!(object, detect, alert, alert_queue_overflow, alerts_suppressed);
+    fields!(object, detect, retries_exhausted, pcre_given_up, values_dropped);
     object.end();
 }
 

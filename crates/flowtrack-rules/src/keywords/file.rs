@@ -259,7 +259,17 @@ impl Test for HasFile {
     }
 }
 
-fn filestore(builder: &mut Builder<'_>, _: &Value<'_>) -> Result<(), Complaint> {
+/// Which way, and for how long after the match.
+const STORE_WORDS: &[&str] =
+    &["request", "to_server", "response", "to_client", "both", "file", "tx", "ssn", "flow"];
+
+fn filestore(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
+    for word in value.text.unwrap_or_default().split(',').map(str::trim) {
+        if !word.is_empty() && !STORE_WORDS.contains(&word) {
+            let known = STORE_WORDS.join(", ");
+            return Err(Complaint::new(format!("`{word}` is none of {known}")));
+        }
+    }
     needs_files(builder);
     builder.test(HasFile);
     Ok(())

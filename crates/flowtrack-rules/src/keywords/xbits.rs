@@ -78,10 +78,11 @@ impl Effect for ChangeBit {
     fn apply(&self, cx: &mut Context<'_>) {
         for bit in self.0.bits(cx) {
             match self.1 {
-                Change::Set(seconds) => cx.shared.set(bit, cx.ts, seconds),
-                Change::Unset => cx.shared.unset(bit),
                 Change::Toggle(_) if cx.shared.has(bit, cx.ts) => cx.shared.unset(bit),
-                Change::Toggle(seconds) => cx.shared.set(bit, cx.ts, seconds),
+                Change::Set(seconds) | Change::Toggle(seconds) => {
+                    cx.shared.set(bit, cx.ts, seconds);
+                }
+                Change::Unset => cx.shared.unset(bit),
             }
         }
     }

@@ -280,14 +280,11 @@ impl Thresholds {
         let n = threshold.n;
         let period = std::time::Duration::from_secs(threshold.seconds.into());
         let fresh = Counter { count: 1, until: now.plus(period), next: n.into() };
-        let counter = match self.counters.get_mut(&key) {
-            Some(counter) => counter,
-            None => {
-                if self.room(now) {
-                    self.counters.insert(key, fresh);
-                }
-                return first(threshold.count, n, self.counters.get_mut(&key));
+        let Some(counter) = self.counters.get_mut(&key) else {
+            if self.room(now) {
+                self.counters.insert(key, fresh);
             }
+            return first(threshold.count, n, self.counters.get_mut(&key));
         };
         if let Count::Backoff { multiplier } = threshold.count {
             counter.count = counter.count.saturating_add(1);
@@ -358,9 +355,8 @@ impl Thresholds {
 fn first(count: Count, n: u32, counter: Option<&mut Counter>) -> bool {
     let speaks = match count {
         Count::Limit => n > 0,
-        Count::Threshold | Count::Both => n <= 1,
+        Count::Threshold | Count::Both | Count::Backoff { .. } => n <= 1,
         Count::Filter => n == 0,
-        Count::Backoff { .. } => n <= 1,
     };
     if let Some(counter) = counter {
         match count {
