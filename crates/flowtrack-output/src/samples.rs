@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flowtrack_event::{
-    Anomaly, AnomalyLayer, AppProto, AppRecord, Confidence, ConnState, Direction, EndReason, Event,
-    FileRecord, FileState, FileStoreStats, FlowContext, FlowEvent, FlowId, FlowKey, FlowPhase,
-    FlowRecord, FlowState, Icmp, IfaceId, IpProto, Latency, LedgerRow, MacAddr, RecordStats, Rtt,
-    Second, Share, SideRecord, Stats, TcpRecord, TcpState, Timestamp, Transaction,
-    TransactionEvent, TunnelKind, Vlans,
+    Anomaly, AnomalyLayer, AppProto, AppRecord, Confidence, ConnState, DetectStats, Direction,
+    EndReason, Event, FileRecord, FileState, FileStoreStats, FlowContext, FlowEvent, FlowId,
+    FlowKey, FlowPhase, FlowRecord, FlowState, Icmp, IfaceId, IpProto, Latency, LedgerRow, MacAddr,
+    RecordStats, Rtt, Second, Share, SideRecord, Stats, TcpRecord, TcpState, Timestamp,
+    Transaction, TransactionEvent, TunnelKind, Vlans,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -352,6 +352,7 @@ pub fn stats() -> Stats {
     stats.recorder = Some(RecordStats { packets: 110, bytes: 44_000, ..RecordStats::default() });
     stats.file_store =
         Some(FileStoreStats { stored: 2, bytes: 1_024, ..FileStoreStats::default() });
+    stats.detect = Some(DetectStats { alert: 1, ..DetectStats::default() });
     stats.ledger.seen = LedgerRow { packets: 113, bytes: 44_300 };
     stats.ledger.on_flows = LedgerRow { packets: 103, bytes: 43_700 };
     stats.ledger.rest.insert("arp", LedgerRow { packets: 10, bytes: 600 });

@@ -32,21 +32,22 @@ impl Rules {
 /// Problems that are said one by one; `flowtrack rules check` says all.
 const SAID: usize = 10;
 
-/// Loads what a run is to judge by, and says on standard error what could not be loaded.
-pub fn for_run(paths: &[PathBuf], config: &Config) -> anyhow::Result<Option<Rules>> {
-    if paths.is_empty() {
+/// Loads what a run is to judge by, and says on standard error what could not be loaded; `None`
+/// where there is no rule.
+pub fn for_run(places: &Places, config: &Config) -> anyhow::Result<Option<Rules>> {
+    if places.paths.is_empty() && !places.builtin {
         return Ok(None);
     }
-    let (rules, problems) = load(&Places::exactly(paths), config, None)?;
+    let (rules, problems) = load(places, config, None)?;
     say(&problems);
     Ok(Some(rules))
 }
 
 /// Loads the same rules again; what they remember is kept. An empty set is a failure: it would
 /// silence what was judged before.
-pub fn reload(paths: &[PathBuf], config: &Config, before: &Rules) -> anyhow::Result<Rules> {
+pub fn reload(places: &Places, config: &Config, before: &Rules) -> anyhow::Result<Rules> {
     let shared = Arc::clone(&before.shared);
-    let (rules, problems) = load(&Places::exactly(paths), config, Some(shared))?;
+    let (rules, problems) = load(places, config, Some(shared))?;
     say(&problems);
     anyhow::ensure!(!rules.set.is_empty(), "no rule could be loaded");
     Ok(rules)

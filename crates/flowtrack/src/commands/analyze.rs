@@ -4,7 +4,7 @@ use crate::cli::{Analyze, Checksums};
 use crate::config::Config;
 use crate::files;
 use crate::input;
-use crate::rules::{self, Rules};
+use crate::rules::{self, Rules, files::Places};
 use crate::status::Status;
 use crate::worker::{self, Progress};
 use anyhow::Context as _;
@@ -28,7 +28,7 @@ const QUEUE: usize = 64;
 /// Runs the command.
 pub fn run(args: &Analyze, config: &Config) -> anyhow::Result<Status> {
     let engine = engine_config(args, config);
-    let rules = rules::for_run(&args.rules, config)?;
+    let rules = rules::for_run(&Places::exactly(&args.rules), config)?;
     if args.each {
         return each(args, config, &engine, rules.as_ref());
     }

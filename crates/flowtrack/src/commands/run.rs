@@ -7,7 +7,7 @@ use crate::control::{Control, Live, Mode, Replay, State};
 use crate::files;
 use crate::hub::Hub;
 use crate::input;
-use crate::rules;
+use crate::rules::{self, files::Places};
 use crate::status::Status;
 use anyhow::Context as _;
 use flowtrack_capture::{
@@ -32,7 +32,7 @@ const MAX_WORKERS: usize = 8;
 pub fn run(args: &Run, config: &Config, data_dir: &Path) -> anyhow::Result<Status> {
     let live = live_config(args, config);
     // Wrong rules are told before anything is started.
-    let rules = rules::for_run(&args.rules, config)?;
+    let rules = rules::for_run(&places(args, config, data_dir), config)?;
     let workers = workers(args);
     if let Some(filter) = &live.filter {
         // A wrong filter is told before anything is started.
@@ -82,7 +82,7 @@ pub fn run(args: &Run, config: &Config, data_dir: &Path) -> anyhow::Result<Statu
     println!("dashboard  {}", server.url());
     println!("sign in    {}  (works once)", server.login_url()?);
     println!("stop       Ctrl-C");
-    wait_for_signal(&hub, &|| reload(args, config, &control))?;
+    wait_for_signal(&hub, &|| reload(&places(args, config, data_dir), config, &control))?;
     control.stop();
     server.shutdown();
     if let Some(recorder) = &recording {
@@ -235,10 +235,15 @@ fn open_sinks(args: &Run, config: &Config) -> anyhow::Result<Vec<Box<dyn Sink>>>
     Ok(sinks)
 }
 
+/// Where the rules of this run stand.
+fn places(args: &Run, config: &Config, data_dir: &Path) -> Places {
+    Places::named_or_configured(&args.rules, config, data_dir)
+}
+
 /// Loads the rules again; where that fails, those before stay in force.
-fn reload(args: &Run, config: &Config, control: &Control) {
+fn reload(places: &Places, config: &Config, control: &Control) {
     let Some(before) = control.rules() else { return };
-    match rules::reload(&args.rules, config, &before) {
+    match rules::reload(places, config, &before) {
         Ok(rules) => {
             tracing::info!(rules = rules.set.len(), "rules are loaded again");
             control.set_rules(rules);
