@@ -6,10 +6,13 @@
 mod alert;
 mod anomaly;
 mod app;
+mod block;
 mod chunk;
 mod community_id;
+mod detection;
 mod file;
 mod flow;
+mod neighbour;
 mod packet;
 mod rate;
 mod stats;
@@ -20,13 +23,16 @@ mod transaction;
 pub use alert::{Alert, AlertAction, AlertEnds, AlertFlow, RuleInfo, Target};
 pub use anomaly::{Anomaly, AnomalyLayer};
 pub use app::{AppProto, AppRecord, Confidence};
+pub use block::{BlockEvent, BlockPhase};
 pub use chunk::Chunk;
 pub use community_id::community_id;
+pub use detection::{Detection, Evidence, Severity, Technique};
 pub use file::{FileContent, FileLimits, FileRecord, FileState};
 pub use flow::{
     ConnState, Direction, EndReason, FlowEvent, FlowId, FlowKey, FlowPhase, FlowRecord, FlowState,
     Icmp, IpProto, Latency, MacAddr, Rtt, SideRecord, TcpRecord, TcpState, TunnelKind, Vlans,
 };
+pub use neighbour::{Claim, Neighbour};
 pub use packet::{IfaceId, LinkType, RawPacket, Verdict};
 pub use rate::{Durations, Histogram, Second, Share};
 pub use stats::{
@@ -48,6 +54,12 @@ pub enum Event {
     File(Box<FileRecord>),
     /// A signature matched.
     Alert(Box<Alert>),
+    /// Behaviour that looks like an attack.
+    Detection(Box<Detection>),
+    /// Something happened to a block of the firewall.
+    Block(Box<BlockEvent>),
+    /// A host claims an address of its link.
+    Neighbour(Box<Neighbour>),
     /// Traffic that breaks its own protocol.
     Anomaly(Box<Anomaly>),
     /// One second of traffic in numbers.

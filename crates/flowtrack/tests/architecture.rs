@@ -21,12 +21,15 @@ const HEIGHTS: &[(&str, u32)] = &[
     ("flowtrack-dissect", 10),
     ("flowtrack-filter", 10),
     ("flowtrack-rules", 10),
+    ("flowtrack-detect", 10),
     ("flowtrack-engine", 15),
     // edges
     ("flowtrack-capture", 20),
     ("flowtrack-host", 20),
     ("flowtrack-store", 20),
     ("flowtrack-output", 20),
+    ("flowtrack-respond", 20),
+    ("flowtrack-notify", 20),
     // faces
     ("flowtrack-web", 30),
     // program
@@ -39,7 +42,7 @@ const HEIGHTS: &[(&str, u32)] = &[
 const RESERVED: &[(&str, &[&str])] = &[
     ("axum", &["flowtrack-web"]),
     ("hyper", &["flowtrack-web"]),
-    ("tokio", &["flowtrack-web", "flowtrack-output", "flowtrack"]),
+    ("tokio", &["flowtrack-web", "flowtrack-output", "flowtrack-notify", "flowtrack"]),
     ("tokio-stream", &["flowtrack-web", "flowtrack-output"]),
     ("rusqlite", &["flowtrack-store"]),
     ("libc", &["flowtrack-capture", "flowtrack-host"]),

@@ -214,7 +214,12 @@ impl SqliteHistory {
                     self.newest_us = self.newest_us.max(second.at.micros());
                     self.rollups.add(&self.connection, second)?;
                 }
-                Event::File(_) | Event::Stats(_) | Event::Alert(_) => {}
+                Event::File(_)
+                | Event::Stats(_)
+                | Event::Alert(_)
+                | Event::Detection(_)
+                | Event::Block(_)
+                | Event::Neighbour(_) => {}
             }
         }
         Ok(())

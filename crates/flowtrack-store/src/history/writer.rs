@@ -254,7 +254,13 @@ fn rows(batch: &Batch) -> u64 {
     let is_row = |event: &&Event| match event {
         Event::Flow(flow) => matches!(flow.phase, FlowPhase::End(_)),
         Event::Transaction(_) | Event::Anomaly(_) => true,
-        Event::Second(_) | Event::File(_) | Event::Stats(_) | Event::Alert(_) => false,
+        Event::Second(_)
+        | Event::File(_)
+        | Event::Stats(_)
+        | Event::Alert(_)
+        | Event::Detection(_)
+        | Event::Block(_)
+        | Event::Neighbour(_) => false,
     };
     batch.iter().filter(is_row).count() as u64
 }

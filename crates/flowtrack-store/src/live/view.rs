@@ -110,7 +110,12 @@ impl LiveView {
                     self.now = self.now.max(second.at);
                 }
                 Event::Stats(stats) => self.stats.clone_from(stats),
-                Event::Anomaly(_) | Event::File(_) | Event::Alert(_) => {}
+                Event::Anomaly(_)
+                | Event::File(_)
+                | Event::Alert(_)
+                | Event::Detection(_)
+                | Event::Block(_)
+                | Event::Neighbour(_) => {}
             }
         }
     }

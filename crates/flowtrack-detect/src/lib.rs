@@ -1,0 +1,1 @@
+//! Behaviour that looks like an attack, noticed over events.

@@ -1,0 +1,1 @@
+//! Tells people about alerts: e-mail, SMS, webhooks, chats, syslog, desktop.

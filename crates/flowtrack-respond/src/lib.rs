@@ -1,0 +1,1 @@
+//! Decides and applies blocks: safety list, expiry, nftables, dry run.
