@@ -1,1 +1,36 @@
 //! Behaviour that looks like an attack, noticed over events.
+//!
+//! A [`Detector`] sees events and says [`Detection`]s; [`DetectorSet`] runs all that are on. There
+//! is no thread and no clock: time is the events' own. Each detector is one file in `detectors/`
+//! and one line in its list, which makes its section of [`Config`] and its row in [`registry`].
+//!
+//! [`Detection`]: flowtrack_event::Detection
+
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::unreachable
+    )
+)]
+
+mod about;
+mod baseline;
+pub mod detectors;
+mod findings;
+mod networks;
+mod recent;
+mod set;
+mod window;
+
+pub use about::{About, Kind};
+pub use baseline::{Baseline, Seasonal};
+pub use detectors::{Config, registry};
+pub use findings::Findings;
+pub use networks::{Net, Networks};
+pub use recent::Recent;
+pub use set::{Detector, DetectorSet, DetectorStats};
+pub use window::{DistinctWindow, Window};

@@ -3,6 +3,7 @@
 //! Everything above speaks in these types, so nothing here does work: no parsing, no I/O, no
 //! clock. Traffic that is wrong is data here ([`Anomaly`]), never an error.
 
+mod activity;
 mod alert;
 mod anomaly;
 mod app;
@@ -10,6 +11,7 @@ mod block;
 mod chunk;
 mod community_id;
 mod detection;
+mod distinct;
 mod file;
 mod flow;
 mod neighbour;
@@ -20,6 +22,10 @@ mod text;
 mod time;
 mod transaction;
 
+pub use activity::{
+    Activity, Failure, FromPort, Outcomes, PeerActivity, Probe, ProbeKind, ServiceActivity,
+    SourceActivity, TargetActivity, Volume,
+};
 pub use alert::{Alert, AlertAction, AlertEnds, AlertFlow, RuleInfo, Target};
 pub use anomaly::{Anomaly, AnomalyLayer};
 pub use app::{AppProto, AppRecord, Confidence};
@@ -27,6 +33,7 @@ pub use block::{BlockEvent, BlockPhase};
 pub use chunk::Chunk;
 pub use community_id::community_id;
 pub use detection::{Detection, Evidence, Severity, Technique};
+pub use distinct::Distinct;
 pub use file::{FileContent, FileLimits, FileRecord, FileState};
 pub use flow::{
     ConnState, Direction, EndReason, FlowEvent, FlowId, FlowKey, FlowPhase, FlowRecord, FlowState,
@@ -62,6 +69,8 @@ pub enum Event {
     Neighbour(Box<Neighbour>),
     /// Traffic that breaks its own protocol.
     Anomaly(Box<Anomaly>),
+    /// What hosts did in one second.
+    Activity(Box<Activity>),
     /// One second of traffic in numbers.
     Second(Box<Second>),
     /// Counters since the start.

@@ -219,7 +219,7 @@ impl SqliteHistory {
                 | Event::Alert(_)
                 | Event::Detection(_)
                 | Event::Block(_)
-                | Event::Neighbour(_) => {}
+                | Event::Neighbour(_) | Event::Activity(_) => {}
             }
         }
         Ok(())

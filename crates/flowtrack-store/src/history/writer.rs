@@ -260,7 +260,7 @@ fn rows(batch: &Batch) -> u64 {
         | Event::Alert(_)
         | Event::Detection(_)
         | Event::Block(_)
-        | Event::Neighbour(_) => false,
+        | Event::Neighbour(_) | Event::Activity(_) => false,
     };
     batch.iter().filter(is_row).count() as u64
 }

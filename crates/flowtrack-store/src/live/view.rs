@@ -115,7 +115,7 @@ impl LiveView {
                 | Event::Alert(_)
                 | Event::Detection(_)
                 | Event::Block(_)
-                | Event::Neighbour(_) => {}
+                | Event::Neighbour(_) | Event::Activity(_) => {}
             }
         }
     }
