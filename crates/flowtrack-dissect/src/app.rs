@@ -209,6 +209,9 @@ impl AppFlow {
         for file in out.files.iter_mut().skip(before.files) {
             file.app = file.app.or(app);
         }
+        for login in out.logins.iter_mut().skip(before.logins) {
+            login.app = login.app.or(app);
+        }
     }
 
     /// Shows the first bytes to all protocols that may still be it.
@@ -385,6 +388,7 @@ struct Before {
     transactions: usize,
     anomalies: usize,
     files: usize,
+    logins: usize,
 }
 
 impl Before {
@@ -393,6 +397,7 @@ impl Before {
             transactions: out.transactions.len(),
             anomalies: out.anomalies.len(),
             files: out.files.len(),
+            logins: out.logins.len(),
         }
     }
 }

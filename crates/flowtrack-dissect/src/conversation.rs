@@ -254,6 +254,9 @@ fn render(flow: &AppFlow, found: &Outcome) -> String {
             file.tx_id, file.direction, file.size, file.state, file.gaps, file.range, file.magic
         );
     }
+    for login in &found.logins {
+        let _ = writeln!(text, "login {:?} {:?} {:?}", login.user, login.outcome, login.secret);
+    }
     for raised in &found.anomalies {
         let _ = writeln!(text, "anomaly {} tx {:?}", raised.name, raised.tx_id);
     }

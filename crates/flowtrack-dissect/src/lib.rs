@@ -45,7 +45,7 @@ pub use datagrams::{Datagram, Datagrams};
 pub use digest::{hex, md5_hex, sha1_hex, sha256_hex};
 pub use file::FileTracker;
 pub use keyword::{Keyword, KeywordKind};
-pub use outcome::{Completed, Expectation, FileDone, Hashes, Outcome, Raised, Transfer};
+pub use outcome::{Completed, Expectation, FileDone, Hashes, Login, Outcome, Raised, Transfer};
 pub use pending::{Pending, Take, TooLong};
 pub use reader::Reader;
 pub use text::Text;

@@ -1,6 +1,9 @@
 //! What reading a chunk brought.
 
-use flowtrack_event::{AppProto, Direction, FileContent, FileState, Transaction};
+use crate::Text;
+use flowtrack_event::{
+    AppProto, Direction, FileContent, FileState, LoginEvent, LoginOutcome, Secret, Transaction,
+};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -13,6 +16,8 @@ pub struct Outcome {
     pub files: Vec<FileDone>,
     /// Anomalies.
     pub anomalies: Vec<Raised>,
+    /// Attempts to log on.
+    pub logins: Vec<Login>,
     /// Flows that this one announced.
     pub expectations: Vec<Expectation>,
     /// What the flow speaks turned out to deserve a closer name, such as `doh2`.
@@ -30,6 +35,7 @@ impl Outcome {
     pub fn is_empty(&self) -> bool {
         self.transactions.is_empty()
             && self.files.is_empty()
+            && self.logins.is_empty()
             && self.anomalies.is_empty()
             && self.expectations.is_empty()
     }
@@ -62,6 +68,14 @@ impl Outcome {
         }
     }
 
+    /// Somebody tried to log on; the user is empty where nobody said who.
+    pub fn login(&mut self, user: &[u8], outcome: LoginOutcome, secret: Secret) {
+        if self.logins.len() < Self::CAP {
+            let user = Text::capped(user, LoginEvent::USER_CAP);
+            self.logins.push(Login { app: None, user, outcome, secret });
+        }
+    }
+
     /// Another flow will follow, such as the data connection of FTP.
     pub fn expect(&mut self, expectation: Expectation) {
         if self.expectations.len() < Self::CAP {
@@ -79,6 +93,19 @@ pub struct Completed {
     pub tx_id: u64,
     /// What was said.
     pub transaction: Arc<dyn Transaction>,
+}
+
+/// An attempt to log on, before its flow is added.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Login {
+    /// Whose dissector noticed; `None` for the flow's present one.
+    pub app: Option<AppProto>,
+    /// Who; empty where nobody said.
+    pub user: Text,
+    /// How it ended.
+    pub outcome: LoginOutcome,
+    /// How the secret crossed the wire.
+    pub secret: Secret,
 }
 
 /// An anomaly, before its flow is added. The flow fills in the protocol.

@@ -6,7 +6,7 @@ use crate::{Config, Dissect, Output, Tell};
 use flowtrack_dissect::{AppConfig, AppFlow, AppLayer, Expectation, Moment, Outcome};
 use flowtrack_event::{
     Anomaly, AnomalyLayer, AppProto, Chunk, Direction, Event, FileRecord, FlowContext, FlowKey,
-    FlowRecord, IpProto, Stats, TcpStats, Timestamp, TransactionEvent,
+    FlowRecord, IpProto, LoginEvent, Stats, TcpStats, Timestamp, TransactionEvent,
 };
 use flowtrack_flow::stream::{OverlapPolicy, Stream, StreamMemory};
 use flowtrack_flow::{Flow, Seen};
@@ -302,6 +302,16 @@ impl Apps {
                     transaction: done.transaction,
                 })));
             }
+        }
+        for login in self.outcome.logins.drain(..).filter(|_| self.tell.logins) {
+            out.events.push(Event::Login(Box::new(LoginEvent {
+                ts,
+                flow: Arc::clone(context),
+                app: login.app.unwrap_or(AppProto::FAILED),
+                user: login.user.to_string(),
+                outcome: login.outcome,
+                secret: login.secret,
+            })));
         }
         for file in self.outcome.files.drain(..) {
             if self.tell.files || self.needs.files {

@@ -71,7 +71,7 @@ impl Dissect {
 
     pub(crate) fn wants(&self, tell: Tell) -> Wants {
         Wants {
-            records: tell.transactions,
+            records: tell.transactions || tell.logins,
             buffers: false,
             files: tell.files,
             hashes: self.hashes && tell.files,
@@ -119,6 +119,10 @@ pub struct Tell {
     pub ends: bool,
     /// Application exchanges.
     pub transactions: bool,
+    /// Attempts to log on.
+    pub logins: bool,
+    /// What hosts of a link say of their addresses (ARP, IPv6 neighbour discovery).
+    pub neighbours: bool,
     /// Files.
     pub files: bool,
     /// What is malformed; it is counted in any case.
@@ -134,6 +138,8 @@ impl Tell {
         updates: false,
         ends: true,
         transactions: true,
+        logins: false,
+        neighbours: false,
         files: true,
         anomalies: true,
         seconds: false,
@@ -148,6 +154,8 @@ impl Tell {
         updates: false,
         ends: true,
         transactions: false,
+        logins: false,
+        neighbours: false,
         files: false,
         anomalies: false,
         seconds: false,

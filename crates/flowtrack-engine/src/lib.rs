@@ -19,6 +19,7 @@ mod apps;
 mod config;
 mod detect;
 mod expected;
+mod neighbours;
 mod path;
 mod shard;
 mod tag;

@@ -2,6 +2,7 @@
 
 use crate::apps::{Apps, OVERLAP_DIFFERS, Place, Slot, context_of};
 use crate::detect::{FlowFacts, Judge, Now, Watch};
+use crate::neighbours::neighbour;
 use crate::tag::{Labels, Tag};
 use crate::{Output, Shard, Tell};
 use flowtrack_event::{
@@ -174,6 +175,11 @@ impl Path {
         }
         if !packet.anomalies.is_empty() {
             self.anomalies(&packet.anomalies, place, out);
+        }
+        if self.tell.neighbours
+            && let Some(neighbour) = neighbour(raw, packet)
+        {
+            out.events.push(Event::Neighbour(Box::new(neighbour)));
         }
         if packet.inner.is_some() || is_fragment(packet) {
             let parent = placed.ok().and_then(|placed| self.id_of(placed.index));

@@ -14,6 +14,7 @@ mod detection;
 mod distinct;
 mod file;
 mod flow;
+mod login;
 mod neighbour;
 mod packet;
 mod rate;
@@ -39,6 +40,7 @@ pub use flow::{
     ConnState, Direction, EndReason, FlowEvent, FlowId, FlowKey, FlowPhase, FlowRecord, FlowState,
     Icmp, IpProto, Latency, MacAddr, Rtt, SideRecord, TcpRecord, TcpState, TunnelKind, Vlans,
 };
+pub use login::{LoginEvent, LoginOutcome, Secret};
 pub use neighbour::{Claim, Neighbour};
 pub use packet::{IfaceId, LinkType, RawPacket, Verdict};
 pub use rate::{Durations, Histogram, Second, Share};
@@ -65,6 +67,8 @@ pub enum Event {
     Detection(Box<Detection>),
     /// Something happened to a block of the firewall.
     Block(Box<BlockEvent>),
+    /// Somebody tried to log on.
+    Login(Box<LoginEvent>),
     /// A host claims an address of its link.
     Neighbour(Box<Neighbour>),
     /// Traffic that breaks its own protocol.

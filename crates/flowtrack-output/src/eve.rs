@@ -130,7 +130,12 @@ impl EveEncoder {
             Event::Alert(_) => kinds.alert,
             Event::Anomaly(_) => kinds.anomaly,
             Event::Stats(_) => kinds.stats,
-            Event::Detection(_) | Event::Block(_) | Event::Neighbour(_) | Event::Activity(_) | Event::Second(_) => false,
+            Event::Detection(_)
+            | Event::Block(_)
+            | Event::Login(_)
+            | Event::Neighbour(_)
+            | Event::Activity(_)
+            | Event::Second(_) => false,
         };
         if !wanted {
             return Err(Skipped::NotWanted);
@@ -143,7 +148,12 @@ impl EveEncoder {
             Event::Alert(alert) => self.alert(alert, out),
             Event::Anomaly(anomaly) => self.anomaly(anomaly, out),
             Event::Stats(stats) => self.stats(stats, out),
-            Event::Detection(_) | Event::Block(_) | Event::Neighbour(_) | Event::Activity(_) | Event::Second(_) => false,
+            Event::Detection(_)
+            | Event::Block(_)
+            | Event::Login(_)
+            | Event::Neighbour(_)
+            | Event::Activity(_)
+            | Event::Second(_) => false,
         };
         if complete {
             out.push(b'\n');

@@ -207,7 +207,11 @@ impl Summary {
             Event::Second(second) => self.second(second),
             // Counters run since the start: the last ones say it all.
             Event::Stats(stats) => self.stats = Some(stats.clone()),
-            Event::Detection(_) | Event::Block(_) | Event::Neighbour(_) | Event::Activity(_) => {}
+            Event::Detection(_)
+            | Event::Block(_)
+            | Event::Login(_)
+            | Event::Neighbour(_)
+            | Event::Activity(_) => {}
         }
     }
 

@@ -219,7 +219,9 @@ impl SqliteHistory {
                 | Event::Alert(_)
                 | Event::Detection(_)
                 | Event::Block(_)
-                | Event::Neighbour(_) | Event::Activity(_) => {}
+                | Event::Login(_)
+                | Event::Neighbour(_)
+                | Event::Activity(_) => {}
             }
         }
         Ok(())

@@ -260,7 +260,9 @@ fn rows(batch: &Batch) -> u64 {
         | Event::Alert(_)
         | Event::Detection(_)
         | Event::Block(_)
-        | Event::Neighbour(_) | Event::Activity(_) => false,
+        | Event::Login(_)
+        | Event::Neighbour(_)
+        | Event::Activity(_) => false,
     };
     batch.iter().filter(is_row).count() as u64
 }

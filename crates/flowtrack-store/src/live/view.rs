@@ -115,7 +115,9 @@ impl LiveView {
                 | Event::Alert(_)
                 | Event::Detection(_)
                 | Event::Block(_)
-                | Event::Neighbour(_) | Event::Activity(_) => {}
+                | Event::Login(_)
+                | Event::Neighbour(_)
+                | Event::Activity(_) => {}
             }
         }
     }
