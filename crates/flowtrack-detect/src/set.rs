@@ -276,6 +276,7 @@ fn time_of(event: &Event) -> Option<Timestamp> {
         Event::Alert(alert) => alert.ts,
         Event::Detection(detection) => detection.ts,
         Event::Block(block) => block.ts,
+        Event::Login(login) => login.ts,
         Event::Neighbour(neighbour) => neighbour.ts,
         Event::Anomaly(anomaly) => anomaly.ts,
         Event::Activity(activity) => activity.at,
