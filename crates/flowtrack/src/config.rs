@@ -12,6 +12,7 @@ pub use rules::RulesConfig;
 use crate::cli::Global;
 use anyhow::Context as _;
 use flowtrack_capture::{LiveConfig, RecorderConfig};
+use flowtrack_detect::Config as DetectConfig;
 use flowtrack_engine::{DefragConfig, Dissect, FlowConfig};
 use flowtrack_output::{EveConfig, FileStoreConfig};
 use flowtrack_store::HistoryConfig;
@@ -36,6 +37,8 @@ pub struct Config {
     pub dissect: Dissect,
     /// Signatures.
     pub rules: RulesConfig,
+    /// Attacks noticed by behaviour.
+    pub detect: DetectConfig,
     /// EVE JSON.
     pub eve: EveConfig,
     /// Files that the network carried.

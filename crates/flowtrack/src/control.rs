@@ -206,7 +206,7 @@ impl Control {
 
     fn begin(&self, sources: Vec<Box<dyn PacketSource>>, status: Status, mode: Mode) -> Capture {
         let names = sources.first().map(|s| interface_names(&**s)).unwrap_or_default();
-        self.hub.reset(names);
+        self.hub.reset(names, sources.len());
         *lock(&self.status) = status;
         let stop = Arc::new(AtomicBool::new(false));
         let workers = sources

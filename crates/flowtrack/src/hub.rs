@@ -1,10 +1,13 @@
 //! The hub: one thread where the events of all workers meet.
 //!
-//! It feeds the live view, history and sinks. Workers send [`Batch`]es over one bounded queue; a
+//! It asks the detectors and watchers, and feeds the live view, history and sinks. Workers send [`Batch`]es over one bounded queue; a
 //! live worker never waits for it, and what does not fit is counted by the worker.
 
+use crate::control;
+use crate::watch::Watcher;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use flowtrack_capture::Recorder;
+use flowtrack_detect::DetectorSet;
 use flowtrack_event::{Event, FlowPhase, RecordStats, Stats};
 use flowtrack_output::{FileStore, Sink};
 use flowtrack_store::{HistoryWriter, LiveReader, LiveView};
@@ -26,7 +29,10 @@ const STATS: Duration = Duration::from_secs(10);
 enum Message {
     Batch(Batch, Waits),
     /// A new capture begins: what is shown of the old one goes.
-    Reset(Vec<String>),
+    Reset {
+        interfaces: Vec<String>,
+        workers: usize,
+    },
     /// Open log files anew, because somebody moved them.
     Reopen,
     /// Everything up to here is to be written; then answer.
@@ -44,6 +50,24 @@ pub struct Batch {
     pub events: Vec<Event>,
     /// Its counters since its start, from time to time.
     pub stats: Option<Box<Stats>>,
+}
+
+/// Where events go.
+pub struct Outlets {
+    /// What looks for attacks; what it finds goes where all events go.
+    pub detectors: DetectorSet,
+    /// Who else looks at events, after the detectors.
+    pub watchers: Vec<Box<dyn Watcher>>,
+    /// What screens show.
+    pub live: LiveView,
+    /// What is kept.
+    pub history: Option<Arc<HistoryWriter>>,
+    /// Whose counters are told.
+    pub recorder: Option<Arc<Recorder>>,
+    /// Where files go.
+    pub files: Option<FileStore>,
+    /// Where logs go.
+    pub sinks: Vec<Box<dyn Sink>>,
 }
 
 /// A running hub.
@@ -70,21 +94,13 @@ pub struct Dropped {
 
 impl Hub {
     /// Starts the hub's thread.
-    pub fn start(
-        live: LiveView,
-        history: Option<Arc<HistoryWriter>>,
-        recorder: Option<Arc<Recorder>>,
-        files: Option<FileStore>,
-        sinks: Vec<Box<dyn Sink>>,
-    ) -> anyhow::Result<Self> {
+    pub fn start(outlets: Outlets) -> anyhow::Result<Self> {
         let (queue, messages) = bounded(QUEUE);
-        let reader = live.reader();
+        let reader = outlets.live.reader();
         let mut state = State {
-            live,
-            history,
-            recorder,
-            files,
-            sinks,
+            outlets,
+            is_past: false,
+            said: Vec::new(),
             workers: BTreeMap::new(),
             published: Instant::now(),
             stats_written: Instant::now(),
@@ -105,9 +121,9 @@ impl Hub {
         HubSender { queue, waits }
     }
 
-    /// Forgets what is shown, for a new capture from these interfaces.
-    pub fn reset(&self, interfaces: Vec<String>) {
-        self.tell(Message::Reset(interfaces));
+    /// Forgets what is shown, for a new capture from these interfaces by so many workers.
+    pub fn reset(&self, interfaces: Vec<String>, workers: usize) {
+        self.tell(Message::Reset { interfaces, workers });
     }
 
     /// Opens log files anew.
@@ -173,11 +189,11 @@ impl HubSender {
 
 /// What the hub's thread owns.
 struct State {
-    live: LiveView,
-    history: Option<Arc<HistoryWriter>>,
-    recorder: Option<Arc<Recorder>>,
-    files: Option<FileStore>,
-    sinks: Vec<Box<dyn Sink>>,
+    outlets: Outlets,
+    /// Whether packets carry the times of a file.
+    is_past: bool,
+    /// What detectors and watchers say; reused.
+    said: Vec<Event>,
     /// The latest counters of each worker.
     workers: BTreeMap<usize, Stats>,
     published: Instant,
@@ -205,15 +221,18 @@ impl State {
     fn take(&mut self, message: Message) {
         match message {
             Message::Batch(batch, waits) => self.ingest(batch, waits),
-            Message::Reset(interfaces) => {
+            Message::Reset { interfaces, workers } => {
                 self.workers.clear();
-                self.live.reset();
-                self.live.set_interfaces(interfaces.clone());
-                if let Some(history) = &self.history {
+                let outlets = &mut self.outlets;
+                outlets.detectors.set_workers(workers);
+                outlets.watchers.iter_mut().for_each(|watcher| watcher.reset());
+                outlets.live.reset();
+                outlets.live.set_interfaces(interfaces.clone());
+                if let Some(history) = &outlets.history {
                     history.set_interfaces(interfaces);
                 }
             }
-            Message::Reopen => self.sinks.iter_mut().for_each(|sink| sink.reopen()),
+            Message::Reopen => self.outlets.sinks.iter_mut().for_each(|sink| sink.reopen()),
             Message::Flush(done) => {
                 self.publish();
                 self.flush();
@@ -222,22 +241,52 @@ impl State {
         }
     }
 
-    fn ingest(&mut self, mut batch: Batch, waits: Waits) {
+    fn ingest(&mut self, batch: Batch, waits: Waits) {
         if let Some(stats) = batch.stats {
             self.workers.insert(batch.worker, *stats);
         }
         if batch.events.is_empty() {
             return;
         }
-        if let Some(files) = &self.files {
-            files.take(&mut batch.events, waits);
+        self.is_past = waits;
+        let mut events = batch.events;
+        if let Some(files) = &self.outlets.files {
+            files.take(&mut events, waits);
         }
-        self.live.ingest(&batch.events);
-        for sink in &mut self.sinks {
-            sink.write(&batch.events);
+        let mut said = std::mem::take(&mut self.said);
+        self.outlets.detectors.ingest(&events, &mut said);
+        events.append(&mut said);
+        self.said = said;
+        self.watch(&mut events, |watcher, events, out| watcher.watch(events, out));
+        // Nobody below reads it, and it is not small.
+        events.retain(|event| !matches!(event, Event::Activity(_)));
+        self.hand_on(events, waits);
+    }
+
+    /// Asks all watchers; what they say is added to the events.
+    fn watch(
+        &mut self,
+        events: &mut Vec<Event>,
+        mut ask: impl FnMut(&mut dyn Watcher, &[Event], &mut Vec<Event>),
+    ) {
+        let mut said = std::mem::take(&mut self.said);
+        for watcher in &mut self.outlets.watchers {
+            ask(&mut **watcher, events, &mut said);
         }
-        if let Some(history) = &self.history {
-            let events = Arc::new(batch.events);
+        events.append(&mut said);
+        self.said = said;
+    }
+
+    fn hand_on(&mut self, events: Vec<Event>, waits: Waits) {
+        if events.is_empty() {
+            return;
+        }
+        self.outlets.live.ingest(&events);
+        for sink in &mut self.outlets.sinks {
+            sink.write(&events);
+        }
+        if let Some(history) = &self.outlets.history {
+            let events = Arc::new(events);
             if waits {
                 history.append(events);
             } else {
@@ -246,13 +295,34 @@ impl State {
         }
     }
 
+    /// Lets time pass for detectors and watchers.
+    fn tick(&mut self) {
+        let now = control::now();
+        let mut events = Vec::new();
+        if !self.is_past {
+            self.outlets.detectors.tick(now, &mut events);
+            self.watch(&mut events, |watcher, events, out| {
+                if !events.is_empty() {
+                    watcher.watch(events, out);
+                }
+            });
+        }
+        let mut said = Vec::new();
+        for watcher in &mut self.outlets.watchers {
+            watcher.tick(now, &mut said);
+        }
+        events.append(&mut said);
+        self.hand_on(events, self.is_past);
+    }
+
     fn publish(&mut self) {
         self.published = Instant::now();
-        if let Some(history) = &self.history {
-            self.live.set_store_dropped(history.health().rows_dropped);
+        self.tick();
+        if let Some(history) = &self.outlets.history {
+            self.outlets.live.set_store_dropped(history.health().rows_dropped);
         }
-        self.live.ingest(&[Event::Stats(Box::new(self.stats()))]);
-        self.live.publish();
+        self.outlets.live.ingest(&[Event::Stats(Box::new(self.stats()))]);
+        self.outlets.live.publish();
         if self.stats_written.elapsed() >= STATS {
             self.write_stats();
         }
@@ -261,7 +331,7 @@ impl State {
     fn write_stats(&mut self) {
         self.stats_written = Instant::now();
         let stats = [Event::Stats(Box::new(self.stats()))];
-        for sink in &mut self.sinks {
+        for sink in &mut self.outlets.sinks {
             sink.write(&stats);
             sink.flush();
         }
@@ -273,8 +343,8 @@ impl State {
         for stats in self.workers.values() {
             all.merge(stats);
         }
-        all.file_store = self.files.as_ref().map(FileStore::stats);
-        all.recorder = self.recorder.as_ref().map(|recorder| {
+        all.file_store = self.outlets.files.as_ref().map(FileStore::stats);
+        all.recorder = self.outlets.recorder.as_ref().map(|recorder| {
             let stats = recorder.stats();
             RecordStats {
                 packets: stats.packets,
@@ -288,8 +358,8 @@ impl State {
     }
 
     fn flush(&mut self) {
-        self.sinks.iter_mut().for_each(|sink| sink.flush());
-        if let Some(history) = &self.history {
+        self.outlets.sinks.iter_mut().for_each(|sink| sink.flush());
+        if let Some(history) = &self.outlets.history {
             history.flush();
         }
     }

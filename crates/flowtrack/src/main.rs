@@ -5,12 +5,14 @@ mod cli;
 mod commands;
 mod config;
 mod control;
+mod detect;
 mod export;
 mod files;
 mod hub;
 mod input;
 mod rules;
 mod status;
+mod watch;
 mod worker;
 
 use clap::Parser as _;

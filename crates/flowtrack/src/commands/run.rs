@@ -4,8 +4,9 @@ use crate::backend::Program;
 use crate::cli::Run;
 use crate::config::Config;
 use crate::control::{Control, Live, Mode, Replay, State};
+use crate::detect;
 use crate::files;
-use crate::hub::Hub;
+use crate::hub::{Hub, Outlets};
 use crate::input;
 use crate::rules::{self, files::Places};
 use crate::status::Status;
@@ -14,6 +15,7 @@ use flowtrack_capture::{
     ANY, FileOptions, FileSource, LiveConfig, Pace, PaceOptions, Paced, PacketSource, Recorder,
     Stamps,
 };
+use flowtrack_detect::DetectorSet;
 use flowtrack_engine::{Config as EngineConfig, Tell};
 use flowtrack_output::sink::OpenMode;
 use flowtrack_output::{EveFile, Sink};
@@ -46,19 +48,21 @@ pub fn run(args: &Run, config: &Config, data_dir: &Path) -> anyhow::Result<Statu
         .with_context(|| format!("cannot make the data folder {}", data_dir.display()))?;
     let history = open_history(config, data_dir)?;
     let recorder = open_recorder(args, config, data_dir)?;
-    let hub = Arc::new(Hub::start(
-        LiveView::new(&ViewConfig::default()),
-        history.clone(),
-        recorder.as_ref().map(|(recorder, _)| Arc::clone(recorder)),
-        files::open(args.store_files.as_deref(), config)?,
-        open_sinks(args, config)?,
-    )?);
+    let hub = Arc::new(Hub::start(Outlets {
+        detectors: DetectorSet::new(&config.detect, detect::networks(config)),
+        watchers: Vec::new(),
+        live: LiveView::new(&ViewConfig::default()),
+        history: history.clone(),
+        recorder: recorder.as_ref().map(|(recorder, _)| Arc::clone(recorder)),
+        files: files::open(args.store_files.as_deref(), config)?,
+        sinks: open_sinks(args, config)?,
+    })?);
     let engine = EngineConfig {
         flow: config.flow.clone(),
         defrag: config.defrag.clone(),
         dissect: files::dissect(args.store_files.as_deref(), config),
         verify_checksums: false,
-        tell: Tell::LIVE,
+        tell: if config.detect.enabled { Tell::LIVE.for_detectors() } else { Tell::LIVE },
         shard: None,
     };
     let recording = recorder.as_ref().map(|(recorder, _)| Arc::clone(recorder));

@@ -158,6 +158,12 @@ pub const KEYS: &[Key] = &[
         "rules.ports",
         "what port variables of rules stand for, such as `HTTP_PORTS = \"[80,8080]\"`",
     ),
+    key("detect.enabled", "look for attacks by behaviour while traffic is captured"),
+    key(
+        "detect.home",
+        "networks of one's own besides the private ones, such as `[\"198.51.100.0/24\"]`",
+    ),
+    key("detect.max_per_second", "detections told in a second; the rest is counted"),
     key("eve.community_id", "write the Community ID of flows"),
     key(
         "eve.community_id_seed",

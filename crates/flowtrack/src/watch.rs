@@ -1,0 +1,18 @@
+//! Who looks at all events as they pass the hub.
+
+use flowtrack_event::{Event, Timestamp};
+
+/// Sees all events of all workers, detections included, on the hub's thread: it must not wait.
+///
+/// What it has to say itself joins the events on their way to the live view, to history and to
+/// sinks, but is shown to no other watcher.
+pub trait Watcher: Send {
+    /// Looks at events as they come.
+    fn watch(&mut self, events: &[Event], out: &mut Vec<Event>);
+
+    /// About a second is over. `now` is the time that it is, whatever the packets' is.
+    fn tick(&mut self, _now: Timestamp, _out: &mut Vec<Event>) {}
+
+    /// A new capture begins.
+    fn reset(&mut self) {}
+}
