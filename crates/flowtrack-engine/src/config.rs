@@ -129,6 +129,8 @@ pub struct Tell {
     pub anomalies: bool,
     /// Numbers of each second.
     pub seconds: bool,
+    /// What hosts did, once a second.
+    pub activity: bool,
 }
 
 impl Tell {
@@ -143,10 +145,25 @@ impl Tell {
         files: true,
         anomalies: true,
         seconds: false,
+        activity: false,
     };
 
     /// Everything that a live screen shows.
     pub const LIVE: Self = Self { starts: true, updates: true, seconds: true, ..Self::LOGS };
+
+    /// With everything that detectors look at.
+    #[must_use]
+    pub const fn for_detectors(self) -> Self {
+        Self {
+            ends: true,
+            transactions: true,
+            logins: true,
+            neighbours: true,
+            seconds: true,
+            activity: true,
+            ..self
+        }
+    }
 
     /// Only how flows ended.
     pub const FLOWS: Self = Self {
@@ -159,6 +176,7 @@ impl Tell {
         files: false,
         anomalies: false,
         seconds: false,
+        activity: false,
     };
 }
 
