@@ -1,4 +1,4 @@
-//! Behaviour that looks like an attack, noticed over events.
+//! Behaviour that looks like an attack, noticed over events, and the [`alerts`] that come of it.
 //!
 //! A [`Detector`] sees events and says [`Detection`]s; [`DetectorSet`] runs all that are on. There
 //! is no thread and no clock: time is the events' own. Each detector is one file in `detectors/`
@@ -18,6 +18,7 @@
 )]
 
 mod about;
+pub mod alerts;
 mod baseline;
 pub mod detectors;
 mod findings;
