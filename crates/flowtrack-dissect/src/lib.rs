@@ -29,6 +29,7 @@ mod digest;
 mod file;
 mod greeting;
 mod keyword;
+mod login;
 mod odd;
 mod outcome;
 mod pending;

@@ -8,7 +8,9 @@ use crate::{
     Both, Dissector, Expectation, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending,
     Probe, Protocol, Text, Transfer, Transport, Wants,
 };
-use flowtrack_event::{AppProto, Chunk, Confidence, Direction, Transaction};
+use flowtrack_event::{
+    AppProto, Chunk, Confidence, Direction, LoginOutcome, Secret, Transaction,
+};
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
@@ -208,6 +210,8 @@ struct Reading {
     open: Option<[u8; 3]>,
     tx_id: u64,
     data: Option<DataPort>,
+    /// Who was named last.
+    user: Text,
 }
 
 /// Where the next data connection goes.
@@ -378,9 +382,26 @@ impl Reading {
         let upgrades = *exchange.command == *b"AUTH" && code == *b"234";
         let finished = self.waiting.pop_front().or_else(|| self.greeting.take());
         if let Some(finished) = finished {
+            self.login(&finished, code, out);
             self.tell(Direction::ToClient, finished, out);
         }
         upgrades
+    }
+
+    /// Tells what a reply means for who logs on (RFC 959 section 5.4).
+    fn login(&mut self, exchange: &Exchange, [kind, ..]: [u8; 3], out: &mut Outcome) {
+        let outcome = match (&exchange.command[..], kind) {
+            (b"USER", _) => {
+                self.user = exchange.command_data.clone();
+                return;
+            }
+            (b"PASS", b'2') => LoginOutcome::Granted,
+            (b"PASS", b'5') => LoginOutcome::Refused,
+            _ => return,
+        };
+        let is_anonymous = [&b"anonymous"[..], b"ftp"].contains(&&*self.user);
+        let secret = if is_anonymous { Secret::None } else { Secret::Readable };
+        out.login(&self.user, outcome, secret);
     }
 
     fn tell(&self, direction: Direction, exchange: Exchange, out: &mut Outcome) {

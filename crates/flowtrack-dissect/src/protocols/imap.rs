@@ -6,7 +6,9 @@ use crate::{
     Both, Dissector, Field, First, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol,
     Text, Transport, Wants,
 };
-use flowtrack_event::{AppProto, Chunk, Confidence, Direction, Transaction};
+use flowtrack_event::{
+    AppProto, Chunk, Confidence, Direction, LoginOutcome, Secret, Transaction,
+};
 use serde::Serialize;
 
 const NAME: AppProto = AppProto("imap");
@@ -250,6 +252,7 @@ impl Reading {
         let mut exchange = self.waiting.remove(at);
         let upgrades = *exchange.command == *b"STARTTLS" && *status == *b"OK";
         (exchange.status, exchange.text) = (status, text);
+        login(&exchange, out);
         self.tell(Direction::ToClient, exchange, out);
         upgrades
     }
@@ -258,6 +261,27 @@ impl Reading {
         if self.wants.records || self.wants.buffers {
             out.transaction(direction, exchange.tx_id, exchange);
         }
+    }
+}
+
+/// Tells what an answer means for who logs on.
+fn login(exchange: &Exchange, out: &mut Outcome) {
+    let outcome = match &exchange.status[..] {
+        b"OK" => LoginOutcome::Granted,
+        b"NO" => LoginOutcome::Refused,
+        _ => return,
+    };
+    let argument = &exchange.arguments[..];
+    match &exchange.command[..] {
+        b"LOGIN" => {
+            let user = argument.strip_prefix(b"\"").unwrap_or(argument);
+            let user = user.strip_suffix(b"\"").unwrap_or(user);
+            // What is sent as a literal is not kept.
+            let user = if user.starts_with(b"{") { b"" } else { user };
+            out.login(user, outcome, Secret::Readable);
+        }
+        b"AUTHENTICATE" => out.login(b"", outcome, crate::login::secret(argument)),
+        _ => {}
     }
 }
 

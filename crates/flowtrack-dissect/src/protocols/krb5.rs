@@ -7,7 +7,7 @@ use crate::{
     Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol,
     Reader, Take, Transport, Wants,
 };
-use flowtrack_event::{AppProto, Chunk, Direction};
+use flowtrack_event::{AppProto, Chunk, Direction, Secret};
 use message::Message;
 
 const NAME: AppProto = AppProto("krb5");
@@ -96,6 +96,8 @@ struct Reading {
     told: u64,
     /// Type of the last request, which an error refuses.
     asked: Option<u8>,
+    /// For whom.
+    user: Vec<u8>,
 }
 
 impl Dissector for Reading {
@@ -141,8 +143,12 @@ impl Reading {
         message.goes(direction);
         if message.is_request() {
             self.asked = Some(message.kind());
+            self.user = message.client();
         }
         message.answers(self.asked);
+        if let Some(outcome) = message.login() {
+            out.login(&self.user, outcome, Secret::Hidden);
+        }
         out.transaction(direction, self.told, message);
         self.told += 1;
         true

@@ -293,6 +293,7 @@ impl Reading {
         exchange.answer(message);
         if last {
             let (tx, exchange) = self.waiting.remove(at);
+            exchange.login(out);
             out.transaction(direction, tx, exchange);
         }
         secured

@@ -6,7 +6,7 @@ use crate::{
     Both, Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending, Probe,
     Protocol, Reader, Take, Text, Transport, Wants,
 };
-use flowtrack_event::{AppProto, Chunk, Confidence, Direction};
+use flowtrack_event::{AppProto, Chunk, Confidence, Direction, LoginOutcome, Secret};
 use record::{Copied, Exchange, FIELDS, KEYWORDS, Request, Response, Startup};
 use std::collections::VecDeque;
 
@@ -81,6 +81,9 @@ struct Reading {
     proof: Proof,
     waiting: VecDeque<Exchange>,
     count: u64,
+    user: Text,
+    /// How the client proves who it is; none where nobody asked.
+    secret: Option<Secret>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -207,6 +210,7 @@ impl Reading {
                     let Some(value) = r.until(0) else { break };
                     if name == b"user" {
                         startup.user = Text::new(value);
+                        self.user = startup.user.clone();
                     } else if startup.optional_parameters.len() < PARAMETER_CAP {
                         startup.optional_parameters.push((Text::new(name), Text::new(value)));
                     }
@@ -270,6 +274,15 @@ impl Reading {
         match kind {
             b'R' => {
                 let challenge = r.u32().unwrap_or(0);
+                match challenge {
+                    0 => {
+                        if let Some(secret) = self.secret.take() {
+                            out.login(&self.user, LoginOutcome::Granted, secret);
+                        }
+                    }
+                    3 => self.secret = Some(Secret::Readable),
+                    _ => self.secret = Some(Secret::Hidden),
+                }
                 (self.proof, response.message) = match challenge {
                     0 => (Proof::Password, Some("authentication_ok".into())),
                     3 => (Proof::Password, Some("authentication_cleartext_password".into())),
@@ -302,7 +315,15 @@ impl Reading {
                 *size = size.saturating_add(length as u64);
             }
             b'C' => response.command_completed = Some(Text::new(until_zero(r.rest()))),
-            b'E' => error(response, r),
+            b'E' => {
+                error(response, r);
+                // Wrong password, and no such user (appendix A of PostgreSQL's manual).
+                let is_refused =
+                    response.code.as_ref().is_some_and(|c| matches!(&c[..], b"28P01" | b"28000"));
+                if let Some(secret) = self.secret.take().filter(|_| is_refused) {
+                    out.login(&self.user, LoginOutcome::Refused, secret);
+                }
+            }
             b'G' | b'H' => {
                 r.u8();
                 let columns = r.u16();

@@ -5,7 +5,9 @@ use crate::{
     Both, Dissector, Field, First, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol,
     Text, Transport, Wants,
 };
-use flowtrack_event::{AppProto, Chunk, Confidence, Direction, Transaction};
+use flowtrack_event::{
+    AppProto, Chunk, Confidence, Direction, LoginOutcome, Secret, Transaction,
+};
 use serde::Serialize;
 use std::collections::VecDeque;
 
@@ -134,6 +136,8 @@ struct Reading {
     /// The client's next line answers a challenge.
     challenged: bool,
     tx_id: u64,
+    /// Who was named last.
+    user: Text,
 }
 
 impl Dissector for Reading {
@@ -230,6 +234,7 @@ impl Reading {
             header: Text::new(rest.trim_ascii()),
             ..Response::default()
         });
+        self.login(&exchange, success, out);
         if success && exchange.many_lines {
             self.open = Some(exchange);
             return false;
@@ -237,6 +242,20 @@ impl Reading {
         let upgrades = success && exchange.request.as_ref().is_some_and(|r| *r.command == *b"STLS");
         self.tell(Direction::ToClient, exchange, out);
         upgrades
+    }
+
+    /// Tells what an answer means for who logs on.
+    fn login(&mut self, exchange: &Exchange, success: bool, out: &mut Outcome) {
+        let Some(Request { command, args }) = &exchange.request else { return };
+        let outcome = if success { LoginOutcome::Granted } else { LoginOutcome::Refused };
+        match (&command[..], args.first()) {
+            (b"USER", Some(user)) => self.user = user.clone(),
+            (b"PASS", _) => out.login(&self.user, outcome, Secret::Readable),
+            (b"APOP", Some(user)) => out.login(user, outcome, Secret::Hidden),
+            // Without an argument it asks for what there is (RFC 5034 section 4).
+            (b"AUTH", Some(mechanism)) => out.login(b"", outcome, crate::login::secret(mechanism)),
+            _ => {}
+        }
     }
 
     fn tell(&self, direction: Direction, exchange: Exchange, out: &mut Outcome) {

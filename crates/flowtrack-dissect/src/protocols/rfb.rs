@@ -4,7 +4,7 @@ use crate::{
     Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol,
     Reader, Take, Transport, Wants,
 };
-use flowtrack_event::{AppProto, Chunk, Direction, Transaction, WireText};
+use flowtrack_event::{AppProto, Chunk, Direction, LoginOutcome, Secret, Transaction, WireText};
 use serde::Serialize;
 
 const NAME: AppProto = AppProto("rfb");
@@ -292,8 +292,21 @@ impl Dissector for Reading {
 impl Reading {
     fn tell(&mut self, direction: Direction, out: &mut Outcome) {
         if !std::mem::replace(&mut self.told, true) {
+            self.login(out);
             out.transaction(direction, 0, std::mem::take(&mut self.session));
         }
+    }
+
+    /// Tells what the result means for who logs on.
+    fn login(&self, out: &mut Outcome) {
+        let Authentication { security_type, security_result, .. } = &self.session.authentication;
+        let outcome = match *security_result {
+            _ if *security_type != Some(VNC_AUTHENTICATION) => return,
+            Some("OK") => LoginOutcome::Granted,
+            Some("FAIL" | "TOOMANY") => LoginOutcome::Refused,
+            _ => return,
+        };
+        out.login(b"", outcome, Secret::Hidden);
     }
 
     fn read_client(&mut self, bytes: &[u8]) -> Result<(), Malformed> {

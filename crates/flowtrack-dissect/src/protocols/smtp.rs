@@ -4,7 +4,7 @@
 //! A transaction is one mail: from the first command up to the reply that accepts or refuses its
 //! end, a `RSET`, or the end of the flow.
 
-mod decode;
+pub(crate) mod decode;
 mod email;
 mod mime;
 mod record;
@@ -14,7 +14,7 @@ use crate::{
     Both, Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending, Probe,
     Protocol, Text, Transport, Wants,
 };
-use flowtrack_event::{AppProto, Chunk, Confidence, Direction, FileState};
+use flowtrack_event::{AppProto, Chunk, Confidence, Direction, FileState, LoginOutcome};
 use mime::MailReader;
 use record::{FIELDS, KEYWORDS, Mail};
 use std::collections::VecDeque;
@@ -105,6 +105,16 @@ struct Reading {
     greeted: bool,
     /// Whether the reply being read began with an earlier line.
     continued: bool,
+    attempt: Attempt,
+}
+
+/// An attempt to log on (RFC 4954).
+#[derive(Default)]
+struct Attempt {
+    mechanism: Vec<u8>,
+    user: Text,
+    /// Whether the client said anything behind the mechanism.
+    begun: bool,
 }
 
 /// What the client's next bytes are.
@@ -214,6 +224,7 @@ impl Reading {
         if self.waiting.back() == Some(&Command::Auth) {
             // What answers a challenge is no command, and a secret.
             if !is_word(line) {
+                self.attempt.said(line);
                 return;
             }
         }
@@ -269,6 +280,7 @@ impl Reading {
             }
             b"AUTH" => {
                 self.mail();
+                self.attempt = Attempt::of(rest);
                 Command::Auth
             }
             _ => {
@@ -418,8 +430,18 @@ impl Reading {
                     self.tell(Direction::ToClient, out);
                 }
             }
+            Some(Command::Auth) => {
+                let outcome = match line.first_chunk::<3>() {
+                    Some(b"235") => LoginOutcome::Granted,
+                    Some(b"535") => LoginOutcome::Refused,
+                    // It was not tried, such as by a way that the server does not offer.
+                    _ => return false,
+                };
+                let Attempt { mechanism, user, .. } = std::mem::take(&mut self.attempt);
+                out.login(&user, outcome, crate::login::secret(&mechanism));
+            }
             // Without a command the client is not heard, or the server says good-bye.
-            Some(Command::Auth | Command::Other) | None => {}
+            Some(Command::Other) | None => {}
         }
         false
     }
@@ -465,6 +487,36 @@ impl Reading {
                 out.transaction(direction, self.tx_id, mail);
             }
             self.tx_id += 1;
+        }
+    }
+}
+
+impl Attempt {
+    /// By what follows `AUTH`.
+    fn of(rest: &[u8]) -> Self {
+        let (mechanism, first) = split_verb(rest);
+        let mut attempt = Self { mechanism: mechanism.to_ascii_uppercase(), ..Self::default() };
+        let first = first.trim_ascii();
+        if !first.is_empty() {
+            attempt.said(first);
+        }
+        attempt
+    }
+
+    /// The client answers: first of all it says who it is.
+    fn said(&mut self, line: &[u8]) {
+        if std::mem::replace(&mut self.begun, true) || line.len() > COMMAND_CAP {
+            return;
+        }
+        let told = decode::base64(line.trim_ascii());
+        match &self.mechanism[..] {
+            // Whom to act for, who it is, and the password (RFC 4616).
+            b"PLAIN" => {
+                let user = told.split(|&b| b == 0).nth(1).unwrap_or_default();
+                self.user = Text::capped(user, 256);
+            }
+            b"LOGIN" => self.user = Text::capped(&told, 256),
+            _ => {}
         }
     }
 }

@@ -1,10 +1,14 @@
-//! SSH (RFC 4253): software of both sides and the HASSH fingerprints of their key exchange.
+//! SSH (RFC 4253): software of both sides, the HASSH fingerprints of their key exchange, and by the
+//! sizes of encrypted answers whether somebody was let in.
+
+mod attempts;
 
 use crate::{
     Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol,
     Reader, Take, Transport, Wants, md5_hex,
 };
-use flowtrack_event::{AppProto, Chunk, Direction, Transaction, WireText};
+use attempts::Attempts;
+use flowtrack_event::{AppProto, Chunk, Direction, Secret, Transaction, WireText};
 use serde::{Serialize, Serializer};
 
 const NAME: AppProto = AppProto("ssh");
@@ -16,6 +20,7 @@ const PACKET_CAP: usize = 64 * 1024;
 /// Lines a server may send before its identification string.
 const PREAMBLE_LINES: u8 = 16;
 const MSG_KEXINIT: u8 = 20;
+const MSG_NEWKEYS: u8 = 21;
 
 const FIELDS: &[Field] = &[
     Field::eve("client.proto_version", "string", "protocol version of the client"),
@@ -152,6 +157,7 @@ struct Reading {
     session: Session,
     sides: [Side; 2],
     told: bool,
+    attempts: Attempts,
 }
 
 /// How far one direction is read.
@@ -167,7 +173,9 @@ enum Stage {
     #[default]
     Banner,
     KeyExchange,
-    Done,
+    /// The proposal was read; what follows up to the new keys is not encrypted.
+    Keys,
+    Encrypted,
 }
 
 impl Dissector for Reading {
@@ -179,7 +187,7 @@ impl Dissector for Reading {
         out: &mut Outcome,
     ) -> Result<Next, Malformed> {
         let Chunk::Bytes(bytes) = chunk else {
-            // A hole before encryption cannot be read over, one behind it does not matter.
+            // A hole before encryption cannot be read over, and sizes are wrong behind it.
             self.tell(direction, out);
             return Ok(Next::Done);
         };
@@ -193,11 +201,21 @@ impl Dissector for Reading {
             let used = side.read_banner(rest, peer)?;
             rest = rest.get(used..).unwrap_or_default();
         }
-        if side.stage == Stage::KeyExchange {
-            side.read_key_exchange(rest, peer, direction)?;
-        }
-        if self.sides.iter().all(|side| side.stage == Stage::Done) {
+        let encrypted = match side.stage {
+            Stage::Encrypted => rest.len(),
+            Stage::KeyExchange | Stage::Keys => match side.read_packets(rest, peer, direction) {
+                Ok(encrypted) => encrypted,
+                // All that is logged is known by then.
+                Err(_) if self.told => return Ok(Next::Done),
+                Err(malformed) => return Err(malformed),
+            },
+            Stage::Banner => 0,
+        };
+        if self.sides.iter().all(|side| matches!(side.stage, Stage::Keys | Stage::Encrypted)) {
             self.tell(direction, out);
+        }
+        if encrypted > 0 && !self.attempts.add(direction, encrypted) {
+            self.log_in(out);
             return Ok(Next::Done);
         }
         Ok(Next::More)
@@ -205,6 +223,9 @@ impl Dissector for Reading {
 
     fn finish(&mut self, _at: &Moment<'_>, direction: Direction, out: &mut Outcome) {
         self.tell(direction, out);
+        if direction == Direction::ToClient {
+            self.log_in(out);
+        }
     }
 }
 
@@ -214,6 +235,15 @@ impl Reading {
         let silent = self.session.client.is_silent() && self.session.server.is_silent();
         if !std::mem::replace(&mut self.told, true) && !silent {
             out.transaction(direction, 0, std::mem::take(&mut self.session));
+        }
+    }
+}
+
+impl Reading {
+    /// Says how the attempts to log on ended, once.
+    fn log_in(&mut self, out: &mut Outcome) {
+        for outcome in std::mem::take(&mut self.attempts).outcomes() {
+            out.login(b"", outcome, Secret::Hidden);
         }
     }
 }
@@ -241,16 +271,19 @@ impl Side {
         Ok(used)
     }
 
-    /// Reads binary packets up to `SSH_MSG_KEXINIT` (RFC 4253 section 7.1).
-    fn read_key_exchange(
+    /// Reads binary packets up to `SSH_MSG_NEWKEYS` (RFC 4253 section 7.3); returns how many bytes
+    /// stood behind it.
+    fn read_packets(
         &mut self,
         bytes: &[u8],
         peer: &mut Peer,
         direction: Direction,
-    ) -> Result<(), Malformed> {
+    ) -> Result<usize, Malformed> {
         let Self { pending, stage, .. } = self;
+        let mut encrypted = 0;
         pending.records(bytes, PACKET_CAP, |b| {
-            if *stage == Stage::Done {
+            if *stage == Stage::Encrypted {
+                encrypted = b.len();
                 return Ok(Take::Used(b.len()));
             }
             let mut r = Reader::new(b);
@@ -262,12 +295,17 @@ impl Side {
             let Some(packet) = r.take(length) else { return Ok(Take::Need(4 + length)) };
             let mut r = Reader::new(packet);
             r.skip(1);
-            if r.u8() == Some(MSG_KEXINIT) {
-                peer.hassh = hassh(r, direction);
-                *stage = Stage::Done;
+            match r.u8() {
+                Some(MSG_KEXINIT) if *stage == Stage::KeyExchange => {
+                    peer.hassh = hassh(r, direction);
+                    *stage = Stage::Keys;
+                }
+                Some(MSG_NEWKEYS) if *stage == Stage::Keys => *stage = Stage::Encrypted,
+                _ => {}
             }
             Ok(Take::Used(4 + length))
-        })
+        })?;
+        Ok(encrypted)
     }
 }
 

@@ -4,8 +4,9 @@ use super::fields::Range;
 use super::head::{Head, HeadField};
 use super::payload::Left;
 use super::uri::{Target, host_and_port, normalized};
-use crate::{Field, Keyword};
-use flowtrack_event::{AppProto, Direction, Transaction, WireText};
+use crate::protocols::smtp::decode::base64;
+use crate::{Field, Keyword, Outcome};
+use flowtrack_event::{AppProto, Direction, LoginOutcome, Secret, Transaction, WireText};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::borrow::Cow;
 
@@ -117,6 +118,42 @@ impl Exchange {
         self.method() == b"CONNECT"
     }
 
+    /// Tells what it means for who logs on: by the fields made for that (RFC 9110 section 11), or by
+    /// a form that is sent to a page for logging on.
+    pub(super) fn login(&self, out: &mut Outcome) {
+        let Some(status) = self.response.head.as_ref().and_then(Head::status) else { return };
+        let by_field = match status {
+            407 => self.request.get("proxy-authorization"),
+            _ => self.request.get("authorization"),
+        };
+        if let Some(proof) = by_field {
+            let outcome = match status {
+                401 | 403 | 407 => LoginOutcome::Refused,
+                200..=399 => LoginOutcome::Granted,
+                _ => return,
+            };
+            if let Some((user, secret)) = credentials(&proof) {
+                out.login(&user, outcome, secret);
+            }
+            return;
+        }
+        if self.method() == b"POST" && self.sends_form() && is_for_login(self.target()) {
+            let outcome = match status {
+                401 | 403 | 422 | 429 => LoginOutcome::Refused,
+                200..=399 => LoginOutcome::Unknown,
+                _ => return,
+            };
+            out.login(b"", outcome, Secret::Readable);
+        }
+    }
+
+    fn sends_form(&self) -> bool {
+        let kind = self.request.get("content-type").map(without_parameters).unwrap_or_default();
+        [&b"application/x-www-form-urlencoded"[..], b"multipart/form-data", b"application/json"]
+            .iter()
+            .any(|form| kind.eq_ignore_ascii_case(form))
+    }
+
     fn target(&self) -> &[u8] {
         self.request.head.as_ref().map_or(b"", Head::second)
     }
@@ -203,6 +240,48 @@ impl Serialize for ContentRange<'_> {
         }
         map.end()
     }
+}
+
+/// Who logs on by an `Authorization` field, and how; nobody by a token that was given before, or
+/// while client and server are still agreeing.
+fn credentials(field: &[u8]) -> Option<(Vec<u8>, Secret)> {
+    /// Longest one looked at.
+    const CAP: usize = 4096;
+    let field = field.get(..CAP).unwrap_or(field).trim_ascii();
+    let end = memchr::memchr(b' ', field)?;
+    let (scheme, rest) = field.split_at_checked(end)?;
+    let rest = rest.trim_ascii();
+    match &scheme.to_ascii_lowercase()[..] {
+        b"basic" => {
+            let told = base64(rest);
+            let user = told.split(|&b| b == b':').next().unwrap_or_default();
+            Some((user.to_vec(), Secret::Readable))
+        }
+        b"digest" => {
+            let at = memchr::memmem::find(rest, b"username=\"")? + b"username=\"".len();
+            let user = rest.get(at..)?.split(|&b| b == b'"').next()?;
+            Some((user.to_vec(), Secret::Hidden))
+        }
+        b"ntlm" | b"negotiate" => {
+            let told = base64(rest);
+            let at = memchr::memmem::find(&told, b"NTLMSSP\0")? + b"NTLMSSP\0".len();
+            (told.get(at) == Some(&3)).then(|| (Vec::new(), Secret::Hidden))
+        }
+        _ => None,
+    }
+}
+
+/// Whether the path of a target is where people log on, by what such paths are usually called.
+fn is_for_login(target: &[u8]) -> bool {
+    const WORDS: &[&[u8]] = &[
+        b"login", b"log-in", b"log_in", b"logon", b"signin", b"sign-in", b"sign_in", b"/auth",
+        b"/session", b"xmlrpc.php", b"/token",
+    ];
+    /// Longest path looked at.
+    const CAP: usize = 1024;
+    let path = target.split(|&b| b == b'?').next().unwrap_or_default();
+    let path = path.get(..CAP).unwrap_or(path).to_ascii_lowercase();
+    WORDS.iter().any(|word| memchr::memmem::find(&path, word).is_some())
 }
 
 /// A media type without its parameters.

@@ -764,6 +764,7 @@ impl Reading {
 
     fn emit(&mut self, exchange: Exchange, direction: Direction, out: &mut Outcome) {
         self.weight = self.weight.saturating_sub(weight(&exchange));
+        exchange.login(out);
         out.transaction(direction, exchange.tx_id, exchange);
     }
 }

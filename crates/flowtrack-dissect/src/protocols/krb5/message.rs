@@ -3,7 +3,7 @@
 use super::NAME;
 use crate::Keyword;
 use crate::ber::{self, Ber};
-use flowtrack_event::{AppProto, Direction, Transaction, WireText};
+use flowtrack_event::{AppProto, Direction, LoginOutcome, Transaction, WireText};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 const AS_REQ: u8 = 10;
@@ -72,6 +72,21 @@ impl Message {
     pub fn answers(&mut self, request: Option<u8>) {
         if self.kind == ERROR {
             self.refused = request;
+        }
+    }
+
+    /// Who asks.
+    pub fn client(&self) -> Vec<u8> {
+        self.cname.as_ref().map(join).unwrap_or_default()
+    }
+
+    /// What an answer means for who logs on; asked for a proof at first, nobody is refused.
+    pub const fn login(&self) -> Option<LoginOutcome> {
+        match (self.kind, self.refused, self.error) {
+            (AS_REP, _, _) => Some(LoginOutcome::Granted),
+            // Unknown, locked, expired, wrong (RFC 4120 section 7.5.9).
+            (ERROR, Some(AS_REQ), Some(6 | 18 | 23 | 24)) => Some(LoginOutcome::Refused),
+            _ => None,
         }
     }
 

@@ -1,9 +1,9 @@
 //! Messages of LDAP.
 
 use super::NAME;
-use crate::Keyword;
+use crate::{Keyword, Outcome};
 use crate::ber::{self, Ber};
-use flowtrack_event::{AppProto, Direction, Transaction, WireText};
+use flowtrack_event::{AppProto, Direction, LoginOutcome, Secret, Transaction, WireText};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 pub const BIND_REQUEST: u8 = 0x60;
@@ -282,6 +282,29 @@ impl Exchange {
     pub fn answer(&mut self, response: Message) {
         if self.responses.len() < ANSWER_CAP {
             self.responses.push(response);
+        }
+    }
+
+    /// Tells what a bind means for who logs on (RFC 4511 section 4.2, RFC 4513 section 5.1).
+    pub fn login(&self, out: &mut Outcome) {
+        let Some(Operation::Bind { name, sasl, .. }) = self.request.as_ref().map(|r| &r.operation)
+        else {
+            return;
+        };
+        let Some(Operation::Result { code, .. }) = self.responses.last().map(|r| &r.operation)
+        else {
+            return;
+        };
+        let outcome = match code {
+            0 => LoginOutcome::Granted,
+            49 => LoginOutcome::Refused,
+            _ => return,
+        };
+        match sasl {
+            Some((mechanism, _)) => out.login(name, outcome, crate::login::secret(mechanism)),
+            // Nobody in particular.
+            None if name.is_empty() => {}
+            None => out.login(name, outcome, Secret::Readable),
         }
     }
 

@@ -3,7 +3,8 @@
 use super::security::{Kerberos, Ntlmssp};
 use super::{NAME, names};
 use crate::protocols::dcerpc::calls::{Call, Record};
-use flowtrack_event::{AppProto, Direction, Transaction};
+use crate::Outcome;
+use flowtrack_event::{AppProto, Direction, LoginOutcome, Secret, Transaction};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// A command, by version.
@@ -195,6 +196,32 @@ pub struct Opened {
     pub size: u64,
     /// Which opening of it.
     pub guid: Guid,
+}
+
+impl Exchange {
+    /// Tells what it means for who logs on (MS-ERREF section 2.3.1).
+    pub fn login(&self, out: &mut Outcome) {
+        let Details::Session(session) = &self.details else { return };
+        let outcome = match self.status {
+            Some(Status::Nt(0)) => LoginOutcome::Granted,
+            // No such user, wrong password, log-on failure, restricted, outside its hours, not
+            // from this computer, password expired, disabled, expired, locked.
+            Some(Status::Nt(
+                0xc000_0064 | 0xc000_006a..=0xc000_0072 | 0xc000_0193 | 0xc000_0234,
+            )) => LoginOutcome::Refused,
+            _ => return,
+        };
+        match &session.ntlmssp {
+            // A session of nobody is no log-on.
+            Some(ntlm) if ntlm.user.is_empty() => {}
+            Some(ntlm) => {
+                let user = format!("{}\\{}", ntlm.domain, ntlm.user);
+                out.login(user.as_bytes(), outcome, Secret::Hidden);
+            }
+            None if session.kerberos.is_some() => out.login(b"", outcome, Secret::Hidden),
+            None => {}
+        }
+    }
 }
 
 impl Serialize for Exchange {

@@ -10,6 +10,14 @@ pub(super) struct Base64 {
     pub(super) strange: bool,
 }
 
+/// Decodes base64 that is there as a whole.
+pub(crate) fn base64(text: &[u8]) -> Vec<u8> {
+    let (mut base64, mut bytes) = (Base64::default(), Vec::new());
+    base64.decode(text, &mut bytes);
+    base64.pad(&mut bytes);
+    bytes
+}
+
 impl Base64 {
     pub(super) fn decode(&mut self, bytes: &[u8], into: &mut Vec<u8>) {
         into.reserve(bytes.len() / 4 * 3 + 3);
