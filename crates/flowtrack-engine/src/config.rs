@@ -131,6 +131,11 @@ pub struct Tell {
     pub seconds: bool,
     /// What hosts did, once a second.
     pub activity: bool,
+    /// With alerts, the first 4 KiB of what was searched: of the stream where that matched, else
+    /// of the packet.
+    pub alert_payload: bool,
+    /// With alerts, the packet from its first header on.
+    pub alert_packet: bool,
 }
 
 impl Tell {
@@ -146,6 +151,8 @@ impl Tell {
         anomalies: true,
         seconds: false,
         activity: false,
+        alert_payload: false,
+        alert_packet: false,
     };
 
     /// Everything that a live screen shows.
@@ -177,6 +184,8 @@ impl Tell {
         anomalies: false,
         seconds: false,
         activity: false,
+        alert_payload: false,
+        alert_packet: false,
     };
 }
 

@@ -71,7 +71,7 @@ impl Engine {
                 table: FlowTable::new(flow, worker, seed),
                 defrag: Defrag::new(config.defrag.clone(), seed),
                 apps: Apps::new(config),
-                judge: Judge::default(),
+                judge: Judge::new(config.tell),
                 labels: Labels::default(),
                 rates: config.tell.seconds.then(Rates::default),
                 stats: Stats::default(),

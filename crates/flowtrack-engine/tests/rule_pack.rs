@@ -2,7 +2,7 @@
 //! looks like it.
 
 use flowtrack_engine::{Config, Engine, Output, Seed};
-use flowtrack_event::{Event, IfaceId, LinkType, RawPacket, Timestamp};
+use flowtrack_event::{Alert, Event, IfaceId, LinkType, RawPacket, Timestamp};
 use flowtrack_rules::lang::Variables;
 use flowtrack_rules::{Loaded, Loader, RuleSet, Shared, Signature};
 use std::collections::BTreeSet;
@@ -46,6 +46,40 @@ fn every_rule_fires_on_what_it_is_about_and_not_on_what_looks_like_it() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn alerts_carry_what_matched_where_that_is_asked_for() {
+    let rules = "alert tcp any any -> any 80 (msg:\"s\"; content:\"/sec\"; content:\"ret\"; sid:1;)\n\
+                 alert tcp-pkt any any -> any 80 (msg:\"p\"; content:\"secret\"; sid:2;)\n";
+    let mut loader = Loader::new(Variables::default());
+    loader.add("test.rules", rules);
+    let set = Arc::new(RuleSet::compile(loader.finish().signatures));
+    let text = "GET /secret HTTP/1.1\r\nHost: a.example\r\n\r\n";
+    // In two segments, so that the stream is more than the packet that completes the match.
+    let talk = vec![(true, text[..8].into()), (true, text[8..].into())];
+    for asked in [false, true] {
+        let mut config = Config::default();
+        config.tell.alert_payload = asked;
+        config.tell.alert_packet = asked;
+        let alerts = events(&set, &config, 80, &talk);
+        let of_stream = alerts.iter().find(|alert| alert.rule.sid == 1).unwrap();
+        assert!(alerts.iter().all(|alert| alert.rule.sid != 2), "no packet holds it whole");
+        assert_eq!(of_stream.payload.is_some(), asked);
+        assert_eq!(of_stream.frame.is_some(), asked);
+        if let (Some(payload), Some(frame)) = (&of_stream.payload, &of_stream.frame) {
+            assert!(of_stream.from_stream);
+            assert!(payload.starts_with(b"GET /secret HTTP"), "{payload:?}");
+            assert_eq!(frame[12..14], [8, 0], "from the first header on");
+        }
+    }
+    let whole = vec![(true, text.as_bytes().to_vec())];
+    let mut config = Config::default();
+    config.tell.alert_payload = true;
+    let alerts = events(&set, &config, 80, &whole);
+    let of_packet = alerts.iter().find(|alert| alert.rule.sid == 2).unwrap();
+    assert_eq!(of_packet.payload.as_deref(), Some(text.as_bytes()));
+    assert!(of_packet.frame.is_none() && !of_packet.from_stream);
 }
 
 fn cases() -> Vec<Case> {
@@ -160,7 +194,12 @@ const NOW: i64 = 1_796_083_200;
 
 /// The numbers of the rules that fire on a connection.
 fn alerts(set: &Arc<RuleSet>, port: u16, talk: &Talk) -> BTreeSet<u32> {
-    let mut engine = Engine::new(&Config::default(), 0, Seed([1, 2, 3, 4]));
+    events(set, &Config::default(), port, talk).iter().map(|alert| alert.rule.sid).collect()
+}
+
+/// The alerts of a connection.
+fn events(set: &Arc<RuleSet>, config: &Config, port: u16, talk: &Talk) -> Vec<Alert> {
+    let mut engine = Engine::new(config, 0, Seed([1, 2, 3, 4]));
     engine.set_rules(Arc::clone(set), Arc::new(Shared::default()));
     let mut out = Output::default();
     for (number, frame) in (1u64..).zip(frames(port, talk)) {
@@ -176,8 +215,8 @@ fn alerts(set: &Arc<RuleSet>, port: u16, talk: &Talk) -> BTreeSet<u32> {
         engine.process(&[packet], &mut out);
     }
     engine.finish(&mut out);
-    let alerts = out.events.iter().filter_map(|event| match event {
-        Event::Alert(alert) => Some(alert.rule.sid),
+    let alerts = out.events.into_iter().filter_map(|event| match event {
+        Event::Alert(alert) => Some(*alert),
         _ => None,
     });
     alerts.collect()

@@ -41,6 +41,10 @@ pub struct EveConfig {
     pub ethernet: bool,
     /// Whether times are local; UTC where not.
     pub local_time: bool,
+    /// Whether alerts carry the first 4 KiB of what was searched.
+    pub alert_payload: bool,
+    /// Whether alerts carry their packet.
+    pub alert_packet: bool,
 }
 
 impl Default for EveConfig {
@@ -52,6 +56,8 @@ impl Default for EveConfig {
             pcap_cnt: true,
             ethernet: false,
             local_time: false,
+            alert_payload: false,
+            alert_packet: false,
         }
     }
 }

@@ -20,7 +20,7 @@ use flowtrack_store::live::{FlowRow, HostRow, ProtocolRow, RatePoint, Snapshot};
 use flowtrack_web::{
     Backend, CaptureProblem, CaptureRequest, CaptureState, CaptureStatus, ExportKind,
     ExportRequest, FilterProblem, FlowQuery, Health, HealthPart, HealthState, Interface,
-    InterfaceKind, Page, SeriesQuery, Server, WebConfig,
+    InterfaceKind, Page, RulesStatus, SeriesQuery, Server, WebConfig,
 };
 
 fn main() -> Result<()> {
@@ -269,6 +269,19 @@ impl Backend for Preview {
                 part("recorder", HealthState::Off, ""),
             ],
         }
+    }
+
+    fn rules(&self) -> RulesStatus {
+        RulesStatus {
+            loaded: 29,
+            wrong: 1,
+            loaded_at_us: Some(1_796_083_200_000_000),
+            problem: None,
+        }
+    }
+
+    fn reload_rules(&self) -> RulesStatus {
+        RulesStatus { problem: Some("rules/a.rules is gone".into()), ..self.rules() }
     }
 
     fn interfaces(&self) -> Result<Vec<Interface>> {

@@ -9,6 +9,7 @@ use crate::api::{
     export::ExportRequest,
     flows::FlowQuery,
     health::Health,
+    rules::RulesStatus,
     series::SeriesQuery,
 };
 
@@ -26,6 +27,12 @@ pub trait Backend: Send + Sync + 'static {
 
     /// How each part of the program is.
     fn health(&self) -> Health;
+
+    /// How the signatures are.
+    fn rules(&self) -> RulesStatus;
+
+    /// Loads the signatures again; where that fails, those before stay in force.
+    fn reload_rules(&self) -> RulesStatus;
 
     /// What can be captured from: devices, and files that were given to be replayed.
     fn interfaces(&self) -> anyhow::Result<Vec<Interface>>;

@@ -24,6 +24,7 @@ pub use api::{
     flows::{FlowQuery, FlowSort, Order},
     health::{Health, HealthPart, HealthState},
     openapi,
+    rules::RulesStatus,
     series::SeriesQuery,
 };
 pub use backend::{Backend, CaptureProblem, Page};

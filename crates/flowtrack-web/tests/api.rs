@@ -116,6 +116,19 @@ fn what_is_seen_now_is_told() {
 }
 
 #[test]
+fn rules_are_told_and_loaded_again() {
+    let site = site();
+    let rules = site.get("/api/v1/rules").json();
+    assert_eq!((&rules["loaded"], &rules["wrong"]), (&29.into(), &1.into()));
+    assert!(rules["problem"].is_null());
+    let again = site.post("/api/v1/rules/reload", "").json();
+    assert_eq!(
+        (&again["loaded"], &again["problem"]),
+        (&29.into(), &"rules/a.rules is gone".into())
+    );
+}
+
+#[test]
 fn filters_are_checked_and_completed() {
     let site = site();
     assert_eq!(site.get("/api/v1/filter/check?filter=bytes%20%3E%201M").json()["ok"], true);

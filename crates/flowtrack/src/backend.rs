@@ -2,6 +2,7 @@
 
 use crate::control::{Control, Live, State};
 use crate::export::{self, PacketForm, Span};
+use crate::rules::book::{self, Rulebook};
 use flowtrack_capture::{ANY, Filter as BpfFilter, FilterError, LiveConfig, Recorder, SourceError};
 use flowtrack_event::LinkType;
 use flowtrack_filter::Field;
@@ -11,7 +12,7 @@ use flowtrack_store::{HistoryReader, HistoryWriter, LiveReader, Query, StoreStat
 use flowtrack_web::{
     Backend, CaptureProblem, CaptureRequest, CaptureState, CaptureStatus, ExportKind,
     ExportRequest, FilterProblem, FlowQuery, FlowSort, Health, HealthPart, HealthState, Interface,
-    InterfaceKind, Order, Page, SeriesQuery,
+    InterfaceKind, Order, Page, RulesStatus, SeriesQuery,
 };
 use std::io::Write;
 use std::path::PathBuf;
@@ -33,6 +34,8 @@ pub struct Program {
     pub workers: usize,
     /// History, where it is kept.
     pub history: Option<(Arc<HistoryWriter>, HistoryReader)>,
+    /// The rules.
+    pub rules: Arc<Rulebook>,
     /// The recorder, where packets are kept, and its folder.
     pub recorder: Option<(Arc<Recorder>, PathBuf)>,
 }
@@ -102,6 +105,14 @@ impl Backend for Program {
             default_route: false,
         });
         Ok(list)
+    }
+
+    fn rules(&self) -> RulesStatus {
+        rules_status(self.rules.state())
+    }
+
+    fn reload_rules(&self) -> RulesStatus {
+        rules_status(self.rules.reload())
     }
 
     fn start_capture(&self, request: &CaptureRequest) -> Result<(), CaptureProblem> {
@@ -286,5 +297,14 @@ fn field_of(sort: FlowSort) -> Field {
         FlowSort::Protocol => Field::AppProto,
         FlowSort::Rtt => Field::RttServer,
         FlowSort::Retransmissions => Field::Retransmissions,
+    }
+}
+
+fn rules_status(state: book::State) -> RulesStatus {
+    RulesStatus {
+        loaded: state.loaded as u64,
+        wrong: state.wrong as u64,
+        loaded_at_us: state.at.and_then(micros),
+        problem: state.problem,
     }
 }

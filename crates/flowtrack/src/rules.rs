@@ -1,5 +1,6 @@
 //! Rule files and what stands beside them, read from disk.
 
+pub mod book;
 pub mod files;
 
 use crate::config::Config;
@@ -41,16 +42,6 @@ pub fn for_run(places: &Places, config: &Config) -> anyhow::Result<Option<Rules>
     let (rules, problems) = load(places, config, None)?;
     say(&problems);
     Ok(Some(rules))
-}
-
-/// Loads the same rules again; what they remember is kept. An empty set is a failure: it would
-/// silence what was judged before.
-pub fn reload(places: &Places, config: &Config, before: &Rules) -> anyhow::Result<Rules> {
-    let shared = Arc::clone(&before.shared);
-    let (rules, problems) = load(places, config, Some(shared))?;
-    say(&problems);
-    anyhow::ensure!(!rules.set.is_empty(), "no rule could be loaded");
-    Ok(rules)
 }
 
 /// Says what could not be loaded.

@@ -316,6 +316,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How the signatures are */
+        get: operations["rules"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rules/reload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Loads the signatures again from their files; no packet is lost meanwhile */
+        post: operations["reload_rules"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/series": {
         parameters: {
             query?: never;
@@ -814,6 +848,26 @@ export interface components {
              * @description TCP segments with data.
              */
             tcp_segments: number;
+        };
+        /** @description How the signatures are. */
+        RulesStatus: {
+            /**
+             * Format: int64
+             * @description Rules that traffic is judged by.
+             */
+            loaded: number;
+            /**
+             * Format: int64
+             * @description When they were loaded, in microseconds since 1970; `None` where there are none.
+             */
+            loaded_at_us?: number | null;
+            /** @description Why the last attempt to load them failed; those before are in force. */
+            problem?: string | null;
+            /**
+             * Format: int64
+             * @description Rules that could not be understood; `flowtrack rules check` lists them.
+             */
+            wrong: number;
         };
         /** @description Numbers over time. */
         Series: {
@@ -1471,6 +1525,45 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Protocol"][];
+                };
+            };
+        };
+    };
+    rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RulesStatus"];
+                };
+            };
+        };
+    };
+    reload_rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How they are now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RulesStatus"];
                 };
             };
         };

@@ -1,7 +1,7 @@
 //! Asking the signatures, and turning what they found into alerts.
 
 use super::watch::{Due, Watch};
-use crate::Output;
+use crate::{Output, Tell};
 use flowtrack_event::{
     Alert, AlertAction, AlertEnds, AlertFlow, DetectStats, Direction, Event, FileRecord, FlowKey,
     FlowState, Timestamp, Transaction,
@@ -19,6 +19,9 @@ const MAX_ALERTS: usize = 15;
 
 /// Signatures about the recognised protocol that may speak of one flow.
 const MAX_SPOKE: usize = 64;
+
+/// Bytes of a payload that an alert keeps.
+const MAX_PAYLOAD: usize = 4096;
 
 /// The signatures of one worker.
 #[derive(Default)]
@@ -41,6 +44,10 @@ struct Work {
     found: Vec<Found>,
     /// A piece of a stream, reused.
     piece: Vec<u8>,
+    /// What alerts carry besides.
+    tell: Tell,
+    /// Of the streams that were judged last, the bytes that matched, where alerts carry them.
+    matched: Vec<u8>,
     /// Alerts told, silent, and beyond what a packet may raise.
     told: u64,
     silent: u64,
@@ -83,6 +90,11 @@ struct Found {
 }
 
 impl Judge {
+    /// A judge without signatures; of `tell` it heeds what alerts carry.
+    pub(crate) fn new(tell: Tell) -> Self {
+        Self { rules: None, work: Work { tell, ..Work::default() } }
+    }
+
     /// Begins to count what each signature takes.
     pub(crate) fn profile(&mut self) {
         if let Some(rules) = &self.rules {
@@ -183,7 +195,11 @@ impl Work {
         while let Some(offset) = watch.waiting_mut(now.direction).take(all, &mut piece) {
             let mut cx = Context { is_last: all, ..in_flow(rules, now, watch) };
             let window = Window { bytes: &piece, offset };
+            let before = self.hits.len();
             self.inspector.stream(&rules.set, &mut cx, window, &mut self.hits);
+            if self.tell.alert_payload && self.hits.len() > before {
+                head(&piece).clone_into(&mut self.matched);
+            }
         }
         self.piece = piece;
     }
@@ -291,6 +307,10 @@ impl Work {
                 }
             });
             self.told += 1;
+            let payload = self.tell.alert_payload.then(|| match found.hit.on {
+                On::Stream => self.matched.as_slice().into(),
+                _ => head(now.packet.map_or(&[], |packet| packet.payload)).into(),
+            });
             out.events.push(Event::Alert(Box::new(Alert {
                 ts: now.ts,
                 packet: now.number,
@@ -300,13 +320,18 @@ impl Work {
                 action: if is_blocked { AlertAction::Blocked } else { AlertAction::Allowed },
                 tx: found.tx,
                 files: found.files,
-                payload: None,
+                payload,
                 from_stream: found.hit.on == On::Stream,
-                frame: None,
+                frame: self.tell.alert_packet.then(|| now.frame.into()),
             })));
         }
         self.found.clear();
     }
+}
+
+/// As much of a payload as an alert keeps.
+fn head(payload: &[u8]) -> &[u8] {
+    payload.get(..MAX_PAYLOAD).unwrap_or(payload)
 }
 
 fn context<'a>(rules: &'a Rules, now: &Now<'a>) -> Context<'a> {

@@ -13,6 +13,7 @@ pub(crate) mod flows;
 pub(crate) mod health;
 pub(crate) mod live;
 mod problem;
+pub(crate) mod rules;
 pub(crate) mod series;
 pub(crate) mod session;
 pub(crate) mod snapshot;
@@ -136,6 +137,8 @@ fn described() -> OpenApiRouter<Arc<App>> {
             .routes(routes!(capture::interfaces))
             .routes(routes!(capture::capture, capture::set_capture))
             .routes(routes!(capture::check))
+            .routes(routes!(rules::rules))
+            .routes(routes!(rules::reload))
             .routes(routes!(snapshot::snapshot))
             .routes(routes!(snapshot::hosts))
             .routes(routes!(snapshot::protocols))

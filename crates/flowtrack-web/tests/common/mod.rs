@@ -16,7 +16,7 @@ use flowtrack_store::live::{FlowRow, HostRow, RatePoint, Snapshot};
 use flowtrack_web::{
     Backend, CaptureProblem, CaptureRequest, CaptureState, CaptureStatus, ExportKind,
     ExportRequest, FilterProblem, FlowQuery, Health, HealthPart, HealthState, Interface,
-    InterfaceKind, Page, SeriesQuery, Server, ServerHandle, WebConfig,
+    InterfaceKind, Page, RulesStatus, SeriesQuery, Server, ServerHandle, WebConfig,
 };
 
 pub const TOKEN: &str = "token-for-programs-0123456789";
@@ -55,6 +55,19 @@ impl Backend for Fake {
             message: "the disk is full".into(),
         };
         Health { parts: vec![part] }
+    }
+
+    fn rules(&self) -> RulesStatus {
+        RulesStatus {
+            loaded: 29,
+            wrong: 1,
+            loaded_at_us: Some(1_796_083_200_000_000),
+            problem: None,
+        }
+    }
+
+    fn reload_rules(&self) -> RulesStatus {
+        RulesStatus { problem: Some("rules/a.rules is gone".into()), ..self.rules() }
     }
 
     fn interfaces(&self) -> anyhow::Result<Vec<Interface>> {
@@ -228,6 +241,12 @@ impl Site {
     pub fn put(&self, path: &str, body: &str) -> Answer {
         let bearer = format!("Bearer {TOKEN}");
         self.ask(&format!("PUT {path}"), &[("Authorization", &bearer)], body)
+    }
+
+    /// A `POST` with the API token.
+    pub fn post(&self, path: &str, body: &str) -> Answer {
+        let bearer = format!("Bearer {TOKEN}");
+        self.ask(&format!("POST {path}"), &[("Authorization", &bearer)], body)
     }
 
     /// Follows a new one-time link; gives the cookie.

@@ -56,6 +56,8 @@ fn engine_config(args: &Analyze, config: &Config) -> EngineConfig {
     tell.seconds = !args.each;
     tell.updates = args.db.is_some();
     tell.anomalies = !args.each || logs;
+    tell.alert_payload = config.eve.alert_payload;
+    tell.alert_packet = config.eve.alert_packet;
     let dissect = files::dissect(args.store_files.as_deref(), config);
     tell.files |= dissect.contents.is_some();
     EngineConfig {

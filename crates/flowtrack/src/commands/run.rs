@@ -8,7 +8,7 @@ use crate::detect;
 use crate::files;
 use crate::hub::{Hub, Outlets};
 use crate::input;
-use crate::rules::{self, files::Places};
+use crate::rules::book::Rulebook;
 use crate::status::Status;
 use anyhow::Context as _;
 use flowtrack_capture::{
@@ -33,8 +33,6 @@ const MAX_WORKERS: usize = 8;
 /// Runs the command until it is told to stop.
 pub fn run(args: &Run, config: &Config, data_dir: &Path) -> anyhow::Result<Status> {
     let live = live_config(args, config);
-    // Wrong rules are told before anything is started.
-    let rules = rules::for_run(&places(args, config, data_dir), config)?;
     let workers = workers(args);
     if let Some(filter) = &live.filter {
         // A wrong filter is told before anything is started.
@@ -62,14 +60,14 @@ pub fn run(args: &Run, config: &Config, data_dir: &Path) -> anyhow::Result<Statu
         defrag: config.defrag.clone(),
         dissect: files::dissect(args.store_files.as_deref(), config),
         verify_checksums: false,
-        tell: if config.detect.enabled { Tell::LIVE.for_detectors() } else { Tell::LIVE },
+        tell: tell(config),
         shard: None,
     };
     let recording = recorder.as_ref().map(|(recorder, _)| Arc::clone(recorder));
     let control = Arc::new(Control::new(Arc::clone(&hub), engine, recording.clone()));
-    if let Some(rules) = rules {
-        control.set_rules(rules);
-    }
+    // Before a packet is captured: wrong rules are told, and the first packets are judged too.
+    let rules = Rulebook::open(&args.rules, config, data_dir.to_owned(), Arc::clone(&control))?;
+    let rules = Arc::new(rules);
     let program = Arc::new(Program {
         live: hub.reader(),
         control: Arc::clone(&control),
@@ -77,6 +75,7 @@ pub fn run(args: &Run, config: &Config, data_dir: &Path) -> anyhow::Result<Statu
         workers,
         history: history.as_ref().map(|writer| (Arc::clone(writer), writer.reader())),
         recorder,
+        rules: Arc::clone(&rules),
     });
     let web = WebConfig { listen: args.listen.unwrap_or(config.web.listen), ..config.web.clone() };
     let listen = web.listen;
@@ -86,7 +85,9 @@ pub fn run(args: &Run, config: &Config, data_dir: &Path) -> anyhow::Result<Statu
     println!("dashboard  {}", server.url());
     println!("sign in    {}  (works once)", server.login_url()?);
     println!("stop       Ctrl-C");
-    wait_for_signal(&hub, &|| reload(&places(args, config, data_dir), config, &control))?;
+    let watch = rules.watch()?;
+    wait_for_signal(&hub, &rules)?;
+    drop(watch);
     control.stop();
     server.shutdown();
     if let Some(recorder) = &recording {
@@ -96,6 +97,12 @@ pub fn run(args: &Run, config: &Config, data_dir: &Path) -> anyhow::Result<Statu
     hub.flush();
     let failed = matches!(control.status().state, State::Failed(_));
     Ok(if failed { status.max(Status::Broken) } else { status })
+}
+
+/// What the packet path tells: all that screens show, and what detectors look at.
+fn tell(config: &Config) -> Tell {
+    let tell = if config.detect.enabled { Tell::LIVE.for_detectors() } else { Tell::LIVE };
+    Tell { alert_payload: config.eve.alert_payload, alert_packet: config.eve.alert_packet, ..tell }
 }
 
 /// Starts what the command line asks for, and says what that is.
@@ -239,32 +246,15 @@ fn open_sinks(args: &Run, config: &Config) -> anyhow::Result<Vec<Box<dyn Sink>>>
     Ok(sinks)
 }
 
-/// Where the rules of this run stand.
-fn places(args: &Run, config: &Config, data_dir: &Path) -> Places {
-    Places::named_or_configured(&args.rules, config, data_dir)
-}
-
-/// Loads the rules again; where that fails, those before stay in force.
-fn reload(places: &Places, config: &Config, control: &Control) {
-    let Some(before) = control.rules() else { return };
-    match rules::reload(places, config, &before) {
-        Ok(rules) => {
-            tracing::info!(rules = rules.set.len(), "rules are loaded again");
-            control.set_rules(rules);
-        }
-        Err(error) => tracing::error!("the rules before stay in force: {error:#}"),
-    }
-}
-
 /// Waits for the end; SIGHUP opens log files anew and loads rules again.
-fn wait_for_signal(hub: &Hub, reload: &dyn Fn()) -> anyhow::Result<()> {
+fn wait_for_signal(hub: &Hub, rules: &Rulebook) -> anyhow::Result<()> {
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])
         .context("cannot wait for signals")?;
     for signal in signals.forever() {
         match signal {
             SIGHUP => {
                 hub.reopen();
-                reload();
+                rules.reload();
             }
             _ => break,
         }

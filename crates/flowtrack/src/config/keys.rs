@@ -172,6 +172,8 @@ pub const KEYS: &[Key] = &[
     key("eve.pcap_cnt", "write the place of a packet in its capture"),
     key("eve.ethernet", "write the Ethernet addresses of a flow's first frame"),
     key("eve.local_time", "write local times instead of UTC"),
+    key("eve.alert_payload", "write with alerts the first 4 KiB of what was searched"),
+    key("eve.alert_packet", "write with alerts the packet, from its first header on"),
     key("eve.kinds.flow", "write flows, when they end"),
     key("eve.kinds.transaction", "write transactions of all application protocols"),
     key("eve.kinds.fileinfo", "write files"),

@@ -8,6 +8,7 @@ use crate::config::Config;
 use anyhow::Context as _;
 use flowtrack_rules::lang::{Problem, Selection, ThresholdConfig};
 use flowtrack_rules::{Loaded, Loader};
+use std::hash::{Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 
 /// The rules that come with the program.
@@ -15,6 +16,19 @@ pub const BUILTIN: &str = include_str!("../../../../rules/flowtrack.rules");
 
 /// What these rules are called where a file would be.
 pub const BUILTIN_NAME: &str = "flowtrack.rules (built in)";
+
+/// Reads one list into a selection.
+type AddList = fn(&mut Selection, &str, &str) -> Vec<Problem>;
+
+/// Lists that switch rules on and off, or change them.
+const LISTS: [(&str, AddList); 3] = [
+    ("enable.conf", Selection::enable),
+    ("disable.conf", Selection::disable),
+    ("modify.conf", Selection::modify),
+];
+
+/// Files that stand beside rules.
+const BESIDE: [&str; 3] = ["classification.config", "reference.config", "threshold.config"];
 
 /// How many levels of folders are looked into.
 const MAX_DEPTH: usize = 8;
@@ -119,14 +133,28 @@ pub fn texts(places: &Places) -> anyhow::Result<Vec<(String, String)>> {
     Ok(texts)
 }
 
+/// A number that changes when a rule file, or a file beside one, is changed, added or taken away.
+pub fn mark(places: &Places) -> u64 {
+    let mut files = rule_files(&places.paths).unwrap_or_default();
+    for folder in folders(&files) {
+        files.extend(BESIDE.iter().map(|name| folder.join(name)));
+    }
+    if let Some(lists) = &places.lists {
+        files.extend(LISTS.iter().map(|(name, _)| lists.join(name)));
+    }
+    let mut hasher = std::hash::DefaultHasher::new();
+    for file in files {
+        let stands = std::fs::metadata(&file).ok();
+        let stands = stands.map(|data| (data.len(), data.modified().ok()));
+        (file, stands).hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
 /// Reads the lists of a folder, where there are any.
 pub fn lists_of(folder: &Path, loader: &mut Loader) -> anyhow::Result<Vec<Problem>> {
     let mut problems = Vec::new();
-    for (name, add) in [
-        ("enable.conf", Selection::enable as fn(&mut Selection, &str, &str) -> Vec<Problem>),
-        ("disable.conf", Selection::disable),
-        ("modify.conf", Selection::modify),
-    ] {
+    for (name, add) in LISTS {
         let path = folder.join(name);
         if path.is_file() {
             problems.extend(add(
@@ -191,15 +219,16 @@ fn beside(
     problems: &mut Vec<Problem>,
 ) -> anyhow::Result<()> {
     let headers = &mut loader.headers;
-    let path = folder.join("classification.config");
+    let [classes, references, limits] = BESIDE.map(|name| folder.join(name));
+    let path = classes;
     if path.is_file() {
         problems.extend(headers.classes.add(&path.display().to_string(), &text_of(&path)?));
     }
-    let path = folder.join("reference.config");
+    let path = references;
     if path.is_file() {
         problems.extend(headers.references.add(&path.display().to_string(), &text_of(&path)?));
     }
-    let path = folder.join("threshold.config");
+    let path = limits;
     if path.is_file() {
         let name = path.display().to_string();
         let (mut config, wrong) =

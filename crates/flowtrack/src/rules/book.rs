@@ -1,0 +1,201 @@
+//! The rules of a running program: loaded again when they change, when somebody asks, or on SIGHUP.
+
+use super::Rules;
+use super::files::{self, Places};
+use crate::config::Config;
+use crate::control::Control;
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+/// How often rule files are looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// How the rules are.
+#[derive(Clone, Default, Debug)]
+pub struct State {
+    /// Rules that are judged by.
+    pub loaded: usize,
+    /// Rules and lists that could not be understood.
+    pub wrong: usize,
+    /// When they were loaded.
+    pub at: Option<SystemTime>,
+    /// Why the last attempt to load them failed; those before are in force.
+    pub problem: Option<String>,
+}
+
+/// Where rules come from, and what was made of them.
+pub struct Rulebook {
+    named: Vec<PathBuf>,
+    config: Config,
+    data_dir: PathBuf,
+    control: Arc<Control>,
+    state: Mutex<State>,
+    /// Held while rules are loaded, so that two requests do not load them twice at once.
+    loading: Mutex<()>,
+}
+
+impl Rulebook {
+    /// Loads what is named, else what is configured, and says on standard error what is wrong. A
+    /// rule file that cannot be read at all is an error here, and a reason to keep the rules
+    /// before later.
+    pub fn open(
+        named: &[PathBuf],
+        config: &Config,
+        data_dir: PathBuf,
+        control: Arc<Control>,
+    ) -> anyhow::Result<Self> {
+        let book = Self {
+            named: named.to_vec(),
+            config: config.clone(),
+            data_dir,
+            control,
+            state: Mutex::default(),
+            loading: Mutex::default(),
+        };
+        book.load()?;
+        Ok(book)
+    }
+
+    /// How the rules are.
+    pub fn state(&self) -> State {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Loads the rules again; workers take them up between two bursts. What rules remember is
+    /// kept. Where nothing can be loaded, those before stay in force and the state says why.
+    pub fn reload(&self) -> State {
+        match self.load() {
+            Ok(()) => tracing::info!(rules = self.state().loaded, "rules are loaded again"),
+            Err(error) => {
+                tracing::error!("the rules before stay in force: {error:#}");
+                let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+                state.problem = Some(format!("{error:#}"));
+            }
+        }
+        self.state()
+    }
+
+    fn load(&self) -> anyhow::Result<()> {
+        let _one_at_a_time = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        let places = self.places();
+        let before = self.control.rules();
+        if before.is_none() && places.paths.is_empty() && !places.builtin {
+            return Ok(());
+        }
+        let shared = before.as_ref().map(|rules: &Rules| Arc::clone(&rules.shared));
+        let (rules, problems) = super::load(&places, &self.config, shared)?;
+        super::say(&problems);
+        // An empty set would silence what was judged before.
+        anyhow::ensure!(
+            before.is_none() || !rules.set.is_empty(),
+            "no rule could be loaded; `flowtrack rules check` says why"
+        );
+        let state = State {
+            loaded: rules.set.len(),
+            wrong: problems.iter().filter(|problem| problem.fatal).count(),
+            at: Some(SystemTime::now()),
+            problem: None,
+        };
+        self.control.set_rules(rules);
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        Ok(())
+    }
+
+    fn places(&self) -> Places {
+        Places::named_or_configured(&self.named, &self.config, &self.data_dir)
+    }
+
+    /// Loads the rules again whenever their files change, until the watch is dropped.
+    pub fn watch(self: &Arc<Self>) -> anyhow::Result<Watch> {
+        let (stop, stopped) = bounded::<()>(0);
+        let book = Arc::clone(self);
+        // What was loaded is what stood there a moment ago: whoever changes it now is noticed.
+        let mut loaded = files::mark(&self.places());
+        let look = move || {
+            let mut before = loaded;
+            while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+                let now = files::mark(&book.places());
+                // Somebody may still be writing: what changed has to stand still once.
+                if now != loaded && now == before {
+                    loaded = now;
+                    book.reload();
+                }
+                before = now;
+            }
+        };
+        let thread = std::thread::Builder::new().name("rules".into()).spawn(look)?;
+        Ok(Watch { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+/// A thread that looks at rule files; it ends when this is dropped.
+pub struct Watch {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::Hub;
+    use flowtrack_store::{LiveConfig, LiveView};
+    use std::path::Path;
+    use std::time::Instant;
+
+    fn book(rules: &Path) -> anyhow::Result<Arc<Rulebook>> {
+        let live = LiveView::new(&LiveConfig::default());
+        let hub = Arc::new(Hub::start(live, None, None, None, Vec::new())?);
+        let control = Arc::new(Control::new(hub, flowtrack_engine::Config::default(), None));
+        let named = [rules.to_owned()];
+        Ok(Arc::new(Rulebook::open(&named, &Config::default(), PathBuf::new(), control)?))
+    }
+
+    #[test]
+    fn rules_that_cannot_be_loaded_keep_those_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("own.rules");
+        std::fs::write(&file, "alert tcp any any -> any any (sid:1;)\nalert bad\n").unwrap();
+        let book = book(&file).unwrap();
+        assert_eq!((book.state().loaded, book.state().wrong), (1, 1));
+        std::fs::write(&file, "alert bad\n").unwrap();
+        let state = book.reload();
+        assert!(state.problem.is_some());
+        assert_eq!((state.loaded, book.control.rules().unwrap().set.len()), (1, 1));
+        std::fs::remove_file(&file).unwrap();
+        assert!(book.reload().problem.unwrap().contains("own.rules"));
+        let two = "alert tcp any any -> any any (sid:1;)\nalert tcp any any -> any any (sid:2;)\n";
+        std::fs::write(&file, two).unwrap();
+        let state = book.reload();
+        assert_eq!((state.loaded, state.wrong, state.problem), (2, 0, None));
+        assert_eq!(book.control.rules().unwrap().set.len(), 2);
+    }
+
+    #[test]
+    fn a_file_that_changes_is_loaded_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("own.rules");
+        std::fs::write(&file, "alert tcp any any -> any any (sid:1;)\n").unwrap();
+        let book = book(folder.path()).unwrap();
+        let watch = book.watch().unwrap();
+        let more = folder.path().join("more.rules");
+        std::fs::write(more, "alert tcp any any -> any any (sid:2;)\n").unwrap();
+        let began = Instant::now();
+        while book.state().loaded != 2 && began.elapsed() < Duration::from_mins(1) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        drop(watch);
+        assert_eq!(book.state().loaded, 2);
+    }
+}
