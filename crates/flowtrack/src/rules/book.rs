@@ -149,17 +149,26 @@ impl Drop for Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hub::Hub;
+    use crate::hub::{Hub, Outlets};
+    use flowtrack_detect::{DetectorSet, Networks};
     use flowtrack_store::{LiveConfig, LiveView};
     use std::path::Path;
     use std::time::Instant;
 
     fn book(rules: &Path) -> anyhow::Result<Arc<Rulebook>> {
-        let live = LiveView::new(&LiveConfig::default());
-        let hub = Arc::new(Hub::start(live, None, None, None, Vec::new())?);
+        let config = Config::default();
+        let hub = Arc::new(Hub::start(Outlets {
+            detectors: DetectorSet::new(&config.detect, Networks::default()),
+            watchers: Vec::new(),
+            live: LiveView::new(&LiveConfig::default()),
+            history: None,
+            recorder: None,
+            files: None,
+            sinks: Vec::new(),
+        })?);
         let control = Arc::new(Control::new(hub, flowtrack_engine::Config::default(), None));
         let named = [rules.to_owned()];
-        Ok(Arc::new(Rulebook::open(&named, &Config::default(), PathBuf::new(), control)?))
+        Ok(Arc::new(Rulebook::open(&named, &config, PathBuf::new(), control)?))
     }
 
     #[test]
