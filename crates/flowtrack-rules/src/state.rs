@@ -9,5 +9,7 @@ mod vars;
 pub use dataset::{Dataset, DatasetForm, DatasetKind, DatasetSpec};
 pub use reputation::Reputation;
 pub use shared::{Bit, Shared, SharedCounters, Track};
-pub use threshold::{Count, Limits, RateFilter, Scope, Suppress, Threshold, Thresholds, Verdict};
+pub use threshold::{
+    Count, Distinct, Limits, RateFilter, Scope, Suppress, Threshold, Thresholds, Verdict,
+};
 pub use vars::{FlowVars, VarId};

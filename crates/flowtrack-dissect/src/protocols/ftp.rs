@@ -28,14 +28,18 @@ const WAITING_CAP: usize = 128;
 /// Reply lines kept of one command.
 const REPLY_LINES_CAP: usize = 256;
 
+/// Who opens the data connection, as a number.
+const ACTIVE: u64 = 0;
+const PASSIVE: u64 = 1;
+
 const KEYWORDS: &[Keyword] = &[
     Keyword::buffer("ftp.command", "command").to_server(),
     Keyword::buffer("ftp.command_data", "what follows the command").to_server(),
     Keyword::buffer("ftp.completion_code", "codes of the reply").to_client().multi(),
     Keyword::buffer("ftp.reply", "lines of the reply without their codes").to_client().multi(),
-    Keyword::buffer("ftp.mode", "`active` or `passive`, where a data connection is agreed on")
-        .to_client(),
-    Keyword::number("ftp.dynamic_port", "port of that data connection").to_client(),
+    Keyword::number("ftp.mode", "who opens the data connection that is agreed on")
+        .named(&[("active", ACTIVE), ("passive", PASSIVE)]),
+    Keyword::number("ftp.dynamic_port", "port of that data connection"),
     Keyword::number("ftp.reply_received", "whether a reply came").to_client().named(&[
         ("no", 0),
         ("yes", 1),
@@ -170,17 +174,17 @@ impl Transaction for Exchange {
                 self.completion_code.iter().for_each(|code| visit(code));
             }
             (Direction::ToClient, "ftp.reply") => self.reply.iter().for_each(|line| visit(line)),
-            (Direction::ToClient, "ftp.mode") => {
-                self.mode.iter().for_each(|mode| visit(mode.as_bytes()));
-            }
             _ => {}
         }
     }
 
     fn number(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(u64)) {
         match name {
-            _ if direction == Direction::ToServer => {}
             "ftp.dynamic_port" => self.dynamic_port.iter().for_each(|&port| visit(port.into())),
+            "ftp.mode" => self.mode.iter().for_each(|&mode| {
+                visit(if mode == "active" { ACTIVE } else { PASSIVE });
+            }),
+            _ if direction == Direction::ToServer => {}
             "ftp.reply_received" => visit(self.reply_received.into()),
             _ => {}
         }

@@ -53,6 +53,7 @@ impl Speaks {
         name == self.name
             || !self.exact
                 && match self.name.as_str() {
+                    "http" | "http2" if name == "doh2" => self.name == "http2",
                     "http" => name == "http2",
                     "http1" => name == "http",
                     "dcerpc" => name == "smb",

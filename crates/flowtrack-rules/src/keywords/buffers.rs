@@ -233,7 +233,7 @@ buffers! {
     "websocket.payload", WEBSOCKET, BOTH, false, "websocket", "the payload without its mask";
     "enip.product_name", ENIP, DOWN, false, "enip", "the name of the product";
     "enip.service_name", ENIP, DOWN, false, "enip", "the name of the service";
-    "dnp3.data" | "dnp3_data", DNP3, BOTH, false, "dnp3", "the application layer, reassembled";
+    "dnp3_data" | "dnp3.data", DNP3, BOTH, false, "dnp3", "the application layer, reassembled";
 }
 
 /// The buffer of a sticky keyword, by any of its names.

@@ -100,13 +100,14 @@ fields! {
     "enip.cip_attribute", "enip.cip_attribute", "enip", ["enip"], None, U32, List, NONE, "Attributes that are asked.", "1";
     "enip.cip_status", "enip.cip_status", "enip", ["enip"], None, U8, List, NONE, "Status of the service.", "1";
     "enip.cip_extendedstatus", "enip.cip_extendedstatus", "enip", ["enip"], None, U16, List, NONE, "Words that follow that status.", "1";
-    "ftp.dynamic_port", "ftp.dynamic_port", "ftp", ["ftp"], Some(ToClient), U16, List, NONE, "Port of the connection for data.", ">1023";
+    "ftp.mode", "ftp.mode", "ftp", ["ftp"], None, U8, List, FTP_MODES, "Who opens the data connection: `active` or `passive`.", "passive";
+    "ftp.dynamic_port", "ftp.dynamic_port", "ftp", ["ftp"], None, U16, List, NONE, "Port of the connection for data.", ">1023";
     "ftp.reply_received", "ftp.reply_received", "ftp", ["ftp"], Some(ToClient), U8, List, NO_YES, "Whether a reply came.", "no";
-    "http2.frametype", "http2.frametype", "http2", ["http2"], None, U8, List, HTTP2_FRAMES, "Kinds of the frames.", "GOAWAY";
-    "http2.errorcode", "http2.errorcode", "http2", ["http2"], None, U32, List, HTTP2_ERRORS, "Why a stream or the connection was ended.", "!NO_ERROR";
-    "http2.priority", "http2.priority", "http2", ["http2"], None, U8, List, NONE, "Weight of a stream.", ">100";
-    "http2.window", "http2.window", "http2", ["http2"], None, U32, List, NONE, "How much a window grew.", ">36000,all";
-    "http2.size_update", "http2.size_update", "http2", ["http2"], None, U64, List, NONE, "New size of the table of the sender.", ">1000";
+    "http2.frametype", "http2.frametype", "http2", ["http2", "doh2"], None, U8, List, HTTP2_FRAMES, "Kinds of the frames.", "GOAWAY";
+    "http2.errorcode", "http2.errorcode", "http2", ["http2", "doh2"], None, U32, List, HTTP2_ERRORS, "Why a stream or the connection was ended.", "!NO_ERROR";
+    "http2.priority", "http2.priority", "http2", ["http2", "doh2"], None, U8, List, NONE, "Weight of a stream.", ">100";
+    "http2.window", "http2.window", "http2", ["http2", "doh2"], None, U32, List, NONE, "How much a window grew.", ">36000,all";
+    "http2.size_update", "http2.size_update", "http2", ["http2", "doh2"], None, U64, List, NONE, "New size of the table of the sender.", ">1000";
     "ike.exchtype", "ike.exchtype", "ike", ["ike"], None, U8, List, NONE, "Type of the exchange.", "34";
     "ike.key_exchange_payload_length", "ike.key_exchange_payload_length", "ike", ["ike"], None, U32, List, NONE, "Bytes of the key exchange.", ">100";
     "ike.nonce_payload_length", "ike.nonce_payload_length", "ike", ["ike"], None, U32, List, NONE, "Bytes of the nonce.", "<200";
@@ -482,6 +483,8 @@ const SNMP_TRAPS: Words = &[
 ];
 
 const RFB_RESULTS: Words = &[("ok", 0), ("fail", 1), ("toomany", 2), ("unknown", 3)];
+
+const FTP_MODES: Words = &[("active", 0), ("passive", 1)];
 
 const HTTP2_FRAMES: Words = &[
     ("DATA", 0),

@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::lang::option_text;
 use crate::signature::Test;
 use crate::state::{Dataset, DatasetForm, DatasetKind, DatasetSpec, VarId};
-use flowtrack_event::FileRecord;
+use flowtrack_event::{Direction, FileRecord};
 
 /// The family.
 pub(crate) const KEYWORDS: &[Keyword] = &[
@@ -171,11 +171,18 @@ fn words(builder: &mut Builder<'_>, value: &Value<'_>, of: Words) -> Result<(), 
 }
 
 #[derive(Debug)]
-struct Size(Comparison);
+struct Size {
+    must: Comparison,
+    /// The way that the file goes; that of what is judged if `None`.
+    toward: Option<Direction>,
+}
 
 impl Test for Size {
     fn test(&self, cx: &mut Context<'_>) -> bool {
-        any(cx, |file| self.0.holds(file.size))
+        let toward = self.toward.unwrap_or(cx.direction);
+        cx.tx.is_some_and(|tx| {
+            tx.files.iter().any(|f| f.direction == toward && self.must.holds(f.size))
+        })
     }
 
     fn cost(&self) -> u8 {
@@ -184,10 +191,26 @@ impl Test for Size {
 }
 
 fn filesize(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
-    let must = Comparison::parse(value.needed("a size, such as >100KB")?, u64::MAX)?;
+    let text = value.needed("a size, such as >100KB")?;
+    let (toward, text) = match text.split_once(',') {
+        Some((way, rest)) => (Some(direction(way.trim())?), rest),
+        None => (None, text),
+    };
+    let must = Comparison::parse(text, u64::MAX)?;
     needs_files(builder);
-    builder.test(Size(must));
+    if let Some(toward) = toward {
+        builder.toward(toward);
+    }
+    builder.test(Size { must, toward });
     Ok(())
+}
+
+fn direction(word: &str) -> Result<Direction, Complaint> {
+    match word {
+        "to_server" | "toserver" => Ok(Direction::ToServer),
+        "to_client" | "toclient" => Ok(Direction::ToClient),
+        _ => Err(Complaint::new(format!("\"{word}\" is neither to_server nor to_client"))),
+    }
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -25,7 +25,9 @@ impl Test for PayloadSize {
         // An empty payload is of no other size than any.
         cx.packet.is_some_and(|packet| {
             let is_empty = packet.payload.is_empty();
-            self.0.holds(packet.payload.len() as u64)
+            // Of other protocols nobody knows where headers end.
+            packet.ip().is_some_and(|ip| matches!(ip.proto.0, 1 | 6 | 17 | 50 | 58 | 132))
+                && self.0.holds(packet.payload.len() as u64)
                 && !(is_empty && matches!(self.0, Comparison::NotEqual(_)))
         })
     }

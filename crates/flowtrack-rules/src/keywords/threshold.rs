@@ -2,7 +2,7 @@
 
 use crate::builder::{Builder, Complaint, Keyword, Value};
 use crate::lang;
-use crate::state::{Count, Scope, Threshold};
+use crate::state::{Count, Distinct, Scope, Threshold};
 
 /// The family.
 pub(crate) const KEYWORDS: &[Keyword] = &[
@@ -16,7 +16,8 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     Keyword {
         name: "detection_filter",
         aliases: &[],
-        doc: "tells matches only once there were so many in a period",
+        doc: "tells matches only once there were so many in a period; of different ports with \
+              `unique_on src_port` or `dst_port`",
         example: r#"alert tcp any any -> any any (content:"a"; detection_filter:track by_dst, count 15, seconds 2; sid:1;)"#,
         parse: detection_filter,
     },
@@ -33,7 +34,7 @@ impl Threshold {
             lang::ThresholdKind::Both => Count::Both,
             lang::ThresholdKind::Backoff { multiplier } => Count::Backoff { multiplier },
         };
-        Ok(Self { count, scope, n: written.count, seconds: written.seconds })
+        Ok(Self { count, scope, n: written.count, seconds: written.seconds, distinct: None })
     }
 }
 
@@ -62,7 +63,7 @@ fn threshold(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complai
 
 fn detection_filter(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
     let text = value.needed("such as track by_dst, count 15, seconds 2")?;
-    let (mut scope, mut n, mut seconds) = (None, None, None);
+    let (mut scope, mut n, mut seconds, mut distinct) = (None, None, None, None);
     for field in text.split(',').map(str::trim) {
         let (name, word) = field.split_once(' ').unwrap_or((field, ""));
         let word = word.trim();
@@ -77,11 +78,22 @@ fn detection_filter(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), 
                     ))
                 })?);
             }
+            "unique_on" => {
+                distinct = Some(match word {
+                    "src_port" => Distinct::SourcePort,
+                    "dst_port" => Distinct::DestinationPort,
+                    _ => {
+                        return Err(Complaint::new(format!(
+                            "\"{word}\" is neither src_port nor dst_port"
+                        )));
+                    }
+                });
+            }
             "count" => n = Some(number()?),
             "seconds" => seconds = Some(number()?),
             other => {
                 return Err(Complaint::new(format!(
-                    "unknown field \"{other}\"; expected track, count or seconds"
+                    "unknown field \"{other}\"; expected track, count, seconds or unique_on"
                 )));
             }
         }
@@ -89,6 +101,6 @@ fn detection_filter(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), 
     let (Some(scope), Some(n), Some(seconds)) = (scope, n, seconds) else {
         return Err(Complaint::new("expected track, count and seconds"));
     };
-    builder.limits.filter = Some(Threshold { count: Count::Filter, scope, n, seconds });
+    builder.limits.filter = Some(Threshold { count: Count::Filter, scope, n, seconds, distinct });
     Ok(())
 }

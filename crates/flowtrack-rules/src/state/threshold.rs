@@ -4,7 +4,7 @@
 use crate::context::Context;
 use crate::lang::{Action, Addresses, ThresholdConfig, ThresholdRule, Track};
 use crate::signature::Signature;
-use ahash::AHashMap;
+use ahash::{AHashMap, AHashSet};
 use flowtrack_event::{FlowId, Timestamp};
 use std::net::IpAddr;
 
@@ -52,6 +52,28 @@ pub struct Threshold {
     pub n: u32,
     /// Length of a period.
     pub seconds: u32,
+    /// Whether matches with a port that was counted before are not counted again
+    /// (`detection_filter: …, unique_on src_port`).
+    pub distinct: Option<Distinct>,
+}
+
+/// What has to differ for a match to be counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Distinct {
+    /// The port of the sender.
+    SourcePort,
+    /// The port of the receiver.
+    DestinationPort,
+}
+
+impl Distinct {
+    fn of(self, cx: &Context<'_>) -> Option<u16> {
+        let key = cx.key.filter(|key| matches!(key.proto.0, 6 | 17 | 132))?;
+        Some(match self {
+            Self::SourcePort => key.src_port,
+            Self::DestinationPort => key.dst_port,
+        })
+    }
 }
 
 /// What a signature that speaks too often does for a while.
@@ -100,6 +122,8 @@ pub enum Verdict {
     TellAs(Action),
     /// It is not.
     Silent,
+    /// It is not, yet what the rule does is done: a limit is on words, not on deeds.
+    ActSilently,
 }
 
 impl Limits {
@@ -118,7 +142,7 @@ impl Limits {
         }
         let ends = cx.key.map(|key| (key.src, key.dst));
         if self.suppress.iter().any(|suppress| suppress.applies(ends)) {
-            return Verdict::Silent;
+            return Verdict::ActSilently;
         }
         let flow = cx.flow.as_ref().map(|flow| flow.context.id);
         cx.shared.limits(|memory| {
@@ -127,8 +151,12 @@ impl Limits {
                 else {
                     continue;
                 };
-                if !memory.count(key, threshold, cx.ts) {
-                    return Verdict::Silent;
+                let port = threshold.distinct.and_then(|distinct| distinct.of(cx));
+                if !memory.count(key, threshold, port, cx.ts) {
+                    return match threshold.count {
+                        Count::Filter => Verdict::Silent,
+                        _ => Verdict::ActSilently,
+                    };
                 }
             }
             match &self.rate {
@@ -261,6 +289,9 @@ const CAP: usize = 262_144;
 #[derive(Default, Debug)]
 pub struct Thresholds {
     counters: AHashMap<Key, Counter>,
+    /// Ports that were counted, where only different ones are: at most one more than the rule asks
+    /// for.
+    ports: AHashMap<Key, AHashSet<u16>>,
     /// Matches that could not be counted, because too much is.
     pub overflow: u64,
 }
@@ -269,6 +300,8 @@ impl Thresholds {
     fn room(&mut self, now: Timestamp) -> bool {
         if self.counters.len() >= CAP {
             self.counters.retain(|_, counter| counter.until >= now);
+            let Self { counters, ports, .. } = self;
+            ports.retain(|key, _| counters.contains_key(key));
         }
         let has_room = self.counters.len() < CAP;
         self.overflow += u64::from(!has_room);
@@ -276,8 +309,24 @@ impl Thresholds {
     }
 
     /// Counts a match; says whether it speaks.
-    fn count(&mut self, key: Key, threshold: &Threshold, now: Timestamp) -> bool {
+    fn count(
+        &mut self,
+        key: Key,
+        threshold: &Threshold,
+        port: Option<u16>,
+        now: Timestamp,
+    ) -> bool {
         let n = threshold.n;
+        if let Some(port) = port {
+            let is_over = self.counters.get(&key).is_none_or(|counter| now > counter.until);
+            let ports = self.ports.entry(key).or_default();
+            if is_over {
+                ports.clear();
+            }
+            if ports.len() > n as usize || !ports.insert(port) {
+                return self.counters.get(&key).is_some_and(|counter| counter.count > n);
+            }
+        }
         let period = std::time::Duration::from_secs(threshold.seconds.into());
         let fresh = Counter { count: 1, until: now.plus(period), next: n.into() };
         let Some(counter) = self.counters.get_mut(&key) else {
@@ -376,10 +425,10 @@ mod tests {
 
     /// Which of matches at these seconds speak.
     fn speak(count: Count, n: u32, seconds: u32, at: &[i64]) -> Vec<i64> {
-        let threshold = Threshold { count, scope: Scope::Rule, n, seconds };
+        let threshold = Threshold { count, scope: Scope::Rule, n, seconds, distinct: None };
         let key = Key::of((1, 1), Scope::Rule, None, None, Purpose::Threshold).unwrap();
         let mut memory = Thresholds::default();
-        let speaks = |at: &i64| memory.count(key, &threshold, Timestamp::from_secs(*at));
+        let speaks = |at: &i64| memory.count(key, &threshold, None, Timestamp::from_secs(*at));
         at.iter()
             .copied()
             .filter({
@@ -398,6 +447,23 @@ mod tests {
         assert_eq!(speak(Count::Both, 3, 10, &at), [2]);
         assert_eq!(speak(Count::Filter, 3, 10, &at), [3, 4, 5]);
         assert_eq!(speak(Count::Backoff { multiplier: 2 }, 1, 10, &at), [0, 1, 3, 21]);
+    }
+
+    #[test]
+    fn only_different_ports_are_counted() {
+        let distinct = Some(Distinct::SourcePort);
+        let (count, scope) = (Count::Filter, Scope::Rule);
+        let threshold = Threshold { count, scope, n: 1, seconds: 10, distinct };
+        let key = Key::of((1, 1), Scope::Rule, None, None, Purpose::Threshold).unwrap();
+        let mut memory = Thresholds::default();
+        let mut speaks =
+            |at, port| memory.count(key, &threshold, Some(port), Timestamp::from_secs(at));
+        assert!(!speaks(0, 2000));
+        assert!(!speaks(1, 2000));
+        assert!(speaks(2, 2001));
+        assert!(speaks(3, 2002));
+        // A new period begins with nothing.
+        assert!(!speaks(20, 2000));
     }
 
     #[test]

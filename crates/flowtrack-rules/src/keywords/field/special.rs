@@ -1,11 +1,12 @@
 //! Numbers of transactions that rules write in a way of their own.
 
 use super::{Words, add, by_name, numbers};
-use crate::builder::{Builder, Complaint, Keyword, Value};
+use crate::builder::{Builder, Complaint, Keyword, Needs, Value};
 use crate::context::Context;
 use crate::keywords::number::{Comparison, plain_number};
 use crate::lang::did_you_mean;
 use crate::signature::Test;
+use flowtrack_event::Direction::ToClient;
 
 /// The family.
 pub(crate) const KEYWORDS: &[Keyword] = &[
@@ -30,6 +31,21 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
         doc: "Service of CIP, and behind commas the class and the attribute it is about.",
         example: "alert enip any any -> any any (cip_service:14,4,1; sid:1;)",
         parse: cip_service,
+    },
+    Keyword {
+        name: "ike.chosen_sa_attribute",
+        aliases: &[],
+        doc: "An attribute of the security association that the responder chose: its name, and \
+              what holds of its value.",
+        example: "alert ike any any -> any any (ike.chosen_sa_attribute:alg_hash=2; sid:1;)",
+        parse: chosen_attribute,
+    },
+    Keyword {
+        name: "ftpdata_command",
+        aliases: &[],
+        doc: "The command that the data connection was opened for: `stor` or `retr`.",
+        example: "alert ftp-data any any -> any any (ftpdata_command:stor; sid:1;)",
+        parse: ftpdata_command,
     },
     Keyword {
         name: "http2.settings",
@@ -88,6 +104,18 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
         doc: "End of the validity of the certificate, as a date.",
         example: "alert tls any any -> any any (tls_cert_notafter:2030-01-01<>2040-01-01; sid:1;)",
         parse: |builder, value| date(builder, value, "tls_cert_notafter"),
+    },
+    Keyword {
+        name: "tls.store",
+        aliases: &["tls_store"],
+        doc: "The certificates are worth keeping: they stand in the record of the handshake.",
+        example: "alert tls any any -> any any (tls.store; sid:1;)",
+        parse: |builder, value| {
+            value.none()?;
+            builder.app("tls")?;
+            builder.needs(Needs::Transaction);
+            Ok(())
+        },
     },
     Keyword {
         name: "tls.cert_self_signed",
@@ -197,7 +225,7 @@ fn settings(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complain
         "" => None,
         text => Some(Comparison::parse(text, u64::from(u32::MAX))?),
     };
-    add(builder, &["http2"], None, Setting { id, comparison })
+    add(builder, &["http2", "doh2"], None, Setting { id, comparison })
 }
 
 /// A setting of HTTP/2.
@@ -215,6 +243,69 @@ impl Test for Setting {
                     && self.comparison.is_none_or(|wanted| wanted.holds(number & 0xffff_ffff))
             })
         })
+    }
+}
+
+fn chosen_attribute(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
+    let text = value.needed("an attribute, such as alg_hash=2")?;
+    let end = text.find(['=', '<', '>', '!', '&', ' ']).unwrap_or(text.len());
+    let (name, comparison) = text.split_at(end);
+    if !SA_ATTRIBUTES.contains(&name) {
+        let near = did_you_mean(name, SA_ATTRIBUTES.iter().copied());
+        return Err(Complaint::new(format!("\"{name}\" is no attribute{near}")));
+    }
+    let wanted = Comparison::parse(comparison, u64::from(u32::MAX))
+        .map_err(|complaint| Complaint { offset: complaint.offset + end as u32, ..complaint })?;
+    add(builder, &["ike"], Some(ToClient), Chosen { name: name.to_owned(), wanted })
+}
+
+/// An attribute that the responder chose.
+#[derive(Debug)]
+struct Chosen {
+    name: String,
+    wanted: Comparison,
+}
+
+impl Test for Chosen {
+    fn test(&self, cx: &mut Context<'_>) -> bool {
+        let Some(tx) = cx.tx else { return false };
+        let mut found = false;
+        tx.transaction.buffer_towards(cx.direction, "ike.chosen_sa_attribute", &mut |value| {
+            let text = std::str::from_utf8(value).unwrap_or_default();
+            let Some((name, number)) = text.split_once('=') else { return };
+            let holds = || number.parse().is_ok_and(|number| self.wanted.holds(number));
+            found |= name == self.name && holds();
+        });
+        found
+    }
+
+    fn cost(&self) -> u8 {
+        3
+    }
+}
+
+fn ftpdata_command(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
+    let text = value.needed("stor or retr")?;
+    let command = match text.to_ascii_lowercase().as_str() {
+        "stor" => "stor",
+        "retr" => "retr",
+        _ => return Err(Complaint::new(format!("\"{text}\" is neither stor nor retr"))),
+    };
+    add(builder, &["ftp-data"], None, OpenedFor(command))
+}
+
+/// The command that a data connection of FTP was opened for.
+#[derive(Debug)]
+struct OpenedFor(&'static str);
+
+impl Test for OpenedFor {
+    fn test(&self, cx: &mut Context<'_>) -> bool {
+        let Some(tx) = cx.tx else { return false };
+        let mut found = false;
+        tx.transaction.buffer_towards(cx.direction, "ftpdata_command", &mut |value| {
+            found |= value == self.0.as_bytes();
+        });
+        found
     }
 }
 
@@ -373,6 +464,21 @@ impl Test for SelfSigned {
         3
     }
 }
+
+/// Attributes of a security association, as the reader of IKE names them.
+const SA_ATTRIBUTES: &[&str] = &[
+    "alg_enc",
+    "alg_hash",
+    "alg_auth",
+    "alg_dh",
+    "alg_prf",
+    "alg_esn",
+    "sa_group_type",
+    "sa_life_type",
+    "sa_life_duration",
+    "sa_key_length",
+    "sa_field_size",
+];
 
 const STATES: Words = &[
     ("client_hello", 1),
