@@ -1,5 +1,6 @@
 //! The application side of one flow: recognise, read, follow changes.
 
+use crate::frames::Framer;
 use crate::odd::Odd;
 use crate::{
     Dissector, Expectation, First, Malformed, Moment, Next, Outcome, Probe, Protocol, Transport,
@@ -12,6 +13,8 @@ use flowtrack_event::{AppProto, AppRecord, Chunk, Confidence, Direction};
 pub struct AppConfig {
     /// What is asked of every dissector.
     pub wants: Wants,
+    /// Whether frames are cut out, for rules that ask for them.
+    pub frames: bool,
     /// Bytes of one direction after which recognition gives up.
     pub probe_bytes: usize,
     /// Datagrams of one direction after which recognition gives up.
@@ -22,7 +25,13 @@ pub struct AppConfig {
 
 impl Default for AppConfig {
     fn default() -> Self {
-        Self { wants: Wants::default(), probe_bytes: 4096, probe_datagrams: 8, max_changes: 4 }
+        Self {
+            wants: Wants::default(),
+            frames: false,
+            probe_bytes: 4096,
+            probe_datagrams: 8,
+            max_changes: 4,
+        }
     }
 }
 
@@ -63,6 +72,8 @@ pub struct AppFlow {
     changes: u8,
     transactions: u64,
     odd: Odd,
+    /// Cuts frames out of what is read, where rules ask for them.
+    framer: Option<Box<Framer>>,
     /// What the protocol before has to tell the one that follows.
     left: Vec<(Vec<u8>, Vec<u8>)>,
 }
@@ -128,7 +139,7 @@ impl AppFlow {
 
     /// Whether it still wants bytes; if not, the stream need not be reassembled.
     pub fn wants_bytes(&self) -> bool {
-        !matches!(self.state, State::Done)
+        !matches!(self.state, State::Done) || self.framer.is_some()
     }
 
     /// Takes the next chunk of one direction.
@@ -156,6 +167,9 @@ impl AppFlow {
         let mut chunk = chunk;
         // Each turn either uses up the chunk or changes the protocol, which is capped.
         loop {
+            if let Some(framer) = &mut self.framer {
+                framer.feed(direction, chunk, &mut |frame| out.frame(frame));
+            }
             match &mut self.state {
                 State::Done => break,
                 State::Probing => {
@@ -182,6 +196,9 @@ impl AppFlow {
         {
             dissector.finish(at, direction, out);
         }
+        if let Some(framer) = &mut self.framer {
+            framer.finish(direction, &mut |frame| out.frame(frame));
+        }
         self.account(before, out);
     }
 
@@ -189,6 +206,7 @@ impl AppFlow {
     pub fn close(&mut self, at: &Moment<'_>, out: &mut Outcome) {
         self.finish(at, Direction::ToServer, out);
         self.finish(at, Direction::ToClient, out);
+        self.framer = None;
         self.state = State::Done;
     }
 
@@ -251,6 +269,9 @@ impl AppFlow {
         match recognise(layer.protocols(at.is_udp()), &first) {
             Recognised::As(protocol, confidence) => {
                 self.become_protocol(layer, protocol, direction, confidence);
+                if layer.config.frames {
+                    self.framer = Framer::of(protocol.name(), at.is_udp()).map(Box::new);
+                }
                 let left = std::mem::take(&mut self.left);
                 if let State::Reading(dissector) = &mut self.state {
                     dissector.inherits(at, &left, out);
@@ -367,6 +388,7 @@ impl AppFlow {
                 }
                 self.held = Default::default();
                 self.finished = Default::default();
+                self.framer = None;
                 if let State::Reading(dissector) = &mut self.state {
                     self.left = dissector.leaves();
                 }

@@ -27,6 +27,7 @@ mod brief;
 mod datagrams;
 mod digest;
 mod file;
+mod frames;
 mod greeting;
 mod keyword;
 mod login;

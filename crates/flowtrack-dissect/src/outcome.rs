@@ -20,6 +20,8 @@ pub struct Outcome {
     pub logins: Vec<Login>,
     /// Flows that this one announced.
     pub expectations: Vec<Expectation>,
+    /// Frames, where rules ask for them.
+    pub frames: Vec<Arc<dyn Transaction>>,
     /// What the flow speaks turned out to deserve a closer name, such as `doh2`.
     pub renamed: Option<AppProto>,
     /// The flow's first message turned out to be an answer: its originator is the one who was
@@ -38,6 +40,7 @@ impl Outcome {
             && self.logins.is_empty()
             && self.anomalies.is_empty()
             && self.expectations.is_empty()
+            && self.frames.is_empty()
     }
 
     /// A transaction is complete. `tx_id` counts from 0 in its flow, in the order in which
@@ -51,6 +54,13 @@ impl Outcome {
         if self.transactions.len() < Self::CAP {
             let transaction = Arc::new(transaction);
             self.transactions.push(Completed { direction, tx_id, transaction });
+        }
+    }
+
+    /// A frame was cut out.
+    pub(crate) fn frame(&mut self, frame: impl Transaction + 'static) {
+        if self.frames.len() < Self::CAP {
+            self.frames.push(Arc::new(frame));
         }
     }
 

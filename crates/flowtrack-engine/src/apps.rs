@@ -87,7 +87,8 @@ impl Apps {
         wants.buffers |= needs.transactions;
         wants.files |= needs.files;
         wants.hashes |= needs.hashes;
-        self.layer = AppLayer::new(AppConfig { wants, ..AppConfig::default() });
+        let frames = needs.frames;
+        self.layer = AppLayer::new(AppConfig { wants, frames, ..AppConfig::default() });
     }
 
     /// Whether a packet has anything for the application layer.
@@ -176,7 +177,7 @@ impl Apps {
         }
         self.tell(&Arc::clone(&side.context), watch.as_deref_mut(), place, out);
         if let Some(watch) = watch {
-            watch.recognised(side.app.record(), side.app.wants_bytes());
+            watch.recognised(side.app.record(), side.app.wants_bytes(), direction);
         }
         reversed
     }
@@ -210,7 +211,8 @@ impl Apps {
         }
         // The payload of a SYN has the number behind the SYN's own (RFC 9293 section 3.4).
         let seq = tcp.seq.wrapping_add(u32::from(tcp.has(Tcp::SYN)));
-        if !packet.payload.is_empty() {
+        // What a RST says why is not part of the stream (RFC 9293 section 3.5.3).
+        if !packet.payload.is_empty() && !tcp.has(Tcp::RST) {
             let placed = own.segment(seq, packet.payload, *policy, memory, &mut |chunk| {
                 if let Some(watch) = &mut watch {
                     watch.stream(direction, chunk);
@@ -312,6 +314,11 @@ impl Apps {
                 outcome: login.outcome,
                 secret: login.secret,
             })));
+        }
+        for frame in self.outcome.frames.drain(..) {
+            if let Some(watch) = &mut watch {
+                watch.frame(&frame);
+            }
         }
         for file in self.outcome.files.drain(..) {
             if self.tell.files || self.needs.files {

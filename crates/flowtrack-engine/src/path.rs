@@ -12,8 +12,8 @@ use flowtrack_event::{
 };
 use flowtrack_flow::{At, Defrag, FlowIndex, FlowTable, PacketKey, Rates, Seen, Unplaced};
 use flowtrack_wire::{
-    DecodeAnomaly, Network, Packet, Tcp, Transport, checksum_ok, decode_inner, decode_into,
-    decode_reassembled, ipv4_checksum_ok, preload,
+    DecodeAnomaly, Network, Packet, Tcp, TcpOption, Transport, checksum_ok, decode_inner,
+    decode_into, decode_reassembled, ipv4_checksum_ok, preload,
 };
 
 use std::sync::Arc;
@@ -266,10 +266,12 @@ impl Path {
             bytes: ways.map(|way| flow.bytes(way)),
             stream_bytes: ways.map(|way| flow.payload_bytes(way)),
         };
+        let flow_state = flow.state();
         let Some(Slot { side, watch }) = self.table.app_mut(seen.index) else { return tag };
         let Some(watch) = watch else { return tag };
         if let (Some(side), Transport::Tcp(tcp)) = (side, packet.transport)
             && tcp.has(Tcp::ACK)
+            && !tcp.has(Tcp::SYN)
         {
             side.acknowledged(watch, direction, tcp.ack);
         }
@@ -283,7 +285,7 @@ impl Path {
                 Direction::ToServer => key,
                 Direction::ToClient => key.reversed(),
             }),
-            in_stream: is_followed && !packet.payload.is_empty(),
+            in_stream: is_followed && in_stream(packet, flow_state),
             flow: facts,
         };
         self.judge.packet(&now, Some(watch), out);
@@ -361,9 +363,11 @@ impl Path {
         let unchanged = Applied { tag: before, reversed: false };
         // Of a session whose beginning was not seen, signatures judge packets alone: nobody knows
         // what its ends made of the bytes before.
-        let is_followed = table
-            .get(seen.index)
-            .is_some_and(|flow| flow.proto() != IpProto::TCP || flow.has_syn(Direction::ToServer));
+        let is_followed = table.get(seen.index).is_some_and(|flow| {
+            flow.proto() != IpProto::TCP
+                || flow.has_syn(Direction::ToServer)
+                    && (packet.payload.is_empty() || in_stream(packet, flow.state()))
+        });
         let begins = match table.get(seen.index) {
             Some(flow) if flow.app().side.is_none() => {
                 if packet.payload.is_empty() {
@@ -640,6 +644,24 @@ fn counts(packet: &Packet<'_>, at: &At) -> bool {
     !at.bad_checksum
         || matches!(packet.transport, Transport::Tcp(_) | Transport::Udp(_))
             && packet.ip().and_then(ipv4_checksum_ok) != Some(false)
+}
+
+/// Whether the payload of a segment is part of a stream: not before both ends agreed to have one,
+/// unless the SYN asks for that (RFC 7413), and not in a RST.
+fn in_stream(packet: &Packet<'_>, state: FlowState) -> bool {
+    let Transport::Tcp(tcp) = packet.transport else { return !packet.payload.is_empty() };
+    let is_early = || tcp.options().any(|option| is_fast_open(&option));
+    !packet.payload.is_empty()
+        && !tcp.has(Tcp::RST)
+        && (state != FlowState::New || tcp.has(Tcp::SYN) && is_early())
+}
+
+/// Also as it was tried out (RFC 6994).
+const fn is_fast_open(option: &TcpOption<'_>) -> bool {
+    matches!(
+        option,
+        TcpOption::FastOpen(_) | TcpOption::Other { kind: 253 | 254, data: [0xf9, 0x89, ..] }
+    )
 }
 
 fn is_fragment(packet: &Packet<'_>) -> bool {

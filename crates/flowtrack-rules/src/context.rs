@@ -70,6 +70,12 @@ pub struct TxScope<'a> {
     pub files: &'a [FileRecord],
 }
 
+impl TxScope<'_> {
+    /// Stands for the number of a transaction where a frame is judged, which has none: only
+    /// signatures about frames look at it.
+    pub const FRAME: u64 = u64::MAX - 1;
+}
+
 impl std::fmt::Debug for Context<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Context")
@@ -115,6 +121,8 @@ pub struct Requirements {
     pub files: bool,
     /// Their hashes are.
     pub hashes: bool,
+    /// Frames of protocols are asked for.
+    pub frames: bool,
 }
 
 impl Requirements {
@@ -127,6 +135,7 @@ impl Requirements {
             transactions: self.transactions | other.transactions,
             files: self.files | other.files,
             hashes: self.hashes | other.hashes,
+            frames: self.frames | other.frames,
         }
     }
 }

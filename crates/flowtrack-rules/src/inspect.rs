@@ -3,7 +3,7 @@
 mod cache;
 
 use crate::builder::Source;
-use crate::context::Context;
+use crate::context::{Context, TxScope};
 use crate::lang::Arrow;
 use crate::search::{SearchCounters, Searcher};
 use crate::set::{Gate, Group, Plan, RuleSet, class, way};
@@ -250,7 +250,9 @@ impl Inspector {
         cx: &mut Context<'_>,
         subject: Subject<'_>,
     ) -> bool {
-        if !is_about(signature, cx) {
+        if !is_about(signature, cx)
+            || !plan.has_frames && cx.tx.is_some_and(|tx| tx.id == TxScope::FRAME)
+        {
             return false;
         }
         self.searcher.begin();

@@ -71,6 +71,8 @@ pub(crate) struct Plan {
     /// What a flow remembers when the part about the payload held, where another part is about
     /// transactions.
     pub(crate) partial: Option<VarId>,
+    /// Whether it is about frames.
+    pub(crate) has_frames: bool,
 }
 
 /// Ports between which a signature's may lie: asked before anything else of it is read.
@@ -244,7 +246,7 @@ impl RuleSet {
                 Some(at)
             })
             .collect();
-        Plan { buffers, partial: None }
+        Plan { buffers, partial: None, has_frames: signature.requirements.frames }
     }
 
     /// Sorts the groups of transactions by application protocol.

@@ -205,6 +205,12 @@ pub struct Signature {
 }
 
 impl Signature {
+    /// Whether it asks for nothing but addresses.
+    pub fn is_about_addresses(&self) -> bool {
+        let has_ports = self.header.src.ports.is_some() || self.header.dst.ports.is_some();
+        self.tests.is_empty() && self.searches.is_empty() && !has_ports
+    }
+
     /// Its identifier.
     pub fn sid(&self) -> u32 {
         self.info.sid

@@ -8,8 +8,8 @@ use flowtrack_event::{
 };
 use flowtrack_rules::state::Verdict;
 use flowtrack_rules::{
-    Action, Context, FlowScope, Hit, Inspector, Kind, On, Requirements, RuleSet, Shared, Spent,
-    TxScope, Window,
+    Action, Context, FlowScope, Hit, Inspector, Kind, On, Requirements, RuleSet, Shared, Signature,
+    Spent, TxScope, Window,
 };
 use flowtrack_wire::Packet;
 use std::sync::Arc;
@@ -48,6 +48,8 @@ struct Work {
     tell: Tell,
     /// Of the streams that were judged last, the bytes that matched, where alerts carry them.
     matched: Vec<u8>,
+    /// Whether a signature decided about the rest of the flow without a word.
+    settles: bool,
     /// Alerts told, silent, and beyond what a packet may raise.
     told: u64,
     silent: u64,
@@ -142,7 +144,7 @@ impl Judge {
     pub(crate) fn packet(&mut self, now: &Now<'_>, watch: Option<&mut Watch>, out: &mut Output) {
         let Self { rules: Some(rules), work } = self else { return };
         match watch {
-            Some(watch) if watch.passed => {}
+            Some(watch) if watch.settled => {}
             Some(watch) => work.on_flow(rules, now, watch, out),
             None if rules.needs.packets => {
                 let cx = Context { is_first: true, ..context(rules, now) };
@@ -159,9 +161,10 @@ impl Judge {
         let key = watch.context.key;
         for (direction, key) in [(Direction::ToServer, key), (Direction::ToClient, key.reversed())]
         {
-            if watch.passed {
+            if watch.settled {
                 return;
             }
+            watch.settle_app();
             let now = Now { direction, key: Some(key), ..*now };
             work.judge_streams(rules, &now, watch, true);
             work.settle_hits(rules, &now, watch);
@@ -173,6 +176,7 @@ impl Judge {
 
 impl Work {
     fn on_flow(&mut self, rules: &Rules, now: &Now<'_>, watch: &mut Watch, out: &mut Output) {
+        watch.app_is_due();
         self.judge_streams(rules, now, watch, false);
         if rules.needs.packets {
             let is_first = !mark(&mut watch.seen, now.direction);
@@ -193,7 +197,7 @@ impl Work {
         }
         let mut piece = std::mem::take(&mut self.piece);
         while let Some(offset) = watch.waiting_mut(now.direction).take(all, &mut piece) {
-            let mut cx = Context { is_last: all, ..in_flow(rules, now, watch) };
+            let mut cx = Context { is_last: all, in_stream: true, ..in_flow(rules, now, watch) };
             let window = Window { bytes: &piece, offset };
             let before = self.hits.len();
             self.inspector.stream(&rules.set, &mut cx, window, &mut self.hits);
@@ -253,11 +257,19 @@ impl Work {
                     self.silent += 1;
                     continue;
                 }
+                // What would be dropped is, however seldom that is told.
+                Verdict::ActSilently => {
+                    self.silent += 1;
+                    self.settles |= ends_flow(signature, signature.action, hit.on);
+                    continue;
+                }
             };
             self.found.push(Found {
                 hit,
                 action,
-                tx: tx.filter(|(id, ..)| *id != u64::MAX).map(|(id, tx, _)| (id, Arc::clone(tx))),
+                tx: tx
+                    .filter(|(id, ..)| *id < TxScope::FRAME)
+                    .map(|(id, tx, _)| (id, Arc::clone(tx))),
                 files: tx.map(|(.., files)| files.to_vec()).unwrap_or_default(),
             });
         }
@@ -271,7 +283,11 @@ impl Work {
         mut watch: Option<&mut Watch>,
         out: &mut Output,
     ) {
+        let mut settles = std::mem::take(&mut self.settles);
         if self.found.is_empty() {
+            if let (true, Some(watch)) = (settles, watch) {
+                watch.settled = true;
+            }
             return;
         }
         self.found.sort_by_key(|found| found.hit.signature);
@@ -286,13 +302,9 @@ impl Work {
                 }
                 watch.spoke.push(found.hit.signature);
             }
-            if found.action == Action::Pass {
-                // What was judged on more than the packet speaks for the whole flow.
-                if let Some(watch) = &mut watch
-                    && found.hit.on != On::Packet
-                {
-                    watch.passed = true;
-                }
+            settles |= ends_flow(signature, found.action, found.hit.on);
+            let passes = found.action == Action::Pass;
+            if passes && signature.noalert {
                 break;
             }
             let is_blocked =
@@ -324,14 +336,35 @@ impl Work {
                 from_stream: found.hit.on == On::Stream,
                 frame: self.tell.alert_packet.then(|| now.frame.into()),
             })));
+            if passes {
+                break;
+            }
         }
         self.found.clear();
+        if let (true, Some(watch)) = (settles, watch) {
+            watch.settled = true;
+        }
     }
 }
 
 /// As much of a payload as an alert keeps.
 fn head(payload: &[u8]) -> &[u8] {
     payload.get(..MAX_PAYLOAD).unwrap_or(payload)
+}
+
+/// Whether nothing more of a flow is judged once a signature matched: what passes and what is
+/// dropped does so with all of its flow, unless the signature is about single packets.
+fn ends_flow(signature: &Signature, action: Action, on: On) -> bool {
+    let decides = matches!(
+        action,
+        Action::Pass | Action::Drop | Action::Reject | Action::RejectBoth | Action::RejectDst
+    );
+    let is_of_packets = match signature.kind {
+        Kind::Addresses | Kind::Recognition | Kind::App | Kind::Transaction => false,
+        Kind::Packet => !signature.is_about_addresses(),
+        Kind::Stream | Kind::PacketAndStream => on != On::Stream,
+    };
+    decides && !is_of_packets
 }
 
 fn context<'a>(rules: &'a Rules, now: &Now<'a>) -> Context<'a> {

@@ -4,7 +4,7 @@ use super::stream::Waiting;
 use flowtrack_event::{
     AppProto, AppRecord, Chunk, Direction, FileRecord, FlowContext, IpProto, Transaction,
 };
-use flowtrack_rules::FlowVars;
+use flowtrack_rules::{FlowVars, TxScope};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -32,8 +32,11 @@ pub(crate) struct Watch {
     pub(crate) spoke: Vec<u32>,
     /// Whether an alert was raised.
     pub(crate) alerted: bool,
-    /// Whether a signature let the whole flow pass.
-    pub(crate) passed: bool,
+    /// Whether a signature decided about the rest of the flow: it passes, or would be dropped.
+    pub(crate) settled: bool,
+    /// What was recognised from bytes that the receiver has not acknowledged yet: the record, the
+    /// way they went and where they end.
+    app_to_come: Option<(AppRecord, Direction, u64)>,
 }
 
 /// One direction of a transaction that is to be judged.
@@ -60,16 +63,52 @@ impl Watch {
             keeps_streams,
             spoke: Vec::new(),
             alerted: false,
-            passed: false,
+            settled: false,
+            app_to_come: None,
         }
     }
 
     /// What is known of the application protocol by now. What is encrypted is not searched.
-    pub(crate) fn recognised(&mut self, app: Option<AppRecord>, is_read: bool) {
-        self.app = app;
+    ///
+    /// Of a stream it counts once the receiver has acknowledged the bytes that told it: only then
+    /// it is certain that both ends speak so.
+    pub(crate) fn recognised(
+        &mut self,
+        app: Option<AppRecord>,
+        is_read: bool,
+        direction: Direction,
+    ) {
+        let is_new =
+            app != self.app && self.app_to_come.is_none_or(|(known, ..)| app != Some(known));
+        match app {
+            Some(app) if is_new && self.context.key.proto == IpProto::TCP => {
+                let end = self.waiting_mut(direction).end();
+                self.app_to_come = Some((app, direction, end));
+            }
+            _ if is_new => self.app = app,
+            _ => {}
+        }
         let is_secret = |app: AppRecord| matches!(app.proto.name(), "tls" | "ssh");
         if !is_read && app.is_some_and(is_secret) {
             self.keeps_streams = false;
+        }
+    }
+
+    /// Takes notice of what was recognised, if the bytes that told it are acknowledged.
+    #[inline]
+    pub(crate) fn app_is_due(&mut self) {
+        if let Some((app, direction, end)) = self.app_to_come
+            && self.waiting_mut(direction).is_acked(end)
+        {
+            self.app = Some(app);
+            self.app_to_come = None;
+        }
+    }
+
+    /// Takes notice of what was recognised, acknowledged or not.
+    pub(crate) fn settle_app(&mut self) {
+        if let Some((app, ..)) = self.app_to_come.take() {
+            self.app = Some(app);
         }
     }
 
@@ -82,6 +121,9 @@ impl Watch {
     /// with its direction turned already, and nothing was due before it.
     pub(crate) fn reverse(&mut self, context: FlowContext) {
         self.context = Arc::new(context);
+        if let Some((_, direction, _)) = &mut self.app_to_come {
+            *direction = direction.opposite();
+        }
         self.seen.reverse();
         self.told_app.reverse();
         self.waiting.reverse();
@@ -101,6 +143,14 @@ impl Watch {
                 self.push(direction, tx_id, transaction);
                 self.waiting_mut(direction).complete_here();
             }
+        }
+    }
+
+    /// A frame was cut out.
+    pub(crate) fn frame(&mut self, frame: &Arc<dyn Transaction>) {
+        if let Some(direction) = frame.one_way() {
+            self.push(direction, TxScope::FRAME, frame);
+            self.waiting_mut(direction).complete_here();
         }
     }
 

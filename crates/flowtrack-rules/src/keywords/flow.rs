@@ -101,6 +101,20 @@ impl Test for Established {
     }
 }
 
+/// Whether the bytes are of a stream.
+#[derive(Debug)]
+struct InStream;
+
+impl Test for InStream {
+    fn test(&self, cx: &mut Context<'_>) -> bool {
+        cx.in_stream
+    }
+
+    fn cost(&self) -> u8 {
+        0
+    }
+}
+
 /// Whether the packet was put together from fragments.
 #[derive(Debug)]
 struct Reassembled(bool);
@@ -138,7 +152,10 @@ fn flow(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
             "established" => builder.test(Established(true)),
             "not_established" => builder.test(Established(false)),
             "stateless" => {}
-            "only_stream" => builder.needs(Needs::Stream),
+            "only_stream" => {
+                builder.needs(Needs::Stream);
+                builder.test(InStream);
+            }
             "no_stream" => builder.needs(Needs::Packet),
             "only_frag" => builder.test(Reassembled(true)),
             "no_frag" => builder.test(Reassembled(false)),

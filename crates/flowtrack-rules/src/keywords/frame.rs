@@ -1,80 +1,85 @@
 //! `frame`: a piece of a protocol as it was sent.
 //!
-//! Pieces that fill a datagram are cut out of it here; those of streams are asked of the
-//! transaction under the name `frame.` and the piece's own.
+//! They are asked under the name `frame.` and the piece's own: of what the reader of the protocol
+//! cuts out of datagrams and streams, or of its transactions where these keep what was sent.
 
-use crate::builder::{Buffer, Builder, Complaint, Keyword, PacketBytes, Value};
+use crate::builder::{Buffer, Builder, Complaint, Keyword, Value};
 use crate::lang::did_you_mean;
 use flowtrack_event::Direction::{self, ToClient, ToServer};
-use flowtrack_wire::Packet;
 
-/// A frame: protocol, name, the direction it is of, and how it is cut out of a datagram, where that
-/// is possible.
+/// A frame: protocol, name, and the direction it is of.
 struct Frame {
     app: &'static str,
     name: &'static str,
     /// Under which transactions know it.
     buffer: &'static str,
     toward: Option<Direction>,
-    cut: Option<PacketBytes>,
 }
 
 macro_rules! frames {
-    ($($app:literal, $prefix:literal, $name:literal, $toward:expr, $cut:expr;)*) => {
+    ($($app:literal, $prefix:literal, $name:literal, $toward:expr;)*) => {
         const FRAMES: &[Frame] = &[$(Frame {
             app: $app,
             name: concat!($prefix, ".", $name),
             buffer: concat!("frame.", $prefix, ".", $name),
             toward: $toward,
-            cut: $cut,
         },)*];
     };
 }
 
 frames! {
-    "dns", "dns", "pdu", None, Some(payload);
-    "sip", "sip", "pdu", None, Some(payload);
-    "sip", "sip", "request.line", Some(ToServer), Some(first_line);
-    "sip", "sip", "request.headers", Some(ToServer), Some(headers);
-    "sip", "sip", "request.body", Some(ToServer), Some(body);
-    "sip", "sip", "response.line", Some(ToClient), Some(first_line);
-    "sip", "sip", "response.headers", Some(ToClient), Some(headers);
-    "sip", "sip", "response.body", Some(ToClient), Some(body);
-    "snmp", "snmp", "pdu", None, Some(payload);
-    "http", "http1", "request", Some(ToServer), None;
-    "http", "http1", "response", Some(ToClient), None;
-    "http2", "http2", "pdu", None, None;
-    "mqtt", "mqtt", "pdu", None, None;
-    "mqtt", "mqtt", "header", None, None;
-    "mqtt", "mqtt", "data", None, None;
-    "smb", "nbss", "pdu", None, None;
-    "smb", "nbss", "hdr", None, None;
-    "smb", "nbss", "data", None, None;
-    "smb", "smb1", "pdu", None, None;
-    "smb", "smb1", "hdr", None, None;
-    "smb", "smb1", "data", None, None;
-    "smb", "smb2", "pdu", None, None;
-    "smb", "smb2", "hdr", None, None;
-    "smb", "smb2", "data", None, None;
-    "smb", "smb3", "pdu", None, None;
-    "smb", "smb3", "hdr", None, None;
-    "smb", "smb3", "data", None, None;
-    "smtp", "smtp", "command_line", Some(ToServer), None;
-    "smtp", "smtp", "response_line", Some(ToClient), None;
-    "smtp", "smtp", "data", Some(ToServer), None;
-    "ssh", "ssh", "record.hdr", None, None;
-    "ssh", "ssh", "record.data", None, None;
-    "ssh", "ssh", "record.pdu", None, None;
-    "tls", "tls", "pdu", None, None;
-    "tls", "tls", "hdr", None, None;
-    "tls", "tls", "data", None, None;
-    "tls", "tls", "alert", None, None;
-    "tls", "tls", "heartbeat", None, None;
-    "websocket", "websocket", "header", None, None;
-    "websocket", "websocket", "pdu", None, None;
-    "websocket", "websocket", "data", None, None;
-    "telnet", "telnet", "ctl", None, None;
-    "telnet", "telnet", "data", None, None;
+    "dns", "dns", "pdu", None;
+    "sip", "sip", "pdu", None;
+    "sip", "sip", "request.line", Some(ToServer);
+    "sip", "sip", "request.headers", Some(ToServer);
+    "sip", "sip", "request.body", Some(ToServer);
+    "sip", "sip", "response.line", Some(ToClient);
+    "sip", "sip", "response.headers", Some(ToClient);
+    "sip", "sip", "response.body", Some(ToClient);
+    "snmp", "snmp", "pdu", None;
+    "http", "http1", "request", Some(ToServer);
+    "http", "http1", "response", Some(ToClient);
+    "http2", "http2", "pdu", None;
+    "http2", "http2", "hdr", None;
+    "http2", "http2", "data", None;
+    "dcerpc", "dcerpc", "pdu", None;
+    "dcerpc", "dcerpc", "hdr", None;
+    "dcerpc", "dcerpc", "data", None;
+    "enip", "enip", "pdu", None;
+    "enip", "enip", "hdr", None;
+    "enip", "enip", "data", None;
+    "ldap", "ldap", "pdu", None;
+    "mqtt", "mqtt", "pdu", None;
+    "mqtt", "mqtt", "header", None;
+    "mqtt", "mqtt", "data", None;
+    "smb", "nbss", "pdu", None;
+    "smb", "nbss", "hdr", None;
+    "smb", "nbss", "data", None;
+    "smb", "smb1", "pdu", None;
+    "smb", "smb1", "hdr", None;
+    "smb", "smb1", "data", None;
+    "smb", "smb2", "pdu", None;
+    "smb", "smb2", "hdr", None;
+    "smb", "smb2", "data", None;
+    "smb", "smb3", "pdu", None;
+    "smb", "smb3", "hdr", None;
+    "smb", "smb3", "data", None;
+    "smtp", "smtp", "command_line", Some(ToServer);
+    "smtp", "smtp", "response_line", Some(ToClient);
+    "smtp", "smtp", "data", Some(ToServer);
+    "ssh", "ssh", "record.hdr", None;
+    "ssh", "ssh", "record.data", None;
+    "ssh", "ssh", "record.pdu", None;
+    "tls", "tls", "pdu", None;
+    "tls", "tls", "hdr", None;
+    "tls", "tls", "data", None;
+    "tls", "tls", "alert", None;
+    "tls", "tls", "heartbeat", None;
+    "websocket", "websocket", "header", None;
+    "websocket", "websocket", "pdu", None;
+    "websocket", "websocket", "data", None;
+    "telnet", "telnet", "ctl", None;
+    "telnet", "telnet", "data", None;
 }
 
 pub(crate) const KEYWORDS: &[Keyword] = &[Keyword {
@@ -100,69 +105,8 @@ fn frame(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> 
         return Err(Complaint::new(format!("unknown frame \"{text}\"{near}")));
     };
     let apps = std::slice::from_ref(&frame.app);
-    let buffer = match frame.cut {
-        Some(cut) => Buffer { apps, ..Buffer::of_packet(frame.buffer, cut) },
-        None => Buffer::of_transaction(frame.buffer, apps).multi(),
-    };
+    let buffer = Buffer::of_transaction(frame.buffer, apps).multi();
     builder.set_buffer(&Buffer { toward: frame.toward, ..buffer })?;
-    if let (Some(direction), Some(_)) = (frame.toward, frame.cut) {
-        builder.direction(direction)?;
-    }
+    builder.requirements.frames = true;
     Ok(())
-}
-
-fn payload(packet: &Packet<'_>, visit: &mut dyn FnMut(&[u8])) {
-    if !packet.payload.is_empty() {
-        visit(packet.payload);
-    }
-}
-
-fn first_line(packet: &Packet<'_>, visit: &mut dyn FnMut(&[u8])) {
-    if let Some((line, _)) = split(packet.payload, b"\n") {
-        visit(line);
-    }
-}
-
-fn headers(packet: &Packet<'_>, visit: &mut dyn FnMut(&[u8])) {
-    let rest = split(packet.payload, b"\n").map(|(_, rest)| rest);
-    if let Some((headers, _)) = rest.and_then(|rest| split(rest, b"\r\n\r\n")) {
-        // The empty line is not part of them.
-        visit(headers.get(..headers.len().saturating_sub(2)).unwrap_or_default());
-    }
-}
-
-fn body(packet: &Packet<'_>, visit: &mut dyn FnMut(&[u8])) {
-    if let Some((_, body)) = split(packet.payload, b"\r\n\r\n")
-        && !body.is_empty()
-    {
-        visit(body);
-    }
-}
-
-/// What stands up to the end of `mark`, and what follows.
-fn split<'a>(bytes: &'a [u8], mark: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
-    let at = memchr::memmem::find(bytes, mark)?;
-    bytes.split_at_checked(at + mark.len())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn cut(cut: PacketBytes, payload: &[u8]) -> Vec<u8> {
-        let packet = Packet { payload, ..Packet::default() };
-        let mut found = Vec::new();
-        cut(&packet, &mut |bytes| found = bytes.to_vec());
-        found
-    }
-
-    #[test]
-    fn pieces_of_a_datagram() {
-        let text = b"REGISTER sip:a SIP/2.0\r\nVia: x\r\nTo: y\r\n\r\nbody";
-        assert_eq!(cut(first_line, text), b"REGISTER sip:a SIP/2.0\r\n");
-        assert_eq!(cut(headers, text), b"Via: x\r\nTo: y\r\n");
-        assert_eq!(cut(body, text), b"body");
-        assert_eq!(cut(payload, text), text);
-        assert_eq!(cut(body, b"no end"), b"");
-    }
 }

@@ -1,0 +1,203 @@
+//! When signatures speak, and how often: packets made here against small sets of rules.
+
+use flowtrack_engine::{Config, Engine, Output, Seed};
+use flowtrack_event::{Event, IfaceId, LinkType, RawPacket, Timestamp};
+use flowtrack_rules::lang::Variables;
+use flowtrack_rules::{Loader, RuleSet, Shared};
+use std::sync::Arc;
+
+const SYN: u8 = 2;
+const RST: u8 = 4;
+const ACK: u8 = 16;
+const CLIENT: [u8; 4] = [10, 0, 0, 1];
+const SERVER: [u8; 4] = [192, 0, 2, 1];
+
+/// A conversation of TCP that is written packet by packet.
+struct Tcp {
+    packets: Vec<Vec<u8>>,
+    /// Next sequence numbers of client and server.
+    next: [u32; 2],
+    ports: (u16, u16),
+}
+
+impl Tcp {
+    /// Nothing said yet.
+    fn silent(port: u16) -> Self {
+        Self { packets: Vec::new(), next: [1000, 5000], ports: (40_000, port) }
+    }
+
+    /// With its handshake.
+    fn open(port: u16) -> Self {
+        Self::silent(port)
+            .segment(true, SYN, b"")
+            .segment(false, SYN | ACK, b"")
+            .segment(true, ACK, b"")
+    }
+
+    /// A segment that acknowledges all that the other side sent.
+    fn segment(mut self, from_client: bool, flags: u8, data: &[u8]) -> Self {
+        let (me, peer) = if from_client { (0, 1) } else { (1, 0) };
+        let ack = if flags & ACK != 0 { self.next[peer] } else { 0 };
+        let (src, dst) = if from_client { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
+        let (sport, dport) = if from_client { self.ports } else { (self.ports.1, self.ports.0) };
+        let mut tcp = Vec::new();
+        tcp.extend(sport.to_be_bytes());
+        tcp.extend(dport.to_be_bytes());
+        tcp.extend(self.next[me].to_be_bytes());
+        tcp.extend(ack.to_be_bytes());
+        tcp.extend([0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+        tcp.extend(data);
+        self.packets.push(ip(6, src, dst, &tcp));
+        self.next[me] += data.len() as u32 + u32::from(flags & SYN != 0);
+        self
+    }
+
+    /// Data, and its acknowledgement.
+    fn say(self, from_client: bool, data: &[u8]) -> Self {
+        self.segment(from_client, ACK, data).segment(!from_client, ACK, b"")
+    }
+
+    /// Data of the client that nobody ever saw, acknowledged.
+    fn lose(mut self, bytes: u32) -> Self {
+        self.next[0] += bytes;
+        self.segment(false, ACK, b"")
+    }
+}
+
+fn ip(proto: u8, src: [u8; 4], dst: [u8; 4], payload: &[u8]) -> Vec<u8> {
+    let len = (20 + payload.len()) as u16;
+    let mut packet = vec![0x45, 0];
+    packet.extend(len.to_be_bytes());
+    packet.extend([0, 1, 0x40, 0, 64, proto, 0, 0]);
+    packet.extend(src);
+    packet.extend(dst);
+    packet.extend(payload);
+    packet
+}
+
+/// Numbers of the signatures that spoke, with the packets: 0 where a flow ended.
+fn alerts(rules: &str, packets: &[Vec<u8>]) -> Vec<(u32, u64)> {
+    let mut loader = Loader::new(Variables::default());
+    loader.add("x", rules);
+    let loaded = loader.finish();
+    let problems: Vec<_> = loaded.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(problems, Vec::<String>::new());
+    let mut engine = Engine::new(&Config::default(), 0, Seed([1, 2, 3, 4]));
+    let set = RuleSet::compile(loaded.signatures);
+    engine.set_rules(Arc::new(set), Arc::new(Shared::default()));
+    let mut out = Output::default();
+    for (number, data) in (1..).zip(packets) {
+        let packet = RawPacket {
+            ts: Timestamp::from_nanos(1_700_000_000_000_000_000 + number as i64 * 1_000_000),
+            data,
+            wire_len: data.len() as u32,
+            vlan_tci: None,
+            link: LinkType::RAW,
+            iface: IfaceId(0),
+            number,
+        };
+        engine.process(&[packet], &mut out);
+    }
+    engine.finish(&mut out);
+    let mut found: Vec<_> = out
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Alert(alert) => Some((alert.rule.sid, alert.packet)),
+            _ => None,
+        })
+        .collect();
+    found.sort_unstable();
+    found
+}
+
+#[test]
+fn what_is_dropped_is_with_all_of_its_flow() {
+    let mut talk = Tcp::open(80);
+    for path in ["first-evil", "second-evil", "third"] {
+        talk = talk
+            .say(true, format!("GET /{path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes())
+            .say(false, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    }
+    let rules = "drop http any any -> any any (http.uri; content:\"evil\"; sid:1;)\n\
+                 alert http any any -> any any (http.uri; content:\"first\"; sid:2;)\n\
+                 alert http any any -> any any (http.uri; content:\"third\"; sid:3;)\n";
+    let sids = |rules: &str| -> Vec<u32> {
+        alerts(rules, &talk.packets).into_iter().map(|(sid, _)| sid).collect()
+    };
+    assert_eq!(sids(rules), [1, 2]);
+    // One that is about single packets says nothing of the others.
+    let rules = rules.replace(
+        "drop http any any -> any any (http.uri",
+        "drop tcp-pkt any any -> any any (flow:to_server",
+    );
+    assert_eq!(sids(&rules), [1, 1, 2, 3]);
+    // A limit is on what is told, not on what is done.
+    let limited = "drop http any any -> any any (http.uri; content:\"evil\"; \
+                   threshold:type threshold, track by_src, count 9, seconds 60; sid:1;)\n\
+                   alert http any any -> any any (http.uri; content:\"third\"; sid:3;)\n";
+    assert_eq!(sids(limited), []);
+}
+
+#[test]
+fn a_pass_may_tell_and_silences_what_follows() {
+    let talk = Tcp::open(80).say(true, b"hello").say(true, b"world");
+    let rules = "pass tcp any any -> any any (content:\"hello\"; alert; sid:1;)\n\
+                 alert tcp any any -> any any (content:\"world\"; sid:2;)\n";
+    let sids: Vec<u32> = alerts(rules, &talk.packets).into_iter().map(|(sid, _)| sid).collect();
+    assert_eq!(sids, [1]);
+}
+
+#[test]
+fn a_protocol_is_known_once_its_bytes_are_acknowledged() {
+    let talk = Tcp::open(80)
+        .say(true, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        .say(false, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let rules = "alert http any any -> any any (flow:to_server; sid:1;)\n\
+                 alert tcp any any -> any any (flow:to_client; app-layer-protocol:http; sid:2;)\n";
+    // Packet 4 is the request, 5 its acknowledgement, 6 the response.
+    assert_eq!(alerts(rules, &talk.packets), [(1, 7), (2, 5), (2, 6)]);
+}
+
+#[test]
+fn data_before_the_handshake_and_in_a_rst_is_of_its_packet_alone() {
+    let early = Tcp::silent(80).segment(true, SYN, b"early").segment(false, SYN | ACK, b"");
+    let rules = "alert tcp any any -> any any (content:\"early\"; sid:1;)\n\
+                 alert tcp any any -> any any (flow:only_stream; content:\"early\"; sid:2;)\n";
+    assert_eq!(alerts(rules, &early.packets), [(1, 1)]);
+    let reset = Tcp::open(80).say(true, b"hello").segment(true, RST | ACK, b"early");
+    assert_eq!(alerts(rules, &reset.packets), [(1, 6)]);
+    let whole = "alert tcp any any -> any any (content:\"helloearly\"; sid:1;)";
+    assert_eq!(alerts(whole, &reset.packets), []);
+}
+
+#[test]
+fn frames_are_found_in_streams_and_behind_holes() {
+    let record = |text: &[u8]| -> Vec<u8> {
+        let mut record = vec![23, 3, 3, 0, text.len() as u8];
+        record.extend(text);
+        record
+    };
+    let hello = tls_hello();
+    let talk = Tcp::open(443).say(true, &hello);
+    let talk = talk.say(true, &record(b"one")).say(true, &record(b"one two")[..8]);
+    let talk = talk.lose(1).say(true, b"two");
+    let rules = "alert tls any any -> any any (frame:tls.hdr; content:\"|17 03 03|\"; sid:1;)\n\
+                 alert tls any any -> any any (frame:tls.data; content:\"one\"; bsize:3; sid:2;)\n\
+                 alert tls any any -> any any (frame:tls.data; content:\"two\"; bsize:3; sid:3;)\n\
+                 alert tls any any -> any any (tls.sni; absent; sid:4;)\n";
+    let found: Vec<u32> = alerts(rules, &talk.packets).into_iter().map(|(sid, _)| sid).collect();
+    assert_eq!(found, [1, 1, 2, 2, 3, 4]);
+}
+
+/// A client hello with no extension.
+fn tls_hello() -> Vec<u8> {
+    let mut body = vec![3, 3];
+    body.extend([7; 32]);
+    body.extend([0, 0, 2, 0x13, 0x01, 1, 0]);
+    let mut hello = vec![1, 0, 0, body.len() as u8];
+    hello.extend(body);
+    let mut record = vec![22, 3, 1, 0, hello.len() as u8];
+    record.extend(hello);
+    record
+}
