@@ -2,6 +2,7 @@
 
 use crate::detect::Watch;
 use crate::expected::Expected;
+use crate::meters::MeterId;
 use crate::{Config, Dissect, Output, Tell};
 use flowtrack_dissect::{AppConfig, AppFlow, AppLayer, Expectation, Moment, Outcome};
 use flowtrack_event::{
@@ -24,6 +25,8 @@ pub(crate) struct Slot {
     pub(crate) side: Option<Box<AppSide>>,
     /// Nothing without signatures.
     pub(crate) watch: Option<Box<Watch>>,
+    /// Nothing unless activity is told.
+    pub(crate) meter: MeterId,
 }
 
 /// The application side of a flow.
@@ -265,7 +268,7 @@ impl Apps {
         stats: &mut Stats,
         out: &mut Output,
     ) {
-        let Slot { side: Some(side), watch } = slot else { return };
+        let Slot { side: Some(side), watch, .. } = slot else { return };
         let mut watch = watch.as_deref_mut().filter(|_| is_judged);
         let context = Arc::clone(&side.context);
         let moment = moment_of(&context, side.midstream, place);

@@ -19,6 +19,7 @@ mod apps;
 mod config;
 mod detect;
 mod expected;
+mod meters;
 mod neighbours;
 mod path;
 mod shard;
@@ -35,6 +36,7 @@ use detect::Judge;
 use flowtrack_event::{Event, FlowEvent, FlowPhase, RawPacket, Stats, Timestamp};
 use flowtrack_flow::{Defrag, FlowIndex, FlowTable, Rates};
 use flowtrack_rules::{RuleSet, Shared, Spent};
+use meters::Meters;
 use path::Path;
 use std::sync::Arc;
 use tag::Labels;
@@ -63,7 +65,7 @@ impl Engine {
     /// a run; `seed` makes hashes unpredictable.
     pub fn new(config: &Config, worker: u16, seed: Seed) -> Self {
         let mut flow = config.flow.clone();
-        flow.track_changes = config.tell.updates;
+        flow.track_changes = config.tell.updates || config.tell.activity;
         Self {
             tell: config.tell,
             dissect: config.dissect.clone(),
@@ -74,6 +76,8 @@ impl Engine {
                 judge: Judge::new(config.tell),
                 labels: Labels::default(),
                 rates: config.tell.seconds.then(Rates::default),
+                meters: config.tell.activity.then(|| Box::new(Meters::new())),
+                metered: Vec::new(),
                 stats: Stats::default(),
                 shard: config.shard,
                 verify_checksums: config.verify_checksums,
@@ -120,6 +124,7 @@ impl Engine {
             return;
         }
         self.now = now;
+        self.path.measure(now, out);
         self.path.expire(now, out);
         if self.tell.updates && now.secs() > self.updated.secs() {
             self.updated = now;
@@ -154,7 +159,7 @@ impl Engine {
 
     fn tell_updates(&mut self, out: &mut Output) {
         let mut changed = std::mem::take(&mut self.changed);
-        self.path.table.take_changed(&mut changed);
+        self.path.take_changed(&mut changed);
         for &index in &changed {
             if let Some(record) = self.path.record(index) {
                 let phase = FlowPhase::Update;

@@ -2,6 +2,7 @@
 
 use crate::apps::{Apps, OVERLAP_DIFFERS, Place, Slot, context_of};
 use crate::detect::{FlowFacts, Judge, Now, Watch};
+use crate::meters::Meters;
 use crate::neighbours::neighbour;
 use crate::tag::{Labels, Tag};
 use crate::{Output, Shard, Tell};
@@ -33,6 +34,9 @@ pub(crate) struct Path {
     pub(crate) judge: Judge,
     pub(crate) labels: Labels,
     pub(crate) rates: Option<Rates>,
+    pub(crate) meters: Option<Box<Meters>>,
+    /// Flows that changed, as far as meters asked before whoever tells updates did.
+    pub(crate) metered: Vec<FlowIndex>,
     pub(crate) stats: Stats,
     pub(crate) shard: Option<Shard>,
     pub(crate) verify_checksums: bool,
@@ -149,6 +153,7 @@ impl Path {
         {
             out.events.push(Event::Second(Box::new(second)));
         }
+        self.measure(raw.ts, out);
         let place = Place { ts: raw.ts, number: raw.number };
         let at = At { bad_checksum: fate == Fate::Corrupt, ..At::of(raw.ts, raw.iface) };
         let placed = match key {
@@ -267,7 +272,7 @@ impl Path {
             stream_bytes: ways.map(|way| flow.payload_bytes(way)),
         };
         let flow_state = flow.state();
-        let Some(Slot { side, watch }) = self.table.app_mut(seen.index) else { return tag };
+        let Some(Slot { side, watch, .. }) = self.table.app_mut(seen.index) else { return tag };
         let Some(watch) = watch else { return tag };
         if let (Some(side), Transport::Tcp(tcp)) = (side, packet.transport)
             && tcp.has(Tcp::ACK)
@@ -378,7 +383,7 @@ impl Path {
             }
             _ => None,
         };
-        let Some(Slot { side, watch }) = table.app_mut(seen.index) else { return unchanged };
+        let Some(Slot { side, watch, .. }) = table.app_mut(seen.index) else { return unchanged };
         if begins.is_some() {
             *side = begins;
         }
@@ -504,6 +509,37 @@ impl Path {
         self.table.get(flow).map(|flow| flow.id())
     }
 
+    /// Tells what hosts did, where a second of it is over.
+    #[inline]
+    pub(crate) fn measure(&mut self, now: Timestamp, out: &mut Output) {
+        if self.meters.as_ref().is_some_and(|meters| meters.is_over(now)) {
+            self.turn_meters(now, out);
+        }
+    }
+
+    #[cold]
+    fn turn_meters(&mut self, now: Timestamp, out: &mut Output) {
+        let Self { meters: Some(meters), table, .. } = self else { return };
+        let mut changed = Vec::new();
+        table.take_changed(&mut changed);
+        if let Some(activity) = meters.turn(now, &changed, table) {
+            out.events.push(Event::Activity(Box::new(activity)));
+        }
+        if self.tell.updates {
+            self.metered.append(&mut changed);
+        }
+    }
+
+    /// Moves the flows that changed since the last call into `changed`.
+    pub(crate) fn take_changed(&mut self, changed: &mut Vec<FlowIndex>) {
+        self.table.take_changed(changed);
+        if !self.metered.is_empty() {
+            changed.append(&mut self.metered);
+            changed.sort_unstable();
+            changed.dedup();
+        }
+    }
+
     pub(crate) fn expire(&mut self, now: Timestamp, out: &mut Output) {
         let ended = &mut self.ended;
         self.table.expire(now, EXPIRE_BUDGET, &mut |record, reason, slot| {
@@ -516,6 +552,10 @@ impl Path {
     }
 
     pub(crate) fn end_flows(&mut self, now: Timestamp, out: &mut Output) {
+        // What nobody answered for a second is known now, while ICMP errors are.
+        if self.meters.is_some() {
+            self.turn_meters(now, out);
+        }
         let place = Place { ts: now, number: 0 };
         let (table, mut teller) = self.teller();
         let mut tell = |record, reason, slot| teller.ended(record, reason, slot, place, out);
@@ -526,6 +566,9 @@ impl Path {
 
     pub(crate) fn finish(&mut self, now: Timestamp, out: &mut Output) {
         self.end_flows(now, out);
+        if let Some(activity) = self.meters.as_mut().and_then(|meters| meters.finish()) {
+            out.events.push(Event::Activity(Box::new(activity)));
+        }
         if let Some(second) = self.rates.as_mut().and_then(Rates::finish) {
             out.events.push(Event::Second(Box::new(second)));
         }
@@ -542,15 +585,15 @@ impl Path {
 
     /// The flow table, and apart from it what tells of flows that end.
     fn teller(&mut self) -> (&mut FlowTable<Slot>, Teller<'_>) {
-        let Self { table, apps, judge, rates, stats, tell, .. } = self;
-        (table, Teller { apps, judge, rates, stats, tell: *tell })
+        let Self { table, apps, judge, rates, meters, stats, tell, .. } = self;
+        (table, Teller { apps, judge, rates, meters, stats, tell: *tell })
     }
 
     /// All that is known about a flow that goes on.
     pub(crate) fn record(&self, index: FlowIndex) -> Option<FlowRecord> {
         let flow = self.table.get(index)?;
         let mut record = flow.record();
-        let Slot { side, watch } = flow.app();
+        let Slot { side, watch, .. } = flow.app();
         if let Some(side) = side {
             side.complete(&mut record);
         }
@@ -578,6 +621,7 @@ struct Teller<'a> {
     apps: &'a mut Apps,
     judge: &'a mut Judge,
     rates: &'a mut Option<Rates>,
+    meters: &'a mut Option<Box<Meters>>,
     stats: &'a mut Stats,
     tell: Tell,
 }
@@ -599,6 +643,9 @@ impl Teller<'_> {
         }
         if let Some(rates) = self.rates {
             rates.flow_ended();
+        }
+        if let Some(meters) = self.meters {
+            meters.ended(&record, reason, slot.meter);
         }
         if self.tell.ends {
             let event = FlowEvent { ts: place.ts, phase: FlowPhase::End(reason), record };

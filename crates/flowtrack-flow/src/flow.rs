@@ -310,6 +310,11 @@ impl<'a, A> Flow<'a, A> {
         self.side(direction).window_scale
     }
 
+    /// TCP flags that one way ever had.
+    pub const fn flags(&self, direction: Direction) -> u8 {
+        self.side(direction).flags
+    }
+
     /// ICMP errors that quote a packet of it.
     pub const fn icmp_errors(&self) -> u16 {
         self.cold.icmp_errors

@@ -17,7 +17,7 @@ use flowtrack_wire::{Icmp, Network, Packet, Tcp, Transport};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Place of a flow in its table; another flow may have it later.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct FlowIndex(pub(crate) u32);
 
 /// What a packet did to its flow.
