@@ -3,8 +3,8 @@
 use crate::frames::Framer;
 use crate::odd::Odd;
 use crate::{
-    Dissector, Expectation, First, Malformed, Moment, Next, Outcome, Probe, Protocol, Transport,
-    Wants,
+    Dissector, Expectation, First, Malformed, Moment, Next, Outcome, Probe, Protocol, Raised,
+    Transport, Wants,
 };
 use flowtrack_event::{AppProto, AppRecord, Chunk, Confidence, Direction};
 
@@ -373,7 +373,7 @@ impl AppFlow {
                 None
             }
             Err(Malformed(name)) => {
-                out.anomaly(name, None);
+                out.anomalies.push(Raised { app: None, name, tx_id: None, is_fatal: true });
                 self.state = State::Done;
                 None
             }

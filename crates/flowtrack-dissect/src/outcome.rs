@@ -74,7 +74,7 @@ impl Outcome {
     /// Something is malformed, yet reading goes on.
     pub fn anomaly(&mut self, name: &'static str, tx_id: Option<u64>) {
         if self.anomalies.len() < Self::CAP {
-            self.anomalies.push(Raised { app: None, name, tx_id });
+            self.anomalies.push(Raised { app: None, name, tx_id, is_fatal: false });
         }
     }
 
@@ -127,6 +127,8 @@ pub struct Raised {
     pub name: &'static str,
     /// Transaction it belongs to.
     pub tx_id: Option<u64>,
+    /// Whether nothing of the flow is read any more because of it.
+    pub is_fatal: bool,
 }
 
 /// A finished file, before its flow is added.

@@ -178,7 +178,8 @@ impl Apps {
             let key = context.key.reversed();
             side.context = Arc::new(FlowContext { key, ..FlowContext::clone(&context) });
         }
-        self.tell(&Arc::clone(&side.context), watch.as_deref_mut(), place, out);
+        let going = Some(if reversed { direction.opposite() } else { direction });
+        self.tell(&Arc::clone(&side.context), watch.as_deref_mut(), going, place, out);
         if let Some(watch) = watch {
             watch.recognised(side.app.record(), side.app.wants_bytes(), direction);
         }
@@ -216,13 +217,26 @@ impl Apps {
         let seq = tcp.seq.wrapping_add(u32::from(tcp.has(Tcp::SYN)));
         // What a RST says why is not part of the stream (RFC 9293 section 3.5.3).
         if !packet.payload.is_empty() && !tcp.has(Tcp::RST) {
-            let placed = own.segment(seq, packet.payload, *policy, memory, &mut |chunk| {
+            let (mut seq, mut payload) = (seq, packet.payload);
+            let mut pass = |chunk: Chunk<'_>| {
                 if let Some(watch) = &mut watch {
                     watch.stream(direction, chunk);
                 }
                 app.feed(layer, moment, direction, chunk, outcome);
-            });
-            *differs = placed.differs;
+            };
+            if tcp.has(Tcp::URG)
+                && let Some(at) = usize::from(tcp.urgent).checked_sub(1)
+                && let Some((before, [_, behind @ ..])) = payload.split_at_checked(at)
+            {
+                let placed = own.segment(seq, before, *policy, memory, &mut pass);
+                *differs = placed.differs;
+                let urgent = seq.wrapping_add(at as u32);
+                let skips = own.skip_urgent(urgent);
+                seq = urgent.wrapping_add(u32::from(skips));
+                payload = if skips { behind } else { payload.get(at..).unwrap_or_default() };
+            }
+            let placed = own.segment(seq, payload, *policy, memory, &mut pass);
+            *differs |= placed.differs;
         }
         if tcp.has(Tcp::FIN) && !own.is_waiting() {
             app.finish(moment, direction, outcome);
@@ -273,7 +287,7 @@ impl Apps {
         let context = Arc::clone(&side.context);
         let moment = moment_of(&context, side.midstream, place);
         self.close(side, watch.as_deref_mut(), &moment);
-        self.tell(&context, watch, place, out);
+        self.tell(&context, watch, None, place, out);
         side.complete(record);
         if let Some(app) = record.app {
             *stats.app_flows.entry(app.proto.name()).or_default() += 1;
@@ -281,21 +295,25 @@ impl Apps {
         }
     }
 
-    /// Turns what dissectors found into events.
+    /// Turns what dissectors found into events; `going` is the way of the packet they found it in.
     fn tell(
         &mut self,
         context: &Arc<FlowContext>,
         mut watch: Option<&mut Watch>,
+        going: Option<Direction>,
         place: Place,
         out: &mut Output,
     ) {
         if self.outcome.is_empty() {
             return;
         }
+        // Where reading ends with a flaw, only what went that way is looked at any more.
+        let is_fatal = self.outcome.anomalies.iter().any(|raised| raised.is_fatal);
+        let only = going.filter(|_| is_fatal);
         let Place { ts, number } = place;
         for done in self.outcome.transactions.drain(..) {
             if let Some(watch) = &mut watch {
-                watch.completed(done.tx_id, &done.transaction);
+                watch.completed(done.tx_id, &done.transaction, only);
             }
             if self.tell.transactions && done.transaction.is_recorded() {
                 out.events.push(Event::Transaction(Box::new(TransactionEvent {
@@ -355,7 +373,10 @@ impl Apps {
         }
         for raised in self.outcome.anomalies.drain(..) {
             if let (Some(watch), Some(app), None) = (&mut watch, raised.app, raised.tx_id) {
-                watch.odd(app, raised.name);
+                let ways = [Direction::ToServer, Direction::ToClient];
+                for way in ways.into_iter().filter(|way| only.is_none_or(|only| only == *way)) {
+                    watch.odd(way, app, raised.name);
+                }
             }
             if self.tell.anomalies {
                 out.events.push(Event::Anomaly(Box::new(Anomaly {

@@ -163,7 +163,8 @@ impl Path {
             Some(_) => Err("invalid_checksum"),
             None => Err(rest_of(packet)),
         };
-        if placed.is_err() && self.judge.is_on() {
+        // Of a fragment more is known once it stands beside the others.
+        if placed.is_err() && self.judge.is_on() && !is_fragment(packet) {
             self.judge_alone(packet, place, raw.data, out);
         }
         let mut known = None;
@@ -189,7 +190,7 @@ impl Path {
         if packet.inner.is_some() || is_fragment(packet) {
             let parent = placed.ok().and_then(|placed| self.id_of(placed.index));
             let around = Around { parent, own: None, tunnel: None, levels: 0, tunnels: 0 };
-            self.inward(raw, packet, around, out);
+            self.inward(raw, packet, raw.data, around, out);
         }
     }
 
@@ -246,7 +247,7 @@ impl Path {
         frame: &[u8],
         out: &mut Output,
     ) -> Tag {
-        self.watch(&seen);
+        self.watch(&seen, packet);
         let mut direction = seen.direction;
         let mut tag = Tag(seen.tag);
         if self.apps.wants(packet) {
@@ -290,7 +291,7 @@ impl Path {
                 Direction::ToServer => key,
                 Direction::ToClient => key.reversed(),
             }),
-            in_stream: is_followed && in_stream(packet, flow_state),
+            in_stream: is_followed && in_stream(packet, flow_state, watch),
             flow: facts,
         };
         self.judge.packet(&now, Some(watch), out);
@@ -298,7 +299,7 @@ impl Path {
     }
 
     /// Begins or turns what is kept of a flow for the signatures.
-    fn watch(&mut self, seen: &Seen) {
+    fn watch(&mut self, seen: &Seen, packet: &Packet<'_>) {
         let Self { table, judge, .. } = self;
         let Some(flow) = table.get(seen.index) else { return };
         if flow.app().watch.is_some() && !seen.reversed {
@@ -310,7 +311,9 @@ impl Path {
             Some(watch) => watch.reverse(context),
             None => {
                 let keeps_streams = judge.needs().streams && context.key.proto == IpProto::TCP;
-                slot.watch = Some(Box::new(Watch::new(Arc::new(context), keeps_streams)));
+                let mut watch = Watch::new(Arc::new(context), keeps_streams);
+                watch.is_early = is_early(packet);
+                slot.watch = Some(Box::new(watch));
             }
         }
     }
@@ -368,10 +371,9 @@ impl Path {
         let unchanged = Applied { tag: before, reversed: false };
         // Of a session whose beginning was not seen, signatures judge packets alone: nobody knows
         // what its ends made of the bytes before.
-        let is_followed = table.get(seen.index).is_some_and(|flow| {
-            flow.proto() != IpProto::TCP
-                || flow.has_syn(Direction::ToServer)
-                    && (packet.payload.is_empty() || in_stream(packet, flow.state()))
+        let (is_followed, state) = table.get(seen.index).map_or_else(Default::default, |flow| {
+            let is_followed = flow.proto() != IpProto::TCP || flow.has_syn(Direction::ToServer);
+            (is_followed, flow.state())
         });
         let begins = match table.get(seen.index) {
             Some(flow) if flow.app().side.is_none() => {
@@ -388,7 +390,9 @@ impl Path {
             *side = begins;
         }
         let Some(side) = side else { return unchanged };
-        let judged = watch.as_deref_mut().filter(|_| is_followed);
+        let judged = watch.as_deref_mut().filter(|watch| {
+            is_followed && (packet.payload.is_empty() || in_stream(packet, state, watch))
+        });
         let reversed = apps.packet(side, judged, packet, &seen, place, out);
         let tag = labels.rename(before, side.protocol()).done(!side.wants_bytes());
         if reversed {
@@ -427,6 +431,7 @@ impl Path {
         &mut self,
         raw: &RawPacket<'_>,
         packet: &Packet<'_>,
+        frame: &[u8],
         around: Around,
         out: &mut Output,
     ) {
@@ -439,6 +444,13 @@ impl Path {
             let whole = self.defrag.insert(raw.ts, raw.iface, packet, &mut self.stats.defrag);
             let noticed = self.defrag.noticed();
             self.anomalies(&noticed, place, out);
+            if self.judge.is_on() {
+                let mut fragment = packet.clone();
+                for anomaly in noticed.iter().copied() {
+                    fragment.anomalies.push(anomaly);
+                }
+                self.judge_alone(&fragment, place, frame, out);
+            }
             if let Some(whole) = whole {
                 let link_len = whole.link_len();
                 let decoder = &mut self.stats.decoder;
@@ -480,7 +492,7 @@ impl Path {
         if packet.inner.is_some() || is_fragment(packet) {
             let parent = flow.and_then(|index| self.id_of(index)).or(around.parent);
             let around = Around { parent, levels: around.levels + 1, ..around };
-            self.inward(raw, packet, around, out);
+            self.inward(raw, packet, frame, around, out);
         }
     }
 
@@ -694,21 +706,24 @@ fn counts(packet: &Packet<'_>, at: &At) -> bool {
 }
 
 /// Whether the payload of a segment is part of a stream: not before both ends agreed to have one,
-/// unless the SYN asks for that (RFC 7413), and not in a RST.
-fn in_stream(packet: &Packet<'_>, state: FlowState) -> bool {
+/// unless the SYN asked for that (RFC 7413), and not in a RST.
+fn in_stream(packet: &Packet<'_>, state: FlowState, watch: &Watch) -> bool {
     let Transport::Tcp(tcp) = packet.transport else { return !packet.payload.is_empty() };
-    let is_early = || tcp.options().any(|option| is_fast_open(&option));
-    !packet.payload.is_empty()
-        && !tcp.has(Tcp::RST)
-        && (state != FlowState::New || tcp.has(Tcp::SYN) && is_early())
+    !packet.payload.is_empty() && !tcp.has(Tcp::RST) && (state != FlowState::New || watch.is_early)
 }
 
-/// Also as it was tried out (RFC 6994).
-const fn is_fast_open(option: &TcpOption<'_>) -> bool {
-    matches!(
-        option,
-        TcpOption::FastOpen(_) | TcpOption::Other { kind: 253 | 254, data: [0xf9, 0x89, ..] }
-    )
+/// Whether data may come with a SYN, by its option or as that was tried out (RFC 6994).
+fn is_early(packet: &Packet<'_>) -> bool {
+    let Transport::Tcp(tcp) = packet.transport else { return false };
+    tcp.has(Tcp::SYN)
+        && !packet.payload.is_empty()
+        && tcp.options().any(|option| {
+            matches!(
+                option,
+                TcpOption::FastOpen(_)
+                    | TcpOption::Other { kind: 253 | 254, data: [0xf9, 0x89, ..] }
+            )
+        })
 }
 
 fn is_fragment(packet: &Packet<'_>) -> bool {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 const SYN: u8 = 2;
 const RST: u8 = 4;
 const ACK: u8 = 16;
+const URG: u8 = 32;
 const CLIENT: [u8; 4] = [10, 0, 0, 1];
 const SERVER: [u8; 4] = [192, 0, 2, 1];
 
@@ -188,6 +189,53 @@ fn frames_are_found_in_streams_and_behind_holes() {
                  alert tls any any -> any any (tls.sni; absent; sid:4;)\n";
     let found: Vec<u32> = alerts(rules, &talk.packets).into_iter().map(|(sid, _)| sid).collect();
     assert_eq!(found, [1, 1, 2, 2, 3, 4]);
+}
+
+#[test]
+fn the_urgent_byte_goes_beside_the_stream() {
+    let mut talk = Tcp::open(80).say(true, b"GET /mali");
+    talk = talk.segment(true, ACK | URG, b"c");
+    let urgent = talk.packets.last_mut().unwrap();
+    urgent[20 + 19] = 1;
+    let talk = talk.segment(false, ACK, b"").say(true, b"ious HTTP/1.1\r\nHost: a\r\n\r\n");
+    let rules = "alert http any any -> any any (http.uri; content:\"/maliious\"; sid:1;)\n\
+                 alert tcp any any -> any any (content:\"malicious\"; sid:2;)\n";
+    let sids: Vec<u32> = alerts(rules, &talk.packets).into_iter().map(|(sid, _)| sid).collect();
+    assert_eq!(sids, [1]);
+}
+
+#[test]
+fn data_that_comes_with_a_syn_that_asks_for_it_is_of_the_stream() {
+    let request = b"GET /early HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut talk = Tcp::silent(80).segment(true, SYN, request);
+    // The option stands between header and data.
+    let syn = talk.packets.last_mut().unwrap();
+    syn.splice(40..40, [34, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 1]);
+    syn[32] = 0x80;
+    let len = (syn.len() as u16).to_be_bytes();
+    syn[2..4].copy_from_slice(&len);
+    let talk = talk
+        .segment(false, SYN | ACK, b"")
+        .segment(false, ACK, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        .segment(true, ACK, b"");
+    let rules = "alert http any any -> any any (http.uri; content:\"/early\"; sid:1;)";
+    assert_eq!(alerts(rules, &talk.packets).len(), 1);
+}
+
+#[test]
+fn what_is_wrong_with_fragments_is_judged_with_the_fragment_that_shows_it() {
+    let fragment = |offset: u8, more: bool, data: &[u8]| {
+        let mut packet = ip(17, CLIENT, SERVER, data);
+        packet[6] = if more { 0x20 } else { 0 };
+        packet[7] = offset;
+        packet
+    };
+    let first = fragment(0, true, &[1; 24]);
+    let overlap = fragment(1, true, &[2; 24]);
+    let last = fragment(4, false, &[3; 8]);
+    let rules = "alert pkthdr any any -> any any (decode-event:ipv4.frag_overlap; sid:1;)\n\
+                 alert ip any any -> any any (fragbits:M; sid:2;)\n";
+    assert_eq!(alerts(rules, &[first, overlap, last]), [(1, 2), (2, 1), (2, 2)]);
 }
 
 /// A client hello with no extension.

@@ -235,6 +235,17 @@ impl Stream {
         placed
     }
 
+    /// Passes over a byte that goes beside the stream: the urgent one, which end hosts hand over
+    /// apart from the others (BSD sockets, RFC 6093 section 3.2). It has a sequence number, yet no
+    /// place. Says whether it could: only where nothing waits behind a hole.
+    pub fn skip_urgent(&mut self, seq: u32) -> bool {
+        let is_next = self.started && self.next == seq && self.kept.is_empty();
+        if is_next {
+            self.next = self.next.wrapping_add(1);
+        }
+        is_next
+    }
+
     /// Notes what the receiver acknowledged; a hole below it will not fill any more.
     pub fn acknowledged(
         &mut self,

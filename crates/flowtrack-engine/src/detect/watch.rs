@@ -32,6 +32,8 @@ pub(crate) struct Watch {
     pub(crate) spoke: Vec<u32>,
     /// Whether an alert was raised.
     pub(crate) alerted: bool,
+    /// Whether data came with a SYN that asks for it.
+    pub(crate) is_early: bool,
     /// Whether a signature decided about the rest of the flow: it passes, or would be dropped.
     pub(crate) settled: bool,
     /// What was recognised from bytes that the receiver has not acknowledged yet: the record, the
@@ -63,6 +65,7 @@ impl Watch {
             keeps_streams,
             spoke: Vec::new(),
             alerted: false,
+            is_early: false,
             settled: false,
             app_to_come: None,
         }
@@ -135,9 +138,14 @@ impl Watch {
         self.waiting_mut(direction).add(chunk, keep);
     }
 
-    /// A transaction is complete.
-    pub(crate) fn completed(&mut self, tx_id: u64, transaction: &Arc<dyn Transaction>) {
-        let one_way = transaction.one_way();
+    /// A transaction is complete; where there is nothing more to come, only one way of it counts.
+    pub(crate) fn completed(
+        &mut self,
+        tx_id: u64,
+        transaction: &Arc<dyn Transaction>,
+        only: Option<Direction>,
+    ) {
+        let one_way = transaction.one_way().or(only);
         for direction in [Direction::ToServer, Direction::ToClient] {
             if one_way.is_none_or(|way| way == direction) {
                 self.push(direction, tx_id, transaction);
@@ -155,11 +163,9 @@ impl Watch {
     }
 
     /// Something odd that belongs to no transaction.
-    pub(crate) fn odd(&mut self, app: AppProto, name: &'static str) {
+    pub(crate) fn odd(&mut self, direction: Direction, app: AppProto, name: &'static str) {
         let transaction: Arc<dyn Transaction> = Arc::new(OddThing { app, name });
-        for direction in [Direction::ToServer, Direction::ToClient] {
-            self.push(direction, u64::MAX, &transaction);
-        }
+        self.push(direction, u64::MAX, &transaction);
     }
 
     /// A file is complete; its transaction may be or not.

@@ -299,7 +299,7 @@ const APPS: &[(&str, &str, Base)] = &[
     ("kafka", "", T),
     ("krb5", "", TU),
     ("ldap", "", TU),
-    ("llmnr", "", U),
+    ("llmnr", "", TU),
     ("mdns", "", U),
     ("memcached", "", TU),
     ("modbus", "", T),

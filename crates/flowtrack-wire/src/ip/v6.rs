@@ -176,7 +176,8 @@ impl<'a> Decoder<'a, '_> {
             if found.fragment.is_some() {
                 return found;
             }
-            if rest.is_empty() && next != NO_NEXT_HEADER {
+            // Less than two bytes are no header at all.
+            if rest.len() < 2 && next != NO_NEXT_HEADER {
                 self.short(DecodeAnomaly::Ipv6TruncExthdr);
                 found.complete = false;
                 return found;

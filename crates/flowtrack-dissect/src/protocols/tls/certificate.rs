@@ -45,8 +45,8 @@ impl Certificate {
         const INVALID_NAME: Flaw = "CERTIFICATE_INVALID_X509NAME";
         const VERSION: u8 = 0xa0;
         let whole = Ber::new(der).inside(ber::SEQUENCE);
-        let signed = whole.and_then(|mut whole| whole.inside(ber::SEQUENCE));
-        let mut r = signed.ok_or("CERTIFICATE_INVALID_DER")?;
+        let mut whole = whole.ok_or("INVALID_CERTIFICATE")?;
+        let mut r = whole.inside(ber::SEQUENCE).ok_or("CERTIFICATE_INVALID_DER")?;
         // Absent in version 1.
         let _ = r.value(VERSION);
         let serial = r.value(ber::INTEGER).ok_or("CERTIFICATE_INVALID_SERIAL")?;
@@ -346,7 +346,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told() {
-        assert_eq!(Certificate::read(b""), Err("CERTIFICATE_INVALID_DER"));
+        assert_eq!(Certificate::read(b""), Err("INVALID_CERTIFICATE"));
         let no_dates = sequence(&[sequence(&[tlv(ber::INTEGER, &[1]), sequence(&[]), sequence(&[])])]);
         assert_eq!(Certificate::read(&no_dates), Err("CERTIFICATE_INVALID_DATE"));
         let bad_name = certificate(tlv(ber::SEQUENCE, &[1, 2]), &[]);
