@@ -149,7 +149,9 @@ impl Watch {
         for direction in [Direction::ToServer, Direction::ToClient] {
             if one_way.is_none_or(|way| way == direction) {
                 self.push(direction, tx_id, transaction);
-                self.waiting_mut(direction).complete_here();
+                if asks_for_stream(&**transaction) {
+                    self.waiting_mut(direction).complete_here();
+                }
             }
         }
     }
@@ -158,7 +160,6 @@ impl Watch {
     pub(crate) fn frame(&mut self, frame: &Arc<dyn Transaction>) {
         if let Some(direction) = frame.one_way() {
             self.push(direction, TxScope::FRAME, frame);
-            self.waiting_mut(direction).complete_here();
         }
     }
 
@@ -227,6 +228,12 @@ impl Watch {
         let (end, transaction) = (waiting.end(), Arc::clone(transaction));
         due.push_back(Due { tx_id, transaction, files: Vec::new(), end });
     }
+}
+
+/// Whether the stream is judged as far as it came when such a transaction is complete. Rules about
+/// SMB are written for streams that are judged in their usual pieces, whatever ends in them.
+fn asks_for_stream(transaction: &dyn Transaction) -> bool {
+    transaction.protocol().name() != "smb"
 }
 
 /// Stands for what no transaction says: only that something was odd.
