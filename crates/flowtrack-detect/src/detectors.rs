@@ -62,7 +62,14 @@ macro_rules! detectors {
     };
 }
 
-detectors! {}
+detectors! {
+    beacon: Beacons,
+    brute_force: BruteForce,
+    dns_tunnel: DnsTunnel,
+    exfiltration: Exfiltration,
+    hygiene: Hygiene,
+    layer2: Layer2,
+}
 
 #[cfg(test)]
 mod tests {

@@ -19,6 +19,11 @@ pub trait Detector: Send {
 
     /// A second of events is over.
     fn on_tick(&mut self, _now: Timestamp, _findings: &mut Findings) {}
+
+    /// What it had to forget for lack of room.
+    fn forgotten(&self) -> u64 {
+        0
+    }
 }
 
 /// All detectors that are on.
@@ -43,6 +48,8 @@ pub struct DetectorStats {
     pub told: u64,
     /// Detections that were repeats within a second, or too many for one.
     pub left_out: u64,
+    /// Hosts, services and names that detectors had to forget for lack of room.
+    pub forgotten: u64,
 }
 
 /// The activity of several workers in the same second.
@@ -125,7 +132,11 @@ impl DetectorSet {
 
     /// What was told and what was not.
     pub fn stats(&self) -> DetectorStats {
-        DetectorStats { told: self.findings.told(), left_out: self.findings.left_out() }
+        DetectorStats {
+            told: self.findings.told(),
+            left_out: self.findings.left_out(),
+            forgotten: self.detectors.iter().map(|detector| detector.forgotten()).sum(),
+        }
     }
 
     fn advance(&mut self, ts: Timestamp) {

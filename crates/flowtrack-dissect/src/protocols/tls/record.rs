@@ -126,6 +126,11 @@ impl Transaction for Session {
             "ja4.hash" if is_client => return one(self.ja4.as_deref()),
             "ja3s.hash" if !is_client => return one(self.ja3s.as_ref().map(|ja3| &*ja3.hash)),
             "ja3s.string" if !is_client => return one(self.ja3s.as_ref().map(|ja3| &*ja3.string)),
+            // Detectors ask for it; the rule language has no such keyword.
+            "tls.cipher" if !is_client => {
+                let cipher = self.server.as_ref().map(|server| cipher::name(server.cipher));
+                return one(cipher.as_deref());
+            }
             "tls.certs" => return chain.der.iter().for_each(|der| visit(der)),
             "tls.subjectaltname" => {
                 let names = first.into_iter().flat_map(|c| &c.names);

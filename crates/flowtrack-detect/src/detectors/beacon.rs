@@ -1,0 +1,369 @@
+//! Calls home: flows or requests that repeat with a clock behind them.
+
+use crate::{About, Detector, Findings, Kind, Networks, Pace, Recent};
+use flowtrack_event::{
+    Detection, Direction, Event, Evidence, FlowEvent, FlowId, FlowKey, FlowPhase, FlowState,
+    IpProto, Severity, Technique, Timestamp, TransactionEvent,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// What it is.
+pub const ABOUT: About = About {
+    name: "beacon",
+    summary: "a host calls the same address again and again at regular intervals",
+    text: "Looks at when a host of one's own network turns to the same foreign address and port: \
+           each flow is a call, and of HTTP each request. The score is from 0 to 1: how regular the \
+           intervals are (median absolute deviation and Bowley skewness, which forgive single \
+           gaps) for two thirds, how regular the sizes are for one. Time servers, multicast, \
+           resolvers, and names of known services that ask for updates by the clock are left alone.",
+    category: "command and control",
+    technique: Some(Technique { id: "T1071", name: "Application Layer Protocol" }),
+    kinds: &[Kind { name: "", sid: 210, summary: "regular calls of one host to one address" }],
+};
+
+/// Thresholds.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Look for regular calls.
+    pub enabled: bool,
+    /// Calls before anything is judged.
+    pub samples: usize,
+    /// Score from which on it is told, 0 to 1.
+    pub score: f64,
+    /// Shortest median interval in seconds; what is faster is no beacon but a conversation.
+    pub min_interval: f64,
+    /// Names whose calls are expected, with all below them.
+    pub quiet_names: Vec<String>,
+    /// Sources with their targets that are remembered.
+    pub max_pairs: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            samples: 20,
+            score: 0.9,
+            min_interval: 2.0,
+            quiet_names: QUIET.iter().map(ToString::to_string).collect(),
+            max_pairs: 16_384,
+        }
+    }
+}
+
+/// What asks by the clock for updates, mail, time and whether there is a network at all.
+const QUIET: &[&str] = &[
+    "apple.com", "archlinux.org", "canonical.com", "cloudflareclient.com", "debian.org",
+    "detectportal.firefox.com", "digicert.com", "dropbox.com", "fedoraproject.org", "github.com",
+    "gnome.org", "google.com", "googleapis.com", "gstatic.com", "icloud.com", "lencr.org",
+    "live.com", "microsoft.com", "mozilla.com", "mozilla.net", "mozilla.org",
+    "msftconnecttest.com", "msftncsi.com", "ntp.org", "office.com", "office365.com", "skype.com",
+    "slack.com", "spotify.com", "ubuntu.com", "whatsapp.net", "windows.com", "windowsupdate.com",
+    "zoom.us",
+];
+
+/// Regular calls.
+pub struct Beacons {
+    config: Config,
+    networks: Arc<Networks>,
+    pairs: Recent<Pair, Calls>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Pair {
+    source: IpAddr,
+    target: IpAddr,
+    port: u16,
+    proto: IpProto,
+}
+
+#[derive(Default)]
+struct Calls {
+    /// The last calls by time.
+    last: VecDeque<Call>,
+    total: u64,
+    name: String,
+    quiet: bool,
+    /// Whether requests are counted, so that flows are not.
+    by_request: bool,
+    established: bool,
+    flows: Vec<FlowId>,
+    pace: Pace,
+}
+
+#[derive(Clone, Copy)]
+struct Call {
+    at: Timestamp,
+    /// Bytes that the source sent.
+    bytes: u64,
+}
+
+/// Calls that are kept of a pair.
+const KEPT: usize = 128;
+/// Flows kept as evidence.
+const FLOWS: usize = 8;
+/// Longest name kept.
+const NAME_CAP: usize = 255;
+/// Bars of the histogram.
+const BARS: usize = 6;
+/// How much sizes may differ without being irregular, in bytes.
+const SAME_SIZE: f64 = 32.0;
+
+/// How regular calls are.
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct Score {
+    all: f64,
+    intervals: f64,
+    sizes: f64,
+    /// Median interval and its median absolute deviation, in seconds.
+    interval: f64,
+    jitter: f64,
+    /// Median bytes of a call.
+    bytes: f64,
+}
+
+impl Beacons {
+    /// Nothing seen.
+    pub fn new(config: &Config, networks: &Arc<Networks>) -> Self {
+        Self {
+            config: config.clone(),
+            networks: Arc::clone(networks),
+            pairs: Recent::new(config.max_pairs),
+        }
+    }
+
+    /// The pair that a flow belongs to, where its calls are worth a look.
+    fn pair(&self, key: &FlowKey) -> Option<Pair> {
+        let is_outward = self.networks.is_home(key.src)
+            && !self.networks.is_home(key.dst)
+            && Networks::is_host(key.dst);
+        let is_usual = matches!(key.proto, IpProto::UDP) && matches!(key.dst_port, 53 | 123 | 3478);
+        let has_ports = matches!(key.proto, IpProto::TCP | IpProto::UDP);
+        (is_outward && has_ports && !is_usual && !self.networks.is_resolver(key.dst)).then_some(Pair {
+            source: key.src,
+            target: key.dst,
+            port: key.dst_port,
+            proto: key.proto,
+        })
+    }
+
+    fn flow(&mut self, flow: &FlowEvent, findings: &mut Findings) {
+        let record = &flow.record;
+        // What nobody answered is the business of scans.
+        if record.state == FlowState::New && record.to_client.packets == 0 {
+            return;
+        }
+        let Some(pair) = self.pair(&record.key) else { return };
+        let calls = self.pairs.entry(pair, Calls::default);
+        if calls.by_request {
+            return;
+        }
+        calls.established |= record.key.proto == IpProto::TCP && record.state != FlowState::New;
+        calls.add(record.start, record.to_server.payload_bytes, record.id);
+        self.judge(pair, flow.ts, findings);
+    }
+
+    fn request(&mut self, tx: &TransactionEvent, findings: &mut Findings) {
+        let protocol = tx.transaction.protocol().0;
+        let buffer = match protocol {
+            "http" => "http.host",
+            "tls" | "quic" => "tls.sni",
+            _ => return,
+        };
+        let Some(pair) = self.pair(&tx.flow.key) else { return };
+        let mut name = String::new();
+        tx.transaction.buffer_towards(Direction::ToServer, buffer, &mut |bytes| {
+            if name.is_empty() {
+                name = String::from_utf8_lossy(bytes.get(..NAME_CAP).unwrap_or(bytes))
+                    .to_ascii_lowercase();
+            }
+        });
+        let quiet = self.config.quiet_names.iter().any(|known| is_below(&name, known));
+        let calls = self.pairs.entry(pair, Calls::default);
+        if !name.is_empty() {
+            calls.quiet |= quiet;
+            calls.name = name;
+        }
+        if protocol == "http" {
+            if !std::mem::replace(&mut calls.by_request, true) {
+                calls.last.clear();
+                calls.total = 0;
+            }
+            calls.established = true;
+            let mut bytes = 0;
+            tx.transaction.buffer_towards(Direction::ToServer, "http.uri.raw", &mut |uri| {
+                bytes = uri.len() as u64;
+            });
+            calls.add(tx.ts, bytes, tx.flow.id);
+            self.judge(pair, tx.ts, findings);
+        }
+    }
+
+    fn judge(&mut self, pair: Pair, now: Timestamp, findings: &mut Findings) {
+        let Some(calls) = self.pairs.get_mut(&pair) else { return };
+        if calls.quiet || calls.last.len() < self.config.samples {
+            return;
+        }
+        let Some(score) = score(&calls.last) else { return };
+        if score.all < self.config.score || score.interval < self.config.min_interval {
+            return;
+        }
+        let severity = if score.all >= 0.97 && calls.total >= 200 && calls.name.is_empty() {
+            Severity::High
+        } else if score.all >= 0.95 && calls.total >= 40 {
+            Severity::Medium
+        } else {
+            Severity::Low
+        };
+        let Some(count) = calls.pace.due(now, severity) else { return };
+        let target = match &calls.name[..] {
+            "" => pair.target.to_string(),
+            name => format!("{name} ({})", pair.target),
+        };
+        let mut evidence = vec![
+            ("calls".into(), Evidence::Count(calls.total)),
+            ("score".into(), Evidence::Number(rounded(score.all))),
+            ("score of intervals".into(), Evidence::Number(rounded(score.intervals))),
+            ("score of sizes".into(), Evidence::Number(rounded(score.sizes))),
+            ("median interval in seconds".into(), Evidence::Number(rounded(score.interval))),
+            ("median deviation in seconds".into(), Evidence::Number(rounded(score.jitter))),
+            ("median bytes sent".into(), Evidence::Number(rounded(score.bytes))),
+            ("intervals".into(), Evidence::List(histogram(&calls.last))),
+        ];
+        if !calls.name.is_empty() {
+            evidence.push(("name".into(), Evidence::Text(calls.name.clone())));
+        }
+        findings.tell(Detection {
+            title: format!("{} calls {target} every {:.0} s", pair.source, score.interval),
+            explanation: "Such calls come from programs, not from people: updates, monitoring, or \
+                          malware that waits for commands. Find out which program it is; if nobody \
+                          knows, isolate the host."
+                .into(),
+            severity,
+            source: Some(pair.source),
+            target: Some(pair.target),
+            target_port: Some(pair.port),
+            proto: Some(pair.proto),
+            first_seen: calls.last.front().map_or(now, |call| call.at),
+            count,
+            evidence,
+            flows: calls.flows.clone(),
+            source_proved: calls.established,
+            ..ABOUT.detection("", now)
+        });
+    }
+}
+
+impl Detector for Beacons {
+    fn on_event(&mut self, event: &Event, findings: &mut Findings) {
+        match event {
+            Event::Transaction(tx) => self.request(tx, findings),
+            Event::Flow(flow) if matches!(flow.phase, FlowPhase::End(_)) => {
+                self.flow(flow, findings);
+            }
+            _ => {}
+        }
+    }
+
+    fn forgotten(&self) -> u64 {
+        self.pairs.evicted()
+    }
+}
+
+impl Calls {
+    /// One more call; flows are told in the order in which they end, not in which they began.
+    fn add(&mut self, at: Timestamp, bytes: u64, flow: FlowId) {
+        self.total += 1;
+        self.pace.add(1);
+        if !self.flows.contains(&flow) {
+            if self.flows.len() >= FLOWS {
+                self.flows.remove(0);
+            }
+            self.flows.push(flow);
+        }
+        let place = self.last.iter().rposition(|call| call.at <= at).map_or(0, |place| place + 1);
+        self.last.insert(place, Call { at, bytes });
+        if self.last.len() > KEPT {
+            self.last.pop_front();
+        }
+    }
+}
+
+/// How regular calls are; `None` for too few.
+fn score(calls: &VecDeque<Call>) -> Option<Score> {
+    let mut intervals = intervals(calls);
+    let mut sizes: Vec<f64> = calls.iter().map(|call| call.bytes as f64).collect();
+    let (interval, jitter, by_time) = regularity(&mut intervals, 0.0)?;
+    let (bytes, _, by_size) = regularity(&mut sizes, SAME_SIZE)?;
+    // A handful of calls at once and a long silence are regular by the median, not to a person.
+    let span = calls.back()?.at.since(calls.front()?.at).as_secs_f64();
+    let expected = interval * intervals.len() as f64;
+    let steady = if span > 0.0 { (expected / span).min(1.0) } else { 0.0 };
+    let by_time = by_time * steady.sqrt();
+    let all = (2.0 * by_time + by_size) / 3.0;
+    Some(Score { all, intervals: by_time, sizes: by_size, interval, jitter, bytes })
+}
+
+fn intervals(calls: &VecDeque<Call>) -> Vec<f64> {
+    calls.iter().zip(calls.iter().skip(1)).map(|(a, b)| b.at.since(a.at).as_secs_f64()).collect()
+}
+
+/// Median, median absolute deviation and how regular values are, 0 to 1: half by the deviation as a
+/// share of the median, half by the skewness of the quartiles (Bowley), as RITA scores beacons.
+/// A deviation up to `same` is none.
+fn regularity(values: &mut [f64], same: f64) -> Option<(f64, f64, f64)> {
+    values.sort_by(f64::total_cmp);
+    let at = |share: f64| {
+        let place = (values.len().checked_sub(1)? as f64 * share).round() as usize;
+        values.get(place).copied()
+    };
+    let (q1, q2, q3) = (at(0.25)?, at(0.5)?, at(0.75)?);
+    let mut off: Vec<f64> = values.iter().map(|value| (value - q2).abs()).collect();
+    off.sort_by(f64::total_cmp);
+    let deviation = off.get(off.len() / 2).copied()?;
+    let spread = q3 - q1;
+    let skew = if spread > same.max(q2 * 0.02) { (q1 + q3 - 2.0 * q2) / spread } else { 0.0 };
+    let by_deviation = if deviation <= same {
+        1.0
+    } else if q2 > 0.0 {
+        (1.0 - deviation / q2).max(0.0)
+    } else {
+        0.0
+    };
+    Some((q2, deviation, f64::midpoint(by_deviation, 1.0 - skew.abs())))
+}
+
+/// Intervals in bars of equal width, the fullest first: `58-60 s: 14`.
+fn histogram(calls: &VecDeque<Call>) -> Vec<String> {
+    let intervals = intervals(calls);
+    let least = intervals.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = intervals.iter().copied().fold(0.0, f64::max);
+    let width = ((most - least) / BARS as f64).max(0.1);
+    let mut bars = [0u32; BARS];
+    for interval in intervals {
+        let bar = ((interval - least) / width) as usize;
+        if let Some(bar) = bars.get_mut(bar.min(BARS - 1)) {
+            *bar += 1;
+        }
+    }
+    let shown = bars.iter().enumerate().filter(|(_, count)| **count > 0);
+    shown
+        .map(|(i, count)| {
+            let from = least + width * i as f64;
+            format!("{from:.1}-{:.1} s: {count}", from + width)
+        })
+        .collect()
+}
+
+fn rounded(value: f64) -> f64 {
+    (value * 1_000.0).round() / 1_000.0
+}
+
+/// Whether a name is `domain` or below it.
+fn is_below(name: &str, domain: &str) -> bool {
+    name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
