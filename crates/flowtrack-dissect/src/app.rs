@@ -2,6 +2,7 @@
 
 use crate::frames::Framer;
 use crate::odd::Odd;
+use crate::random;
 use crate::{
     Dissector, Expectation, First, Malformed, Moment, Next, Outcome, Probe, Protocol, Raised,
     Transport, Wants,
@@ -95,6 +96,8 @@ struct Held {
     bytes: Vec<u8>,
     datagrams: u32,
     given_up: bool,
+    /// Of what was seen when it was given up, where that was enough to tell.
+    is_random: Option<bool>,
 }
 
 impl std::fmt::Debug for AppFlow {
@@ -243,7 +246,7 @@ impl AppFlow {
     ) {
         let Chunk::Bytes(bytes) = chunk else {
             // With a hole at the front nothing can be recognised in this direction any more.
-            self.give_up(direction);
+            self.give_up(direction, &[]);
             return;
         };
         let Some(held) = self.held.get_mut(side(direction)) else { return };
@@ -288,7 +291,7 @@ impl AppFlow {
                 let Some(held) = self.held.get_mut(side(direction)) else { return };
                 held.datagrams += 1;
                 if !at.is_udp() || held.datagrams >= layer.config.probe_datagrams {
-                    self.give_up(direction);
+                    self.give_up(direction, seen);
                 }
             }
         }
@@ -345,15 +348,20 @@ impl AppFlow {
 
     /// One direction cannot be recognised; when both cannot, the flow is `failed`, unless it has
     /// changed before, when it keeps the name it had.
-    fn give_up(&mut self, direction: Direction) {
+    fn give_up(&mut self, direction: Direction, seen: &[u8]) {
         if let Some(held) = self.held.get_mut(side(direction)) {
             held.given_up = true;
             held.bytes = Vec::new();
+            held.is_random = random::looks_random(seen);
         }
         if self.held.iter().all(|held| held.given_up) {
             self.state = State::Done;
             if self.record.is_none() {
-                self.record = Some(record_of(AppProto::FAILED, Confidence::Content));
+                // One side that says something plain is enough.
+                let mut told = self.held.iter().filter_map(|held| held.is_random).peekable();
+                let looks_random = told.peek().is_some() && told.all(|is_random| is_random);
+                let record = record_of(AppProto::FAILED, Confidence::Content);
+                self.record = Some(AppRecord { looks_random, ..record });
             }
         }
     }
@@ -466,6 +474,7 @@ const fn record_of(proto: AppProto, confidence: Confidence) -> AppRecord {
         original: None,
         expected: None,
         confidence,
+        looks_random: false,
     }
 }
 

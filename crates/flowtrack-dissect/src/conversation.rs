@@ -230,6 +230,9 @@ fn render(flow: &AppFlow, found: &Outcome) -> String {
         }
         None => "app unknown\n".into(),
     };
+    if flow.record().is_some_and(|record| record.looks_random) {
+        text.push_str("looks random\n");
+    }
     for done in found.transactions.iter().filter(|done| done.transaction.is_recorded()) {
         let json = serde_json::to_string(&done.transaction.record()).unwrap();
         let kind = done.transaction.event_type();
@@ -244,6 +247,16 @@ fn render(flow: &AppFlow, found: &Outcome) -> String {
         done.transaction.names(&mut |ip, name| {
             let _ = writeln!(text, "   name {ip} {name}");
         });
+        if let Some(e) = done.transaction.encryption() {
+            let shown =
+                [&e.version, &e.cipher, &e.server_name].map(|o| o.as_deref().unwrap_or("-"));
+            let (client, ech) = (e.client.unwrap_or("-"), if e.has_ech { " ech" } else { "" });
+            let _ = writeln!(text, "   encryption {} {client}{ech}", shown.join(" "));
+            if let Some(c) = e.certificate {
+                let (dates, for_name) = (c.not_before..c.not_after, c.is_for_name);
+                let _ = writeln!(text, "   certificate {} {dates:?} {for_name:?}", c.fingerprint);
+            }
+        }
     }
     for file in &found.files {
         let name = WireText(&file.filename);

@@ -35,6 +35,7 @@ mod odd;
 mod outcome;
 mod pending;
 pub mod protocols;
+mod random;
 mod reader;
 mod text;
 

@@ -1,7 +1,7 @@
 //! What was odd about transactions that are still open, told with them when they are complete.
 
 use crate::Outcome;
-use flowtrack_event::{AppProto, Direction, Transaction};
+use flowtrack_event::{AppProto, Direction, Encryption, Transaction};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -97,6 +97,10 @@ impl Transaction for WithEvents {
 
     fn names(&self, visit: &mut dyn FnMut(IpAddr, &str)) {
         self.inner.names(visit);
+    }
+
+    fn encryption(&self) -> Option<Encryption<'_>> {
+        self.inner.encryption()
     }
 
     fn summary(&self) -> String {

@@ -46,4 +46,6 @@ pub struct AppRecord {
     pub expected: Option<AppProto>,
     /// How sure this is.
     pub confidence: Confidence,
+    /// Where recognition gave up: the bytes it was shown look encrypted or compressed.
+    pub looks_random: bool,
 }

@@ -12,6 +12,7 @@ mod chunk;
 mod community_id;
 mod detection;
 mod distinct;
+pub mod encryption;
 mod file;
 mod flow;
 mod login;
@@ -21,6 +22,7 @@ mod rate;
 mod stats;
 mod text;
 mod time;
+mod top;
 mod transaction;
 
 pub use activity::{
@@ -35,6 +37,7 @@ pub use chunk::Chunk;
 pub use community_id::community_id;
 pub use detection::{Detection, Evidence, Severity, Technique};
 pub use distinct::Distinct;
+pub use encryption::{CertificateFacts, Encryption, EncryptionBook, EncryptionView};
 pub use file::{FileContent, FileLimits, FileRecord, FileState};
 pub use flow::{
     ConnState, Direction, EndReason, FlowEvent, FlowId, FlowKey, FlowPhase, FlowRecord, FlowState,
@@ -50,6 +53,7 @@ pub use stats::{
 };
 pub use text::WireText;
 pub use time::Timestamp;
+pub use top::{TopTable, Weight};
 pub use transaction::{FlowContext, Transaction, TransactionEvent};
 
 /// Something the packet path noticed; the unit that detectors, stores and sinks consume.

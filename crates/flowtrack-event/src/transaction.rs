@@ -1,6 +1,6 @@
 //! Finished application exchanges.
 
-use crate::{AppProto, Direction, FlowId, FlowKey, IfaceId, Timestamp, Vlans};
+use crate::{AppProto, Direction, Encryption, FlowId, FlowKey, IfaceId, Timestamp, Vlans};
 use std::sync::Arc;
 
 /// What every event of a flow says about the flow it belongs to.
@@ -74,6 +74,11 @@ pub trait Transaction: Send + Sync + std::fmt::Debug {
 
     /// Addresses and the host names that this exchange gave them (DNS answers, SNI, DHCP).
     fn names(&self, _visit: &mut dyn FnMut(std::net::IpAddr, &str)) {}
+
+    /// What this exchange says of the encryption that follows it, where it is a handshake.
+    fn encryption(&self) -> Option<Encryption<'_>> {
+        None
+    }
 
     /// One line that tells a person what was said, such as `GET example.org/ 200`.
     fn summary(&self) -> String {

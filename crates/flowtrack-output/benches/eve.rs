@@ -90,6 +90,7 @@ fn flow(n: u32) -> Event {
             original: None,
             expected: None,
             confidence: Confidence::Content,
+            looks_random: false,
         }),
         tx_count: 1,
         alerted: false,

@@ -85,7 +85,12 @@ pub(crate) fn date_time(ts: Timestamp) -> String {
 
 /// `2026-01-01`, in UTC.
 pub(crate) fn date(ts: Timestamp) -> String {
-    let Civil { year, month, day, .. } = Civil::from_secs(ts.secs());
+    day(ts.secs())
+}
+
+/// `2026-01-01`, in UTC, of a second since 1970; also of centuries that a [`Timestamp`] lacks.
+pub(crate) fn day(secs: i64) -> String {
+    let Civil { year, month, day, .. } = Civil::from_secs(secs);
     format!("{year:04}-{month:02}-{day:02}")
 }
 

@@ -12,6 +12,7 @@ mod tests;
 use std::io::{self, Write};
 
 use askama::Template;
+use flowtrack_event::encryption::{CertificateRow, GradedVolume, Validity, Volume};
 use flowtrack_event::{Histogram, Timestamp};
 
 use crate::human;
@@ -85,6 +86,7 @@ impl Report {
             donut: donut(view, &palette),
             talkers: talkers(view),
             conversations: conversations(view),
+            encryption: encryption(view),
             latency: latency(view),
             slowest: slowest(view),
             outcomes: outcomes(view),
@@ -118,6 +120,7 @@ struct Page<'a> {
     donut: String,
     talkers: Section<TalkerLine>,
     conversations: Section<ConversationLine>,
+    encryption: Option<EncryptionLines>,
     latency: Vec<LatencyLine>,
     slowest: Vec<SlowLine>,
     outcomes: Vec<OutcomeLine>,
@@ -181,6 +184,46 @@ struct ConversationLine {
     down: String,
     total: String,
     bar: String,
+}
+
+struct EncryptionLines {
+    /// What, flows, bytes, share and bar.
+    shares: Vec<VolumeLine>,
+    versions: Vec<VolumeLine>,
+    ciphers: Vec<VolumeLine>,
+    clients: Vec<ClientLine>,
+    certificates: Section<CertificateLine>,
+    ech: Option<String>,
+}
+
+struct VolumeLine {
+    name: String,
+    weak: bool,
+    flows: String,
+    bytes: String,
+    share: String,
+    bar: String,
+}
+
+struct ClientLine {
+    fingerprint: String,
+    client: String,
+    names: String,
+    flows: String,
+    bytes: String,
+}
+
+struct CertificateLine {
+    name: String,
+    issuer: String,
+    server: String,
+    fingerprint: String,
+    from: String,
+    to: String,
+    age: i64,
+    left: i64,
+    troubles: String,
+    flows: String,
 }
 
 struct LatencyLine {
@@ -462,6 +505,83 @@ fn remainder<T>(table: &Table<T>, what: &str) -> Option<String> {
             (more > 0).then(|| format!("and {} more {what}", human::count(more)))
         }
         None => Some(format!("more {what} than are kept apart; rows are lower bounds")),
+    }
+}
+
+fn encryption(view: &SummaryView) -> Option<EncryptionLines> {
+    let encryption = &view.encryption;
+    let shares = &encryption.shares;
+    let parts = [
+        ("Encrypted", shares.encrypted),
+        ("Readable", shares.clear),
+        ("Not named", shares.unnamed),
+        ("– looks encrypted or compressed", shares.random),
+        ("Without content", shares.control),
+    ];
+    let whole =
+        shares.encrypted.bytes + shares.clear.bytes + shares.unnamed.bytes + shares.control.bytes;
+    let line = |name: &str, weak: bool, flows: u64, bytes: u64| {
+        let share = bytes as f64 / whole.max(1) as f64;
+        VolumeLine {
+            name: human::visible(name).into_owned(),
+            weak,
+            flows: human::count(flows),
+            bytes: human::bytes(bytes),
+            share: human::percent(share),
+            bar: svg::cell_bar(&[(if weak { "s5" } else { "s1" }, share)]),
+        }
+    };
+    let is_seen = |volume: &Volume| volume.flows > 0;
+    if ![shares.encrypted, shares.clear, shares.unnamed].iter().any(is_seen) {
+        return None;
+    }
+    let graded = |rows: &[GradedVolume]| {
+        let rows = rows.iter().take(10);
+        rows.map(|row| line(&row.name, row.weak, row.flows, row.bytes)).collect()
+    };
+    let clients = encryption.clients.iter().take(10).map(|row| ClientLine {
+        fingerprint: row.fingerprint.clone(),
+        client: row.client.clone(),
+        names: shown(Some(&row.server_names.join(", "))),
+        flows: human::count(row.flows),
+        bytes: human::bytes(row.bytes),
+    });
+    let rows: Vec<CertificateLine> = encryption.certificates.iter().map(certificate).collect();
+    let more = encryption.certificates_seen.saturating_sub(rows.len() as u64);
+    Some(EncryptionLines {
+        shares: parts
+            .iter()
+            .filter(|(_, volume)| is_seen(volume))
+            .map(|(name, volume)| line(name, false, volume.flows, volume.bytes))
+            .collect(),
+        versions: graded(&encryption.versions),
+        ciphers: graded(&encryption.ciphers),
+        clients: clients.collect(),
+        certificates: Section {
+            rows,
+            remainder: (more > 0).then(|| format!("and {} more certificates", human::count(more))),
+        },
+        ech: (encryption.ech_flows > 0).then(|| human::count(encryption.ech_flows)),
+    })
+}
+
+fn certificate(row: &CertificateRow) -> CertificateLine {
+    let troubles = [
+        (row.validity != Validity::Valid).then(|| row.validity.to_string()),
+        row.self_signed.then(|| "self-signed".to_owned()),
+        (row.wrong_name_flows > 0).then(|| "for another name".to_owned()),
+    ];
+    CertificateLine {
+        name: shown(row.server_name.as_deref().or(Some(&row.subject))),
+        issuer: shown(Some(&row.issuer)),
+        server: row.server.clone(),
+        fingerprint: row.fingerprint.clone(),
+        from: human::day(row.not_before),
+        to: human::day(row.not_after),
+        age: row.age_days,
+        left: row.days_left,
+        troubles: troubles.into_iter().flatten().collect::<Vec<_>>().join(", "),
+        flows: human::count(row.flows),
     }
 }
 

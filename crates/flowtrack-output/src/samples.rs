@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flowtrack_event::{
-    Anomaly, AnomalyLayer, AppProto, AppRecord, Confidence, ConnState, DetectStats, Direction,
-    EndReason, Event, FileRecord, FileState, FileStoreStats, FlowContext, FlowEvent, FlowId,
-    FlowKey, FlowPhase, FlowRecord, FlowState, Icmp, IfaceId, IpProto, Latency, LedgerRow, MacAddr,
-    RecordStats, Rtt, Second, Share, SideRecord, Stats, TcpRecord, TcpState, Timestamp,
-    Transaction, TransactionEvent, TunnelKind, Vlans,
+    Anomaly, AnomalyLayer, AppProto, AppRecord, CertificateFacts, Confidence, ConnState,
+    DetectStats, Direction, Encryption, EndReason, Event, FileRecord, FileState, FileStoreStats,
+    FlowContext, FlowEvent, FlowId, FlowKey, FlowPhase, FlowRecord, FlowState, Icmp, IfaceId,
+    IpProto, Latency, LedgerRow, MacAddr, RecordStats, Rtt, Second, Share, SideRecord, Stats,
+    TcpRecord, TcpState, Timestamp, Transaction, TransactionEvent, TunnelKind, Vlans,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -54,6 +54,7 @@ pub fn app(name: &'static str) -> AppRecord {
         original: None,
         expected: None,
         confidence: Confidence::Content,
+        looks_random: false,
     }
 }
 
@@ -225,6 +226,45 @@ impl Transaction for Sample {
         for (addr, name) in &self.names {
             visit(*addr, name);
         }
+    }
+}
+
+/// A handshake of TLS, `days` into the 90 of its certificate.
+#[derive(Debug)]
+pub struct Handshake {
+    pub version: &'static str,
+    pub cipher: &'static str,
+    pub host: &'static str,
+    pub days: i64,
+}
+
+impl Transaction for Handshake {
+    fn protocol(&self) -> AppProto {
+        AppProto("tls")
+    }
+
+    fn record(&self) -> &dyn erased_serde::Serialize {
+        &self.host
+    }
+
+    fn encryption(&self) -> Option<Encryption<'_>> {
+        let not_before = at(0, 0).secs() - self.days * 86_400;
+        Some(Encryption {
+            version: Some(self.version.into()),
+            cipher: Some(self.cipher.into()),
+            client: Some("t13d1516h2_8daaf6152771_b186095e22b6"),
+            server_name: Some(self.host.into()),
+            certificate: Some(CertificateFacts {
+                fingerprint: self.host,
+                subject: "CN=www.example.org",
+                issuer: "C=US, O=An Authority, CN=R3",
+                not_before,
+                not_after: not_before + 90 * 86_400,
+                is_self_signed: false,
+                is_for_name: Some(true),
+            }),
+            has_ech: self.days == 1,
+        })
     }
 }
 
@@ -410,6 +450,17 @@ pub fn office() -> Vec<Event> {
             _ => ConnState::Sf,
         };
         flow.app = Some(app(name));
+        if name == "tls" {
+            let (version, cipher, host, days) = match n % 5 {
+                0 => ("TLSv1", "TLS_RSA_WITH_RC4_128_SHA", "old.example.org", 400),
+                1 => ("TLS 1.2", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "www.example.org", 1),
+                _ => ("TLS 1.2", "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", "www.example.com", 60),
+            };
+            events.push(transaction(&flow, Handshake { version, cipher, host, days }));
+        }
+        if n % 20 == 7 && name != "tls" {
+            flow.app = Some(AppRecord { looks_random: n % 40 == 7, ..app("failed") });
+        }
         on_flows.packets += flow.to_server.packets + flow.to_client.packets;
         on_flows.bytes += flow.to_server.bytes + flow.to_client.bytes;
         events.push(ended(flow, EndReason::Timeout));

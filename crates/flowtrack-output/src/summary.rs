@@ -7,7 +7,6 @@
 mod named;
 mod text;
 mod timeline;
-mod top;
 mod view;
 
 #[cfg(test)]
@@ -20,15 +19,15 @@ use std::sync::Arc;
 
 use ahash::AHashMap;
 use flowtrack_event::{
-    Alert, AnomalyLayer, AppProto, ConnState, Durations, Event, FlowEvent, FlowId, FlowKey,
-    FlowPhase, FlowRecord, IpProto, RuleInfo, Second, Stats, Timestamp, TransactionEvent,
+    Alert, AnomalyLayer, AppProto, ConnState, Durations, EncryptionBook, Event, FlowEvent, FlowId,
+    FlowKey, FlowPhase, FlowRecord, IpProto, RuleInfo, Second, Stats, Timestamp, TopTable,
+    TransactionEvent, Weight,
 };
 use serde::{Serialize, Serializer};
 
 use crate::eve::tunnel_name;
 use named::Named;
 use timeline::Timeline;
-use top::{TopTable, Weight};
 
 pub(crate) use timeline::{Grid, ROUND_SECONDS};
 pub use view::*;
@@ -58,6 +57,7 @@ pub struct Summary {
     anomalies: BTreeMap<&'static str, Oddity>,
     transactions: BTreeMap<&'static str, u64>,
     files: Traffic,
+    encryption: EncryptionBook,
     names: AHashMap<IpAddr, Box<str>>,
 }
 
@@ -181,6 +181,7 @@ impl Summary {
             anomalies: BTreeMap::new(),
             transactions: BTreeMap::new(),
             files: Traffic::default(),
+            encryption: EncryptionBook::default(),
             names: AHashMap::new(),
         }
     }
@@ -239,6 +240,7 @@ impl Summary {
 
     fn flow(&mut self, event: &FlowEvent) {
         let FlowPhase::End(_) = event.phase else { return };
+        self.encryption.flow(None, event);
         let flow = &event.record;
         let (up, down) = (&flow.to_server, &flow.to_client);
         let packets = up.packets + down.packets;
@@ -334,6 +336,7 @@ impl Summary {
 
     fn transaction(&mut self, event: &TransactionEvent) {
         *self.transactions.entry(event.transaction.event_type()).or_default() += 1;
+        self.encryption.transaction(event);
         let names = &mut self.names;
         event.transaction.names(&mut |addr, name| {
             // The first name stays: later ones may be those of other sites at the same address.

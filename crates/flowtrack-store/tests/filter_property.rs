@@ -75,6 +75,7 @@ fn any_flow() -> impl Strategy<Value = (FlowRecord, Option<usize>, Option<usize>
                 original: None,
                 expected: None,
                 confidence: Confidence::Content,
+                looks_random: false,
             });
             let reasons = [EndReason::Timeout, EndReason::Evicted, EndReason::Shutdown];
             let phase = end.map_or(FlowPhase::Update, |i| FlowPhase::End(reasons[i]));

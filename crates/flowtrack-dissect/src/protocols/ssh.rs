@@ -8,7 +8,9 @@ use crate::{
     Reader, Take, Transport, Wants, md5_hex,
 };
 use attempts::Attempts;
-use flowtrack_event::{AppProto, Chunk, Direction, Secret, Transaction, WireText};
+use flowtrack_event::{
+    AppProto, Chunk, Direction, Encryption, Secret, Transaction, WireText,
+};
 use serde::{Serialize, Serializer};
 
 const NAME: AppProto = AppProto("ssh");
@@ -143,6 +145,16 @@ impl Transaction for Session {
             _ => None,
         };
         hassh.iter().for_each(|text| visit(text.as_bytes()));
+    }
+
+    fn encryption(&self) -> Option<Encryption<'_>> {
+        let peer = if self.server.is_silent() { &self.client } else { &self.server };
+        let version = String::from_utf8_lossy(&peer.proto_version);
+        Some(Encryption {
+            version: Some(format!("SSH {version}").into()),
+            client: self.client.hassh.as_ref().map(|hassh| hassh.hash.as_str()),
+            ..Encryption::default()
+        })
     }
 
     fn summary(&self) -> String {

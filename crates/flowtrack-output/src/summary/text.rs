@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use super::{Percentiles, SummaryView, TrafficRow};
 use crate::human;
+use flowtrack_event::encryption::{CertificateRow, Validity};
 
 /// Renders for `width` columns, with colours where the terminal has them.
 pub(super) fn render(view: &SummaryView, width: usize, color: bool) -> String {
@@ -17,6 +18,8 @@ pub(super) fn render(view: &SummaryView, width: usize, color: bool) -> String {
     page.protocols(view);
     page.talkers(view);
     page.conversations(view);
+    page.encryption(view);
+    page.certificates(view);
     page.latency(view);
     page.tcp(view);
     page.alerts(view);
@@ -226,6 +229,84 @@ impl Page {
             ));
         }
         self.remainder(table.rows.len(), table.total_rows, "conversation");
+    }
+
+    /// How much is encrypted, then by what.
+    fn encryption(&mut self, view: &SummaryView) {
+        let encryption = &view.encryption;
+        let shares = &encryption.shares;
+        let parts = [
+            ("encrypted", shares.encrypted),
+            ("readable", shares.clear),
+            ("not named", shares.unnamed),
+            ("  looks encrypted", shares.random),
+        ];
+        let whole = shares.encrypted.bytes
+            + shares.clear.bytes
+            + shares.unnamed.bytes
+            + shares.control.bytes;
+        if parts.iter().all(|(_, volume)| volume.flows == 0) {
+            return;
+        }
+        self.heading("Encryption", "flows       bytes   share");
+        let room = self.width - INDENT.len() - 31;
+        let row = |page: &mut Self, name: &str, is_bad: bool, flows: u64, bytes: u64| {
+            let name = format!("{:<room$}", fit(name, room));
+            let name = if is_bad { page.look(Look::Warning, &name) } else { name };
+            page.line(&format!(
+                "{INDENT}{name}{:>10}{:>12} {:>8}",
+                human::count(flows),
+                human::bytes(bytes),
+                human::percent(bytes as f64 / whole.max(1) as f64),
+            ));
+        };
+        for (name, volume) in parts.iter().filter(|(_, volume)| volume.flows > 0) {
+            row(self, name, false, volume.flows, volume.bytes);
+        }
+        for kind in encryption.versions.iter().take(8).chain(encryption.ciphers.iter().take(5)) {
+            let name = if kind.weak { format!("{} (weak)", kind.name) } else { kind.name.clone() };
+            row(self, &name, kind.weak, kind.flows, kind.bytes);
+        }
+        for client in encryption.clients.iter().take(3) {
+            let who = client.server_names.first().unwrap_or(&client.client);
+            let space = room.saturating_sub(client.fingerprint.len() + 2);
+            let name = format!("{} {}", client.fingerprint, fit(who, space));
+            row(self, &name, false, client.flows, client.bytes);
+        }
+        if encryption.ech_flows > 0 {
+            let flows = plural(encryption.ech_flows, "flow");
+            self.field("  encrypted SNI", &format!("{flows} (ECH, or feigned)"));
+        }
+    }
+
+    fn certificates(&mut self, view: &SummaryView) {
+        let encryption = &view.encryption;
+        if encryption.certificates.is_empty() {
+            return;
+        }
+        self.heading("Certificates", "flows   age, days    left");
+        let room = self.width - INDENT.len() - 30;
+        for row in encryption.certificates.iter().take(8) {
+            let trouble = trouble(row);
+            let name = row.server_name.as_deref().unwrap_or(&row.subject);
+            let name = match trouble {
+                Some(trouble) => {
+                    let trouble = format!(" ({trouble})");
+                    format!("{}{trouble}", fit(name, room - trouble.len() - 1))
+                }
+                None => fit(name, room - 1),
+            };
+            let name = format!("{name:<room$}");
+            let name = if trouble.is_some() { self.look(Look::Warning, &name) } else { name };
+            self.line(&format!(
+                "{INDENT}{name}{:>10}{:>12}{:>8}",
+                human::count(row.flows),
+                row.age_days,
+                row.days_left,
+            ));
+        }
+        let total = encryption.complete.then_some(encryption.certificates_seen);
+        self.remainder(encryption.certificates.len().min(8), total, "certificate");
     }
 
     fn latency(&mut self, view: &SummaryView) {
@@ -445,6 +526,17 @@ const NUMBERS: usize = 34;
 
 fn plural(n: u64, what: &str) -> String {
     format!("{} {what}{}", human::count(n), if n == 1 { "" } else { "s" })
+}
+
+/// What is wrong with a certificate, the worst first.
+fn trouble(row: &CertificateRow) -> Option<&'static str> {
+    match row.validity {
+        Validity::Expired => Some("expired"),
+        Validity::NotYet => Some("not yet valid"),
+        Validity::Valid if row.wrong_name_flows > 0 => Some("other name"),
+        Validity::Valid if row.self_signed => Some("self-signed"),
+        Validity::Valid => None,
+    }
 }
 
 /// An address and its name in at most `room` columns.

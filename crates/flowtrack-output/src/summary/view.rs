@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use flowtrack_event::{AnomalyLayer, CaptureStats, Durations, Histogram, Ledger, Timestamp};
+use flowtrack_event::{
+    AnomalyLayer, CaptureStats, Durations, EncryptionView, Histogram, Ledger, Timestamp,
+};
 use serde::{Serialize, Serializer};
 
 use super::{Grid, Summary, Traffic};
@@ -39,6 +41,8 @@ pub struct SummaryView {
     pub loss: Loss,
     /// TCP connections by how they went, in Zeek's words.
     pub outcomes: Vec<Outcome>,
+    /// How much is encrypted, and by what; what handshakes say only where they were read.
+    pub encryption: EncryptionView,
     /// Alerts by signature, the most urgent first.
     pub alerts: Vec<AlertRow>,
     /// Malformed traffic by name.
@@ -379,6 +383,7 @@ impl Summary {
             slowest_handshakes: self.slow_handshakes(rows),
             loss: self.loss_view(),
             outcomes: self.outcome_rows(),
+            encryption: self.encryption.view(rows),
             alerts: self.alert_rows(),
             anomalies: self.anomaly_rows(),
             fragments: self.fragments(),
@@ -477,7 +482,7 @@ impl Summary {
             rows: heaviest
                 .map(|(addr, host)| Talker {
                     addr: addr.to_string(),
-                    name: self.name(addr),
+                    name: self.name(*addr),
                     flows: host.flows,
                     packets: host.packets,
                     bytes_sent: host.sent,

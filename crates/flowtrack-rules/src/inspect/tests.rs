@@ -137,6 +137,7 @@ impl Bench {
             original: None,
             expected: None,
             confidence: Confidence::Content,
+            looks_random: false,
         });
         let mut cx = Context::new(Timestamp::ZERO, direction, &self.shared);
         cx.key = Some(key);

@@ -52,6 +52,7 @@ pub fn record(id: u64, start: Timestamp) -> FlowRecord {
             original: None,
             expected: None,
             confidence: Confidence::Content,
+            looks_random: false,
         }),
         tx_count: 1,
         alerted: false,

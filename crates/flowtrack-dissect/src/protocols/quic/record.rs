@@ -7,7 +7,7 @@ use crate::protocols::tls::hello::{ClientHello, ServerHello, extension as kinds}
 use crate::protocols::tls::record::is_host_name;
 use crate::protocols::tls::{cipher, group, version as tls_version};
 use crate::{Field, Keyword};
-use flowtrack_event::{AppProto, Direction, Transaction, WireText};
+use flowtrack_event::{AppProto, Direction, Encryption, Transaction, WireText};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use std::net::IpAddr;
 
@@ -155,6 +155,22 @@ impl Transaction for Exchange {
         if let Some(host) = host.filter(|host| is_host_name(host)) {
             visit(self.server_ip, host);
         }
+    }
+
+    fn encryption(&self) -> Option<Encryption<'_>> {
+        let mut said = Encryption::default();
+        match &self.said {
+            Said::Nothing => return None,
+            Said::Client { hello, ja4, .. } => {
+                said.client = Some(ja4);
+                said.has_ech = hello.has_ech();
+            }
+            Said::Server { hello, .. } => said.cipher = Some(cipher::name(hello.cipher)),
+            Said::Google { .. } => {}
+        }
+        said.version = Some(format!("QUIC {}", version::title(self.version)).into());
+        said.server_name = self.server_name().map(String::from_utf8_lossy);
+        Some(said)
     }
 
     fn summary(&self) -> String {

@@ -5,7 +5,9 @@ use super::hello::{ClientHello, ServerHello};
 use super::session::{Chain, Session};
 use super::{alert, cipher, group, time, version};
 use crate::{Field, Keyword};
-use flowtrack_event::{AppProto, Direction, Transaction, WireText};
+use flowtrack_event::{
+    AppProto, CertificateFacts, Direction, Encryption, Transaction, WireText,
+};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use std::net::IpAddr;
 
@@ -200,6 +202,27 @@ impl Transaction for Session {
         if let Some(host) = host.filter(|host| is_host_name(host)) {
             visit(ip, host);
         }
+    }
+
+    fn encryption(&self) -> Option<Encryption<'_>> {
+        let asked = self.client.as_ref().and_then(|c| c.server_name.as_deref());
+        let asked = asked.map(String::from_utf8_lossy);
+        Some(Encryption {
+            version: (self.version() != 0).then(|| version::name(self.version())),
+            cipher: self.server.as_ref().map(|server| cipher::name(server.cipher)),
+            client: self.ja4.as_deref(),
+            certificate: self.server_chain.first.as_deref().map(|c| CertificateFacts {
+                fingerprint: &c.fingerprint,
+                subject: &c.subject,
+                issuer: &c.issuer,
+                not_before: c.not_before,
+                not_after: c.not_after,
+                is_self_signed: c.is_self_signed(),
+                is_for_name: asked.as_deref().map(|host| c.is_for(host)),
+            }),
+            has_ech: self.client.as_ref().is_some_and(ClientHello::has_ech),
+            server_name: asked,
+        })
     }
 
     fn summary(&self) -> String {

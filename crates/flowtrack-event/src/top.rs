@@ -1,26 +1,28 @@
 //! The heaviest of many, in bounded memory and without passing a part for the whole.
 
-use std::hash::Hash;
-
 use ahash::AHashMap;
+use std::borrow::Borrow;
+use std::hash::Hash;
 
 /// Rows by key; the lightest half is let go when there are too many.
 ///
 /// Once rows were let go, a key that returns begins anew at zero, so the rows are then lower
 /// bounds ([`TopTable::is_complete`] tells). Totals are for the owner to count apart.
 #[derive(Debug)]
-pub(super) struct TopTable<K, V> {
+pub struct TopTable<K, V> {
     rows: AHashMap<K, V>,
     capacity: usize,
     let_go: bool,
 }
 
 /// What rows are compared by.
-pub(super) trait Weight {
+pub trait Weight {
+    /// The more, the longer it is kept.
     fn weight(&self) -> u64;
 }
 
-impl<K: Copy + Ord + Hash, V: Default + Weight> TopTable<K, V> {
+impl<K: Clone + Ord + Hash, V: Default + Weight> TopTable<K, V> {
+    /// An empty table of at most `capacity` rows.
     pub fn new(capacity: usize) -> Self {
         Self { rows: AHashMap::new(), capacity, let_go: false }
     }
@@ -33,9 +35,35 @@ impl<K: Copy + Ord + Hash, V: Default + Weight> TopTable<K, V> {
         self.rows.entry(key).or_default()
     }
 
+    /// A key as it is kept, where it is.
+    pub fn known<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<&K>
+    where
+        K: Borrow<Q>,
+    {
+        self.rows.get_key_value(key).map(|(key, _)| key)
+    }
+
+    /// The row of a key that is there.
+    pub fn known_mut<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+    {
+        self.rows.get_mut(key)
+    }
+
+    /// All rows, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.rows.iter()
+    }
+
     /// Whether every row ever made is still here.
     pub fn is_complete(&self) -> bool {
         !self.let_go
+    }
+
+    /// Whether it has no row.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
 
     /// Rows kept.
@@ -44,23 +72,25 @@ impl<K: Copy + Ord + Hash, V: Default + Weight> TopTable<K, V> {
     }
 
     /// The heaviest rows first; equal ones in the order of their keys.
-    pub fn heaviest(&self, n: usize) -> Vec<(K, &V)> {
-        let mut rows: Vec<(K, &V)> = self.rows.iter().map(|(key, row)| (*key, row)).collect();
-        let order = |(key, row): &(K, &V)| (std::cmp::Reverse(row.weight()), *key);
+    pub fn heaviest(&self, n: usize) -> Vec<(&K, &V)> {
+        let mut rows: Vec<(&K, &V)> = self.rows.iter().collect();
+        let order =
+            |a: &(&K, &V), b: &(&K, &V)| b.1.weight().cmp(&a.1.weight()).then_with(|| a.0.cmp(b.0));
         if rows.len() > n && n > 0 {
-            rows.select_nth_unstable_by_key(n - 1, order);
+            rows.select_nth_unstable_by(n - 1, order);
         }
         rows.truncate(n);
-        rows.sort_unstable_by_key(order);
+        rows.sort_unstable_by(order);
         rows
     }
 
     fn let_go_of_half(&mut self) {
         let mut weights: Vec<(u64, K)> =
-            self.rows.iter().map(|(key, row)| (row.weight(), *key)).collect();
+            self.rows.iter().map(|(key, row)| (row.weight(), key.clone())).collect();
         let middle = weights.len() / 2;
-        let &mut limit = weights.select_nth_unstable(middle).1;
-        self.rows.retain(|key, row| (row.weight(), *key) > limit);
+        let (weight, key) = weights.select_nth_unstable(middle).1.clone();
+        self.rows
+            .retain(|kept, row| row.weight().cmp(&weight).then_with(|| (*kept).cmp(&key)).is_gt());
         self.let_go = true;
     }
 }
@@ -88,7 +118,7 @@ mod tests {
         }
         assert!(table.len() <= 100 && !table.is_complete());
         let top: Vec<(u32, u64)> =
-            table.heaviest(2).into_iter().map(|(key, row)| (key, row.0)).collect();
+            table.heaviest(2).into_iter().map(|(key, row)| (*key, row.0)).collect();
         assert_eq!(top, [(1, 1_000_000), (2, 500_000)]);
     }
 
@@ -99,6 +129,6 @@ mod tests {
             table.row(key).0 += 1;
         }
         assert!(table.is_complete());
-        assert_eq!(table.heaviest(9).iter().map(|(key, _)| *key).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(table.heaviest(9).iter().map(|(key, _)| **key).collect::<Vec<_>>(), [1, 2, 3]);
     }
 }
