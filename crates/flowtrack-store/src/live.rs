@@ -12,6 +12,7 @@ mod view;
 pub(crate) use seconds::largest_shares;
 pub use view::{LiveConfig, LiveReader, LiveView};
 
+use flowtrack_event::EncryptionView;
 use serde::Serialize;
 
 /// Everything a live screen shows, at one moment.
@@ -29,6 +30,8 @@ pub struct Snapshot {
     pub talkers: Vec<HostRow>,
     /// Flows as they are now, most recently active first.
     pub flows: Vec<FlowRow>,
+    /// How much is encrypted, and by what; [`Snapshot::ENCRYPTION`] rows in each list.
+    pub encryption: EncryptionView,
     /// Flows tracked now; `flows` may hold fewer.
     pub flows_active: u64,
     /// Totals since the start.
@@ -42,6 +45,8 @@ impl Snapshot {
     pub const SECONDS: usize = 300;
     /// Flows that are kept for the live table.
     pub const FLOWS: usize = 5_000;
+    /// Rows of each list about encryption.
+    pub const ENCRYPTION: usize = 200;
     /// Hosts that are kept.
     pub const HOSTS: usize = 1_000;
 }

@@ -39,6 +39,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/encryption": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How much is encrypted, and by what
+         * @description Since the start of the capture. Versions, ciphers, clients and certificates are of flows whose
+         *     handshake was seen.
+         */
+        get: operations["encryption"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/export/flows.csv": {
         parameters: {
             query?: never;
@@ -466,6 +487,79 @@ export interface components {
             /** @description How it is. */
             state: components["schemas"]["CaptureState"];
         };
+        /** @description A certificate that a server showed; nobody checked its signature */
+        Certificate: {
+            /**
+             * Format: int64
+             * @description Days for which it has been valid; negative where it is not yet.
+             */
+            age_days: number;
+            /**
+             * Format: int64
+             * @description Captured bytes, both ways.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description Days for which it is still valid; negative where it has expired.
+             */
+            days_left: number;
+            /** @description SHA-1 of the whole, bytes with colons. */
+            fingerprint: string;
+            /**
+             * Format: int64
+             * @description Flows.
+             */
+            flows: number;
+            /** @description Who signed it. */
+            issuer: string;
+            /**
+             * Format: int64
+             * @description Seconds since the epoch up to which it is valid.
+             */
+            not_after: number;
+            /**
+             * Format: int64
+             * @description Seconds since the epoch from which it is valid.
+             */
+            not_before: number;
+            /** @description Whether owner and signer are the same. */
+            self_signed: boolean;
+            /** @description Address of the server that showed it last. */
+            server: string;
+            /** @description Name that it was last asked for by. */
+            server_name?: string | null;
+            /** @description Whom it names. */
+            subject: string;
+            /** @description Whether it was valid when it was last shown. */
+            validity: components["schemas"]["Validity"];
+            /**
+             * Format: int64
+             * @description Flows in which the client had asked for another name.
+             */
+            wrong_name_flows: number;
+        };
+        /** @description Clients that offer the same */
+        ClientGroup: {
+            /**
+             * Format: int64
+             * @description Captured bytes, both ways.
+             */
+            bytes: number;
+            /** @description Address of the first that was seen. */
+            client: string;
+            /** @description JA4, or HASSH for SSH. */
+            fingerprint: string;
+            /**
+             * Format: int64
+             * @description Flows.
+             */
+            flows: number;
+            /** @description `ja4` or `hassh`. */
+            kind: string;
+            /** @description Names of servers that they asked for, a few; from the wire, so anything. */
+            server_names: string[];
+        };
         /** @description What could stand at the cursor. */
         Completions: {
             /**
@@ -475,6 +569,47 @@ export interface components {
             start: number;
             /** @description Likeliest first. */
             suggestions: components["schemas"]["Suggestion"][];
+        };
+        /** @description How much is encrypted, and by what */
+        Encryption: {
+            /**
+             * Format: int64
+             * @description Packet time, seconds since the epoch.
+             */
+            at: number;
+            /** @description Certificates of servers, largest first. */
+            certificates: components["schemas"]["Certificate"][];
+            /**
+             * Format: int64
+             * @description How many of those had expired.
+             */
+            certificates_expired: number;
+            /**
+             * Format: int64
+             * @description Certificates that are kept apart; `certificates` may hold fewer.
+             */
+            certificates_seen: number;
+            /**
+             * Format: int64
+             * @description How many of those name themselves as their signer.
+             */
+            certificates_self_signed: number;
+            /** @description The same by cipher suite. */
+            ciphers: components["schemas"]["Kind"][];
+            /** @description Clients by fingerprint, largest first. */
+            clients: components["schemas"]["ClientGroup"][];
+            /** @description Whether no row was let go for want of room; if not, rows are lower bounds. */
+            complete: boolean;
+            /**
+             * Format: int64
+             * @description Flows whose client sent an encrypted hello (ECH), or feigned one.
+             */
+            ech_flows: number;
+            /** @description Encrypted flows by protocol, largest first. */
+            protocols: components["schemas"]["Kind"][];
+            shares: components["schemas"]["Shares"];
+            /** @description Flows whose handshake was seen, by version, largest first. */
+            versions: components["schemas"]["Kind"][];
         };
         /** @description What the live view had to forget because a table was full; totals are not touched by that. */
         Evicted: {
@@ -712,6 +847,23 @@ export interface components {
          * @enum {string}
          */
         InterfaceKind: "device" | "loopback" | "any" | "file";
+        /** @description A protocol, version or cipher suite */
+        Kind: {
+            /**
+             * Format: int64
+             * @description Captured bytes, both ways.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description Flows.
+             */
+            flows: number;
+            /** @description Name. */
+            name: string;
+            /** @description Whether it is broken or deprecated. */
+            weak: boolean;
+        };
         /** @description A link that signs one browser in, once. */
         Link: {
             /** @description To be appended to the dashboard's address. */
@@ -889,6 +1041,19 @@ export interface components {
             /** @description Name. */
             protocol: string;
         };
+        /** @description All flows by what can be told of their bytes */
+        Shares: {
+            /** @description Of protocols that can be read. */
+            clear: components["schemas"]["Volume"];
+            /** @description Without content to name: empty connections, ICMP, routing. */
+            control: components["schemas"]["Volume"];
+            /** @description Of protocols that encrypt. */
+            encrypted: components["schemas"]["Volume"];
+            /** @description The part of `unnamed` that looks encrypted or compressed. */
+            random: components["schemas"]["Volume"];
+            /** @description With content that nobody could name. */
+            unnamed: components["schemas"]["Volume"];
+        };
         /** @description Everything that is seen now. */
         Snapshot: {
             /**
@@ -990,6 +1155,11 @@ export interface components {
              */
             store_dropped: number;
         };
+        /**
+         * @description Whether a certificate was valid when it was last shown
+         * @enum {string}
+         */
+        Validity: "valid" | "expired" | "not_yet";
         /** @description Which program this is. */
         Version: {
             /** @description Version of the API. */
@@ -998,6 +1168,19 @@ export interface components {
             name: string;
             /** @description Version of the program. */
             version: string;
+        };
+        /** @description Flows and bytes */
+        Volume: {
+            /**
+             * Format: int64
+             * @description Captured bytes, both ways.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description Flows.
+             */
+            flows: number;
         };
     };
     responses: never;
@@ -1086,6 +1269,28 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["FilterCheck"];
+                };
+            };
+        };
+    };
+    encryption: {
+        parameters: {
+            query?: {
+                /** @description Rows of each list at most; 50 where not given, 200 at most. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Encryption"];
                 };
             };
         };

@@ -5,7 +5,7 @@ use super::talkers::{Delta, Entries, Talkers};
 use crate::lru::Lru;
 use crate::names::Names;
 use flowtrack_event::{
-    EndReason, FlowEvent, FlowId, FlowPhase, FlowRecord, Timestamp, community_id,
+    EncryptionBook, EndReason, FlowEvent, FlowId, FlowPhase, FlowRecord, Timestamp, community_id,
 };
 use std::time::Duration;
 
@@ -68,17 +68,25 @@ impl LiveFlows {
     }
 
     /// Takes in a moment of a flow's life, and credits its hosts with what is new.
-    pub fn update(&mut self, event: &FlowEvent, revision: u64, talkers: &mut Talkers) {
+    pub fn update(
+        &mut self,
+        event: &FlowEvent,
+        revision: u64,
+        talkers: &mut Talkers,
+        encryption: &mut EncryptionBook,
+    ) {
         let record = &event.record;
         match event.phase {
             FlowPhase::Start | FlowPhase::Update => {
                 if let Some(flow) = self.living.touch(&record.id) {
                     flow.advance(event, revision);
                     talkers.credit(&record.key, &flow.delta_to(record), &mut flow.entries);
+                    encryption.flow(Some(&flow.record), event);
                     flow.record.clone_from(record);
                     return;
                 }
                 let mut flow = LiveFlow::new(event, revision);
+                encryption.flow(self.before(event), event);
                 talkers.credit(&record.key, &self.first_delta(event), &mut flow.entries);
                 if let Some((_, gone)) = self.living.insert(record.id, flow) {
                     self.evicted += 1;
@@ -90,9 +98,13 @@ impl LiveFlows {
                 let (mut flow, delta) = match self.living.remove(&record.id) {
                     Some(flow) => {
                         let delta = flow.delta_to(record);
+                        encryption.flow(Some(&flow.record), event);
                         (flow, delta)
                     }
-                    None => (LiveFlow::new(event, revision), self.first_delta(event)),
+                    None => {
+                        encryption.flow(self.before(event), event);
+                        (LiveFlow::new(event, revision), self.first_delta(event))
+                    }
                 };
                 talkers.credit(&record.key, &delta, &mut flow.entries);
                 talkers.end(&record.key, flow.entries);
@@ -105,14 +117,19 @@ impl LiveFlows {
     }
 
     /// What a flow had that is not remembered.
-    ///
-    /// One that may have been evicted counts nothing: its bytes may be counted already, and too
-    /// little is honest where too much is not.
     fn first_delta(&self, event: &FlowEvent) -> Delta {
+        Delta::between(self.before(event), &event.record)
+    }
+
+    /// What was counted of a flow that is not remembered.
+    ///
+    /// Of one that may have been evicted, all that it has: its bytes may be counted already, and
+    /// too little is honest where too much is not.
+    fn before<'a>(&self, event: &'a FlowEvent) -> Option<&'a FlowRecord> {
         let known_new = event.phase == FlowPhase::Start
             || self.evicted == 0
             || event.record.start > self.evicted_start;
-        if known_new { Delta::between(None, &event.record) } else { Delta::default() }
+        (!known_new).then_some(&event.record)
     }
 
     /// Drops what ended long enough ago.

@@ -5,8 +5,9 @@ use super::seconds::Seconds;
 use super::talkers::Talkers;
 use super::{Evicted, Snapshot, Totals};
 use crate::names::Names;
+use crate::row::shown;
 use arc_swap::ArcSwap;
-use flowtrack_event::{Event, FlowEvent, Stats, Timestamp};
+use flowtrack_event::{EncryptionBook, EncryptionView, Event, FlowEvent, Stats, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -36,6 +37,7 @@ pub struct LiveView {
     names: Names,
     flows: LiveFlows,
     talkers: Talkers,
+    encryption: EncryptionBook,
     seconds: Seconds,
     stats: Stats,
     store_dropped: u64,
@@ -53,6 +55,7 @@ impl LiveView {
             names: Names::new(config.names, config.flows),
             flows: LiveFlows::new(config.flows, config.ended_seconds),
             talkers: Talkers::new(config.hosts),
+            encryption: EncryptionBook::default(),
             seconds: Seconds::default(),
             stats: Stats::default(),
             store_dropped: 0,
@@ -88,6 +91,7 @@ impl LiveView {
         self.names.clear();
         self.flows.clear();
         self.talkers.clear();
+        self.encryption = EncryptionBook::default();
         self.seconds = Seconds::default();
         self.stats = Stats::default();
         self.store_dropped = 0;
@@ -102,7 +106,10 @@ impl LiveView {
         for event in events {
             match event {
                 Event::Flow(event) => self.ingest_flow(event),
-                Event::Transaction(event) => self.names.learn(event),
+                Event::Transaction(event) => {
+                    self.names.learn(event);
+                    self.encryption.transaction(event);
+                }
                 Event::Second(second) => {
                     if self.seconds.add(second, self.revision) {
                         self.now = second.at;
@@ -124,7 +131,7 @@ impl LiveView {
 
     fn ingest_flow(&mut self, event: &FlowEvent) {
         self.now = self.now.max(event.ts);
-        self.flows.update(event, self.revision, &mut self.talkers);
+        self.flows.update(event, self.revision, &mut self.talkers, &mut self.encryption);
     }
 
     /// Builds the picture of now and hands it to all readers.
@@ -139,6 +146,7 @@ impl LiveView {
             protocols,
             talkers: self.talkers.top(Snapshot::HOSTS, self.now, &self.names),
             flows: self.flows.rows(Snapshot::FLOWS, self.revision, &self.interfaces, &self.names),
+            encryption: shown_view(self.encryption.view(Snapshot::ENCRYPTION)),
             flows_active: self.flows_active(),
             totals: self.totals(),
             evicted: Evicted {
@@ -177,6 +185,24 @@ impl LiveView {
         }
     }
 }
+
+/// The same with texts of the wire as they may be shown.
+fn shown_view(mut view: EncryptionView) -> EncryptionView {
+    let clean = |text: &mut String| *text = shown(text, TEXT);
+    view.versions.iter_mut().for_each(|row| clean(&mut row.name));
+    for row in &mut view.clients {
+        row.server_names.iter_mut().for_each(clean);
+    }
+    for row in &mut view.certificates {
+        clean(&mut row.subject);
+        clean(&mut row.issuer);
+        row.server_name.iter_mut().for_each(clean);
+    }
+    view
+}
+
+/// Longest text of a certificate that is shown, in characters.
+const TEXT: usize = 256;
 
 /// Reads what was published last, from any thread and without a lock.
 #[derive(Clone, Default)]

@@ -7,6 +7,7 @@
 #![allow(unused_qualifications)]
 
 pub(crate) mod capture;
+pub(crate) mod encryption;
 pub(crate) mod export;
 pub(crate) mod filter;
 pub(crate) mod flows;
@@ -142,6 +143,7 @@ fn described() -> OpenApiRouter<Arc<App>> {
             .routes(routes!(snapshot::snapshot))
             .routes(routes!(snapshot::hosts))
             .routes(routes!(snapshot::protocols))
+            .routes(routes!(encryption::encryption))
             .routes(routes!(flows::flows))
             .routes(routes!(flows::flow))
             .routes(routes!(series::series))
