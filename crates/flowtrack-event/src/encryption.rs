@@ -137,8 +137,8 @@ pub struct EncryptionView {
     pub certificates_self_signed: u64,
     /// Flows whose client sent an encrypted hello, or feigned one.
     pub ech_flows: u64,
-    /// Whether no row was let go for want of room; if not, rows are lower bounds.
-    pub complete: bool,
+    /// Whether rows were let go for want of room; if so, all are lower bounds.
+    pub partial: bool,
 }
 
 /// Flows and bytes under a name.

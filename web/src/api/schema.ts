@@ -598,8 +598,8 @@ export interface components {
             ciphers: components["schemas"]["Kind"][];
             /** @description Clients by fingerprint, largest first. */
             clients: components["schemas"]["ClientGroup"][];
-            /** @description Whether no row was let go for want of room; if not, rows are lower bounds. */
-            complete: boolean;
+            /** @description Whether rows were let go for want of room; if so, all are lower bounds. */
+            partial: boolean;
             /**
              * Format: int64
              * @description Flows whose client sent an encrypted hello (ECH), or feigned one.

@@ -168,10 +168,10 @@ impl EncryptionBook {
             certificates_expired: count(|shown| shown.validity() == Validity::Expired),
             certificates_self_signed: count(|shown| shown.is_self_signed),
             ech_flows: self.ech_flows,
-            complete: self.versions.is_complete()
+            partial: !(self.versions.is_complete()
                 && self.ciphers.is_complete()
                 && self.clients.is_complete()
-                && self.certificates.is_complete(),
+                && self.certificates.is_complete()),
         }
     }
 

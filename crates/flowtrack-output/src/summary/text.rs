@@ -305,7 +305,7 @@ impl Page {
                 row.days_left,
             ));
         }
-        let total = encryption.complete.then_some(encryption.certificates_seen);
+        let total = (!encryption.partial).then_some(encryption.certificates_seen);
         self.remainder(encryption.certificates.len().min(8), total, "certificate");
     }
 

@@ -36,8 +36,8 @@ pub(crate) struct Encryption {
     certificates_self_signed: u64,
     /// Flows whose client sent an encrypted hello (ECH), or feigned one.
     ech_flows: u64,
-    /// Whether no row was let go for want of room; if not, rows are lower bounds.
-    complete: bool,
+    /// Whether rows were let go for want of room; if so, all are lower bounds.
+    partial: bool,
 }
 
 /// All flows by what can be told of their bytes
@@ -153,7 +153,7 @@ impl Encryption {
             certificates_expired: view.certificates_expired,
             certificates_self_signed: view.certificates_self_signed,
             ech_flows: view.ech_flows,
-            complete: view.complete,
+            partial: view.partial,
         }
     }
 }

@@ -165,7 +165,7 @@ fn a_handshake_gets_all_bytes_of_its_flow_whenever_it_is_read() {
     assert_eq!((certificate.flows, certificate.bytes, certificate.wrong_name_flows), (2, 350, 2));
     assert_eq!((certificate.age_days, certificate.days_left), (100, -10));
     assert_eq!((certificate.validity, view.certificates_expired), (Validity::Expired, 1));
-    assert_eq!((view.ech_flows, view.complete), (2, true));
+    assert_eq!((view.ech_flows, view.partial), (2, false));
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn a_flood_of_names_and_flows_is_bounded() {
     assert!(book.versions.len() <= VERSIONS && book.certificates.len() <= CERTIFICATES);
     assert!(book.flows.newer.len() <= FLOWS && book.flows.older.len() <= FLOWS);
     let view = book.view(3);
-    assert!(!view.complete);
+    assert!(view.partial);
     assert_eq!((view.versions[0].name.as_str(), view.versions.len()), ("TLS 1.3", 3));
     assert_eq!(view.certificates[0].fingerprint, "the heavy one");
     assert!(view.versions[1].name.len() <= TEXT);
