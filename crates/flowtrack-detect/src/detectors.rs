@@ -45,7 +45,6 @@ macro_rules! detectors {
             config: &Config,
             networks: &Arc<Networks>,
         ) -> Vec<Box<dyn Detector>> {
-            let _ = (config, networks);
             let all: Vec<Option<Box<dyn Detector>>> = vec![$(
                 config
                     .$module
@@ -65,11 +64,19 @@ macro_rules! detectors {
 detectors! {
     beacon: Beacons,
     brute_force: BruteForce,
+    connection_flood: ConnectionFlood,
+    ddos: Ddos,
     dns_tunnel: DnsTunnel,
     exfiltration: Exfiltration,
     hygiene: Hygiene,
     layer2: Layer2,
+    port_scan: PortScan,
+    spikes: Spikes,
+    syn_flood: SynFlood,
 }
+
+#[cfg(test)]
+pub(crate) mod testing;
 
 #[cfg(test)]
 mod tests {

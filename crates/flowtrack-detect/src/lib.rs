@@ -27,6 +27,7 @@ mod pace;
 mod recent;
 mod set;
 mod window;
+mod words;
 
 pub use about::{About, Kind};
 pub use baseline::{Baseline, Seasonal};

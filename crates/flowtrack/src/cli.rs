@@ -167,6 +167,9 @@ pub struct Analyze {
     /// Judge traffic by these rules: files, or folders with `.rules` files; may be repeated
     #[arg(short = 'S', long = "rules", value_name = "PATH")]
     pub rules: Vec<PathBuf>,
+    /// Look for attacks by behaviour too: scans, floods and the like; reads with one worker
+    #[arg(long)]
+    pub detect: bool,
     /// What to do with wrong checksums
     #[arg(long, value_name = "MODE", default_value = "ignore")]
     pub checksums: Checksums,

@@ -9,6 +9,7 @@ use crate::status::Status;
 use crate::worker::{self, Progress};
 use anyhow::Context as _;
 use crossbeam_channel::bounded;
+use flowtrack_detect::{DetectorSet, Networks};
 use flowtrack_engine::{Config as EngineConfig, Engine, Seed, Shard, Tell};
 use flowtrack_event::{CaptureStats, Event, Stats};
 use flowtrack_output::report::ReportSource;
@@ -34,14 +35,16 @@ pub fn run(args: &Analyze, config: &Config) -> anyhow::Result<Status> {
     }
     let seed = worker::seed()?;
     let mut outputs = Outputs::open(args, config)?;
-    let workers =
-        if args.files.iter().any(|f| f.as_os_str() == "-") { Some(1) } else { args.workers };
+    // Detectors see events in the order of time, which several workers do not keep.
+    let alone = args.detect || args.files.iter().any(|f| f.as_os_str() == "-");
+    let workers = if alone { Some(1) } else { args.workers };
     let workers = u32::try_from(workers.unwrap_or(1)).unwrap_or(1).clamp(1, 64);
     let (status, mut stats) = if workers == 1 {
         one_worker(args, &engine, rules.as_ref(), seed, &mut outputs)?
     } else {
         several_workers(args, &engine, rules.as_ref(), seed, workers, &mut outputs)?
     };
+    outputs.end_detection();
     stats.file_store = outputs.files.take().map(FileStore::close);
     let unstored = stats.file_store.map_or(0, |store| store.fs_errors);
     outputs.take(&mut vec![Event::Stats(Box::new(stats))]);
@@ -60,6 +63,9 @@ fn engine_config(args: &Analyze, config: &Config) -> EngineConfig {
     tell.alert_packet = config.eve.alert_packet;
     let dissect = files::dissect(args.store_files.as_deref(), config);
     tell.files |= dissect.contents.is_some();
+    if args.detect {
+        tell = tell.for_detectors();
+    }
     EngineConfig {
         flow: config.flow.clone(),
         defrag: config.defrag.clone(),
@@ -238,12 +244,14 @@ fn one_run(
 ) -> anyhow::Result<Status> {
     let mut eve = EveFile::open(events, OpenMode::Replace, config.eve.clone())
         .with_context(|| format!("cannot write {}", events.display()))?;
+    let mut detectors = detectors(args, config);
     let (status, capture) = match input::open(path, args.filter.as_deref()) {
         Ok(mut source) => {
             let status = worker::read(&mut *source, &mut engine, &mut |batch, _| {
                 if let Some(files) = files {
                     files.take(batch, true);
                 }
+                detect(detectors.as_mut(), batch);
                 eve.write(batch);
                 true
             });
@@ -262,6 +270,10 @@ fn one_run(
     if let Some(files) = files {
         files.take(&mut batch, true);
     }
+    detect(detectors.as_mut(), &mut batch);
+    if let Some(mut detectors) = detectors {
+        detectors.finish(&mut batch);
+    }
     batch.push(Event::Stats(Box::new(stats)));
     eve.write(&batch);
     eve.flush();
@@ -271,8 +283,28 @@ fn one_run(
     }
 }
 
+/// What looks for attacks in a run, where that is asked for.
+fn detectors(args: &Analyze, config: &Config) -> Option<DetectorSet> {
+    args.detect.then(|| {
+        // Whatever machine reads a capture, its own addresses are not what it is about.
+        DetectorSet::new(&config.detect, Networks::new(config.detect.home.clone()))
+    })
+}
+
+/// Asks the detectors; what they say joins the events.
+fn detect(detectors: Option<&mut DetectorSet>, events: &mut Vec<Event>) {
+    if let Some(detectors) = detectors {
+        let mut found = Vec::new();
+        detectors.ingest(events, &mut found);
+        events.append(&mut found);
+        // Nobody else reads it, and it is not small.
+        events.retain(|event| !matches!(event, Event::Activity(_)));
+    }
+}
+
 /// Where the events of a run go.
 struct Outputs {
+    detectors: Option<DetectorSet>,
     summary: Option<Summary>,
     eve: Option<Box<dyn Sink>>,
     history: Option<HistoryWriter>,
@@ -297,13 +329,15 @@ impl Outputs {
         let wanted = !on_stdout || args.report.is_some();
         let summary = wanted.then(Summary::new);
         let files = files::open(args.store_files.as_deref(), config)?;
-        Ok(Self { summary, eve, history: history.transpose()?, files })
+        let detectors = detectors(args, config);
+        Ok(Self { detectors, summary, eve, history: history.transpose()?, files })
     }
 
     fn take(&mut self, events: &mut Vec<Event>) {
         if let Some(files) = &self.files {
             files.take(events, true);
         }
+        detect(self.detectors.as_mut(), events);
         if let Some(summary) = &mut self.summary {
             events.iter().for_each(|event| summary.ingest(event));
         }
@@ -318,6 +352,15 @@ impl Outputs {
             history.append(Arc::new(std::mem::take(events)));
         }
         events.clear();
+    }
+
+    /// What detectors still have to say.
+    fn end_detection(&mut self) {
+        if let Some(mut detectors) = self.detectors.take() {
+            let mut found = Vec::new();
+            detectors.finish(&mut found);
+            self.take(&mut found);
+        }
     }
 
     /// Whether the reader of standard output has gone.
