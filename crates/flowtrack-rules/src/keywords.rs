@@ -15,6 +15,7 @@ mod flowbits;
 mod frame;
 mod header;
 mod meta;
+mod modbus;
 mod number;
 mod old;
 pub mod pcre;
@@ -45,6 +46,7 @@ const FAMILIES: &[&[Keyword]] = &[
     buffers::legacy::KEYWORDS,
     transforms::KEYWORDS,
     meta::KEYWORDS,
+    modbus::KEYWORDS,
     header::ip::KEYWORDS,
     header::tcp::KEYWORDS,
     header::icmp::KEYWORDS,

@@ -35,6 +35,7 @@ const SNMP: &[&str] = &["snmp"];
 const RFB: &[&str] = &["rfb"];
 const QUIC: &[&str] = &["quic"];
 const PGSQL: &[&str] = &["pgsql"];
+const NTP: &[&str] = &["ntp"];
 const NFS: &[&str] = &["nfs"];
 const MDNS: &[&str] = &["mdns"];
 const LLMNR: &[&str] = &["llmnr"];
@@ -103,7 +104,7 @@ buffers! {
     "http.content_len" | "http_content_len", HTTP, BOTH, false, "http", "the Content-Length field";
     "http2.header_name", HTTP2, BOTH, true, "http2", "each name of a field";
     "http2.header", HTTP2, BOTH, true, "http2", "each field";
-    "file.data" | "file_data", FILES, BOTH, false, "http", "the content of files and the bodies of responses";
+    "file.data" | "file_data", FILES, BOTH, true, "http", "the content of files and the bodies of responses";
     "file.name" | "filename_buffer", FILES, BOTH, true, "http", "the names of files";
     "file.magic", FILES, BOTH, true, "http", "what kind of file it is, by its first bytes";
     "dns.query" | "dns_query", DNS, UP, true, "dns", "the name that is asked for";
@@ -228,6 +229,7 @@ buffers! {
     "quic.ua", QUIC, UP, false, "quic", "the name of the client's software";
     "quic.cyu.hash", QUIC, BOTH, true, "quic", "MD5 of what the client offered";
     "quic.cyu.string", QUIC, BOTH, true, "quic", "what the client offered";
+    "ntp.reference_id", NTP, BOTH, false, "ntp", "what names the reference clock: four bytes";
     "pgsql.query", PGSQL, UP, false, "pgsql", "the query";
     "nfs.filename", NFS, BOTH, false, "nfs", "the name of the file";
     "websocket.payload", WEBSOCKET, BOTH, false, "websocket", "the payload without its mask";

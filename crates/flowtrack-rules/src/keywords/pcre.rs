@@ -50,7 +50,9 @@ impl Pcre {
         let inner = inner.strip_prefix('m').filter(|i| i.starts_with('/')).unwrap_or(inner);
         let end = inner.rfind('/').filter(|end| *end > 0).ok_or_else(expected)?;
         let pattern = inner.get(1..end).filter(|_| inner.starts_with('/')).ok_or_else(expected)?;
+        // Names of captured values may stand within the quotes too.
         let flags = inner.get(end + 1..).unwrap_or_default();
+        let flags = flags.split(',').next().unwrap_or_default().trim_end();
         let mut options = Options::default();
         let mut relative = false;
         let mut buffer = None;
@@ -181,6 +183,7 @@ mod tests {
 
     #[test]
     fn flags_are_read() {
+        assert!(Pcre::parse(r#""/(a)/i, pkt:name, flow:other""#).is_ok());
         let (pcre, buffer) = Pcre::parse(r#"!"/a/URi""#).unwrap();
         assert!(pcre.negated && pcre.relative);
         assert_eq!(buffer.map(|buffer| buffer.name), Some("http.uri"));

@@ -54,6 +54,58 @@ fn plain(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> 
     }
 }
 
+/// `subslice: 1,-2`: a part of the value.
+#[derive(Clone, Copy, Debug)]
+struct Subslice {
+    /// First byte; below zero counted from the end.
+    offset: i64,
+    /// Bytes of it; below zero all but so many at the end.
+    length: Option<i64>,
+    /// Whether what is beyond the end is left out, rather than nothing taken.
+    truncate: bool,
+}
+
+impl Transform for Subslice {
+    fn apply(&self, bytes: &mut Vec<u8>) {
+        let len = bytes.len() as i64;
+        let from = if self.offset < 0 { len + self.offset } else { self.offset };
+        let to = match self.length {
+            None => len,
+            Some(length) if length < 0 => len + length,
+            Some(length) => from.saturating_add(length),
+        };
+        let is_inside = (0..=len).contains(&from) && to <= len;
+        if !is_inside && !self.truncate {
+            bytes.clear();
+            return;
+        }
+        let (from, to) = (from.clamp(0, len) as usize, to.clamp(0, len) as usize);
+        bytes.truncate(to);
+        bytes.drain(..from.min(bytes.len()));
+    }
+
+    fn id(&self) -> String {
+        format!("subslice {} {:?} {}", self.offset, self.length, self.truncate)
+    }
+}
+
+fn subslice(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
+    let text = value.needed("an offset, and behind commas a length and truncate")?;
+    let mut part = Subslice { offset: 0, length: None, truncate: false };
+    for (at, word) in text.split(',').map(str::trim).enumerate() {
+        let number = || {
+            word.parse().map_err(|_| Complaint::new(format!("\"{word}\" is no number of bytes")))
+        };
+        match (at, word) {
+            (1.., "truncate") => part.truncate = true,
+            (0, _) => part.offset = number()?,
+            (1, _) => part.length = Some(number()?),
+            _ => return Err(Complaint::new(format!("expected truncate, not \"{word}\""))),
+        }
+    }
+    builder.transform(Arc::new(part))
+}
+
 /// `xor:"0a0b"`: every byte with the next one of the key.
 #[derive(Debug)]
 struct Xor(Vec<u8>);
@@ -254,6 +306,7 @@ macro_rules! keywords {
 
 keywords! {
     "dotprefix", "", plain, "puts a dot before the buffer";
+    "subslice", ":1", subslice, "takes a part: offset, length and `truncate` behind commas; what is below zero is counted from the end";
     "to_lowercase", "", plain, "turns letters into small ones";
     "to_uppercase", "", plain, "turns letters into capitals";
     "strip_whitespace", "", plain, "leaves out white space";
