@@ -16,6 +16,8 @@ pub struct AppConfig {
     pub wants: Wants,
     /// Whether frames are cut out, for rules that ask for them.
     pub frames: bool,
+    /// Whether the side that was not recognised is looked at too, for rules that tell sides apart.
+    pub both_ways: bool,
     /// Bytes of one direction after which recognition gives up.
     pub probe_bytes: usize,
     /// Datagrams of one direction after which recognition gives up.
@@ -29,6 +31,7 @@ impl Default for AppConfig {
         Self {
             wants: Wants::default(),
             frames: false,
+            both_ways: false,
             probe_bytes: 4096,
             probe_datagrams: 8,
             max_changes: 4,
@@ -61,6 +64,9 @@ impl AppLayer {
     }
 }
 
+/// The two sides of a flow speak different protocols, as rules call it.
+const MISMATCH: &str = "applayer_mismatch_protocol_both_directions";
+
 /// The application layer of one flow.
 #[derive(Default)]
 pub struct AppFlow {
@@ -73,6 +79,8 @@ pub struct AppFlow {
     changes: u8,
     transactions: u64,
     odd: Odd,
+    /// The direction that is still to be looked at, once the other one was recognised.
+    unseen: Option<Direction>,
     /// Cuts frames out of what is read, where rules ask for them.
     framer: Option<Box<Framer>>,
     /// What the protocol before has to tell the one that follows.
@@ -142,7 +150,7 @@ impl AppFlow {
 
     /// Whether it still wants bytes; if not, the stream need not be reassembled.
     pub fn wants_bytes(&self) -> bool {
-        !matches!(self.state, State::Done) || self.framer.is_some()
+        !matches!(self.state, State::Done) || self.framer.is_some() || self.unseen.is_some()
     }
 
     /// Takes the next chunk of one direction.
@@ -169,6 +177,9 @@ impl AppFlow {
     ) {
         let mut chunk = chunk;
         // Each turn either uses up the chunk or changes the protocol, which is capped.
+        if self.unseen == Some(direction) {
+            self.compare(layer, at, direction, chunk, out);
+        }
         loop {
             if let Some(framer) = &mut self.framer {
                 framer.feed(direction, chunk, &mut |frame| out.frame(frame));
@@ -209,7 +220,7 @@ impl AppFlow {
     pub fn close(&mut self, at: &Moment<'_>, out: &mut Outcome) {
         self.finish(at, Direction::ToServer, out);
         self.finish(at, Direction::ToClient, out);
-        self.framer = None;
+        (self.framer, self.unseen) = (None, None);
         self.state = State::Done;
     }
 
@@ -272,6 +283,8 @@ impl AppFlow {
         match recognise(layer.protocols(at.is_udp()), &first) {
             Recognised::As(protocol, confidence) => {
                 self.become_protocol(layer, protocol, direction, confidence);
+                self.unseen = (layer.config.both_ways && !at.is_udp() && self.changes == 0)
+                    .then(|| direction.opposite());
                 if layer.config.frames {
                     self.framer = Framer::of(protocol.name(), at.is_udp()).map(Box::new);
                 }
@@ -295,6 +308,41 @@ impl AppFlow {
                 }
             }
         }
+    }
+
+    /// Looks at the first bytes of the side that was not recognised: do both speak the same?
+    fn compare(
+        &mut self,
+        layer: &AppLayer,
+        at: &Moment<'_>,
+        direction: Direction,
+        chunk: Chunk<'_>,
+        out: &mut Outcome,
+    ) {
+        self.unseen = None;
+        let (Chunk::Bytes(bytes), Some(record)) = (chunk, &mut self.record) else { return };
+        let first = First {
+            udp: false,
+            direction,
+            bytes: bytes.get(..layer.config.probe_bytes).unwrap_or(bytes),
+            key: at.key,
+            midstream: at.midstream,
+            expected: None,
+        };
+        let Recognised::As(other, Confidence::Content) = recognise(layer.protocols(false), &first)
+        else {
+            return;
+        };
+        // What deserves a closer name began as what the other side looks like.
+        if other.name() == record.proto || Some(other.name()) == record.original {
+            return;
+        }
+        let (own, theirs) = (Some(record.proto), Some(other.name()));
+        (record.to_server, record.to_client) = match direction {
+            Direction::ToServer => (theirs, own),
+            Direction::ToClient => (own, theirs),
+        };
+        out.flow_events.push(MISMATCH);
     }
 
     /// Hands the bytes held back to the dissector: first those of the other direction if that

@@ -20,6 +20,12 @@ pub struct Outcome {
     pub logins: Vec<Login>,
     /// Flows that this one announced.
     pub expectations: Vec<Expectation>,
+    /// Whether halves of transactions are asked for before the other half is there.
+    pub wants_halves: bool,
+    /// Such halves, by the way that they went.
+    pub halves: Vec<Completed>,
+    /// What is odd about the flow as a whole, as `app-layer-event` names it.
+    pub flow_events: Vec<&'static str>,
     /// Frames, where rules ask for them.
     pub frames: Vec<Arc<dyn Transaction>>,
     /// What the flow speaks turned out to deserve a closer name, such as `doh2`.
@@ -41,6 +47,8 @@ impl Outcome {
             && self.anomalies.is_empty()
             && self.expectations.is_empty()
             && self.frames.is_empty()
+            && self.halves.is_empty()
+            && self.flow_events.is_empty()
     }
 
     /// A transaction is complete. `tx_id` counts from 0 in its flow, in the order in which
@@ -54,6 +62,18 @@ impl Outcome {
         if self.transactions.len() < Self::CAP {
             let transaction = Arc::new(transaction);
             self.transactions.push(Completed { direction, tx_id, transaction });
+        }
+    }
+
+    /// What goes this way of a transaction is complete, the other half may never come.
+    pub(crate) fn half<T: Transaction + 'static>(
+        &mut self,
+        direction: Direction,
+        tx_id: u64,
+        half: impl FnOnce() -> T,
+    ) {
+        if self.wants_halves && self.halves.len() < Self::CAP {
+            self.halves.push(Completed { direction, tx_id, transaction: Arc::new(half()) });
         }
     }
 

@@ -90,8 +90,10 @@ impl Apps {
         wants.buffers |= needs.transactions;
         wants.files |= needs.files;
         wants.hashes |= needs.hashes;
-        let frames = needs.frames;
-        self.layer = AppLayer::new(AppConfig { wants, frames, ..AppConfig::default() });
+        let Requirements { frames, both_ways, .. } = needs;
+        let config = AppConfig { wants, frames, both_ways, ..AppConfig::default() };
+        self.outcome.wants_halves = needs.halves;
+        self.layer = AppLayer::new(config);
     }
 
     /// Whether a packet has anything for the application layer.
@@ -311,6 +313,11 @@ impl Apps {
         let is_fatal = self.outcome.anomalies.iter().any(|raised| raised.is_fatal);
         let only = going.filter(|_| is_fatal);
         let Place { ts, number } = place;
+        for half in self.outcome.halves.drain(..) {
+            if let Some(watch) = &mut watch {
+                watch.half(half.direction, half.tx_id, &half.transaction);
+            }
+        }
         for done in self.outcome.transactions.drain(..) {
             if let Some(watch) = &mut watch {
                 watch.completed(done.tx_id, &done.transaction, only);
@@ -335,6 +342,11 @@ impl Apps {
                 outcome: login.outcome,
                 secret: login.secret,
             })));
+        }
+        for event in self.outcome.flow_events.drain(..) {
+            if let (Some(watch), Some(going)) = (&mut watch, going) {
+                watch.flow_event(going, event);
+            }
         }
         for frame in self.outcome.frames.drain(..) {
             if let Some(watch) = &mut watch {

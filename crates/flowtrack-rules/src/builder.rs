@@ -212,11 +212,15 @@ pub struct Builder<'a> {
     pub header: HeaderMatch,
     /// Whether a match is silent.
     pub noalert: bool,
+    /// Whether nothing more of the flow is judged behind a match.
+    pub bypass: bool,
     /// What is odd about the rule, with the place.
     pub warnings: Vec<(Span, String)>,
     pub(crate) at: Span,
     apps: Vec<&'static str>,
     tests: Vec<Box<dyn Test>>,
+    /// How many of them are about the protocol and the flow as a whole.
+    flow_tests: usize,
     effects: Vec<Box<dyn Effect>>,
     searches: Vec<Search>,
     /// The search that what follows belongs to; none while it is the payload that nobody named.
@@ -258,10 +262,12 @@ impl<'a> Builder<'a> {
             info: RuleInfo { gid: 1, severity: 3, text: rule.text.clone(), ..RuleInfo::default() },
             header,
             noalert: false,
+            bypass: false,
             warnings: Vec::new(),
             at: rule.at,
             apps: Vec::new(),
             tests: Vec::new(),
+            flow_tests: 0,
             effects: Vec::new(),
             searches: Vec::new(),
             current: None,
@@ -305,6 +311,12 @@ impl<'a> Builder<'a> {
     /// Adds what changes when all of the signature matched.
     pub fn effect(&mut self, effect: impl Effect + 'static) {
         self.effects.push(Box::new(effect));
+    }
+
+    /// Adds a condition that recognition of the application protocol answers as well as a packet.
+    pub(crate) fn flow_test(&mut self, test: impl Test + 'static) {
+        self.flow_tests += 1;
+        self.test(test);
     }
 
     /// Says what the signature has to be judged on.

@@ -123,6 +123,10 @@ pub struct Requirements {
     pub hashes: bool,
     /// Frames of protocols are asked for.
     pub frames: bool,
+    /// What each side of a flow speaks is told apart.
+    pub both_ways: bool,
+    /// Requests are judged before their response is there, because some decide about the flow.
+    pub halves: bool,
 }
 
 impl Requirements {
@@ -136,6 +140,8 @@ impl Requirements {
             files: self.files | other.files,
             hashes: self.hashes | other.hashes,
             frames: self.frames | other.frames,
+            both_ways: self.both_ways | other.both_ways,
+            halves: self.halves | other.halves,
         }
     }
 }

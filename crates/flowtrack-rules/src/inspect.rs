@@ -159,7 +159,7 @@ impl Inspector {
         let Some(tx) = cx.tx else { return };
         self.begin(set, cx);
         self.cache.begin(set);
-        let route = set.route_of(tx.transaction.protocol().name());
+        let route = set.route_of(app_of(tx, cx));
         let way = way(cx.direction);
         for at in route.groups.get(way).into_iter().flatten() {
             let Some(group) = set.transactions.get(*at as usize) else { continue };
@@ -461,9 +461,21 @@ fn is_about(signature: &Signature, cx: &Context<'_>) -> bool {
     header.fits((key.src, src_port), (key.dst, dst_port))
 }
 
+/// The protocol of a transaction: where DNS goes over HTTP/2, all of the flow is of that.
+fn app_of(tx: TxScope<'_>, cx: &Context<'_>) -> &'static str {
+    const HTTP2: &str = "http2";
+    const DOH2: &str = "doh2";
+    let is_doh =
+        || cx.flow.as_ref().and_then(|flow| flow.app).is_some_and(|app| app.proto.name() == DOH2);
+    match tx.transaction.protocol().name() {
+        HTTP2 if is_doh() => DOH2,
+        name => name,
+    }
+}
+
 fn has_app(signature: &Signature, cx: &Context<'_>) -> bool {
     if let Some(tx) = cx.tx {
-        return signature.apps.contains(&tx.transaction.protocol().name());
+        return signature.apps.contains(&app_of(tx, cx));
     }
     let Some(AppRecord { proto, to_server, to_client, .. }) =
         cx.flow.as_ref().and_then(|flow| flow.app)

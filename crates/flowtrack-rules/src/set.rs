@@ -333,6 +333,8 @@ impl RuleSet {
                 (needed.packets, needed.streams) = (true, true);
             }
             needed = needed.or(signature.requirements);
+            // What passes or drops does so before anything else comes.
+            needed.halves |= !matches!(signature.action, Action::Alert | Action::Config);
         }
         needed
     }

@@ -194,6 +194,8 @@ pub struct Signature {
     pub usage: Vec<(Memory, Usage)>,
     /// Whether a match is silent.
     pub noalert: bool,
+    /// Whether nothing more of the flow is judged behind a match.
+    pub bypass: bool,
     /// The content that packets are searched for first: its search and step.
     pub fast_pattern: Option<(usize, usize)>,
     /// What else has to be done for it.

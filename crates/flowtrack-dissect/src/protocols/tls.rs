@@ -349,6 +349,9 @@ impl Reading {
                     return Ok(Take::Need(MESSAGE_HEADER + length));
                 };
                 self.session.message(kind, body, direction, at, self.wants, out)?;
+                if kind == message::CLIENT_HELLO {
+                    out.half(direction, 0, || self.session.clone());
+                }
                 let hides =
                     self.session.server.as_ref().is_some_and(ServerHello::hides_certificate);
                 self.side(direction).over = kind == message::SERVER_HELLO && hides;

@@ -181,7 +181,9 @@ impl Work {
         if rules.needs.packets {
             let is_first = !mark(&mut watch.seen, now.direction);
             let recognised = watch.app.is_some() && !mark(&mut watch.told_app, now.direction);
-            let cx = Context { is_first, recognised, ..in_flow(rules, now, watch) };
+            let events = watch.due_flow_events();
+            let cx =
+                Context { is_first, recognised, app_events: &events, ..in_flow(rules, now, watch) };
             self.judge_packet(rules, now, cx);
         } else {
             self.settle_hits(rules, now, watch);
@@ -228,11 +230,22 @@ impl Work {
         }
         watch.give_files();
         while let Some(due) = watch.next_due(now.direction, all) {
-            let Due { tx_id, transaction, files, .. } = due;
+            let Due { tx_id, transaction, files, is_half, .. } = due;
             let tx = TxScope { id: tx_id, transaction: &*transaction, files: &files };
             let mut cx = Context { is_last: all, tx: Some(tx), ..in_flow(rules, now, watch) };
             self.inspector.transaction(&rules.set, &mut cx, &mut self.hits);
+            let before = self.found.len();
             self.collect(rules, &cx, Some((tx_id, &transaction, &files)));
+            if rules.needs.halves && now.direction == Direction::ToServer {
+                let mut at = 0;
+                self.found.retain(|found| {
+                    at += 1;
+                    at <= before || !watch.spoke_of(tx_id, found.hit.signature, is_half)
+                });
+                if !is_half {
+                    watch.judged_whole(tx_id);
+                }
+            }
         }
     }
 
@@ -247,6 +260,7 @@ impl Work {
             let Some(signature) = rules.set.get(hit.signature) else { continue };
             // What passes is silent too, yet silences others.
             if signature.noalert && signature.action != Action::Pass {
+                self.settles |= ends_flow(signature, signature.action, hit.on);
                 self.silent += 1;
                 continue;
             }
@@ -364,7 +378,7 @@ fn ends_flow(signature: &Signature, action: Action, on: On) -> bool {
         Kind::Packet => !signature.is_about_addresses(),
         Kind::Stream | Kind::PacketAndStream => on != On::Stream,
     };
-    decides && !is_of_packets
+    decides && !is_of_packets || signature.bypass
 }
 
 fn context<'a>(rules: &'a Rules, now: &Now<'a>) -> Context<'a> {

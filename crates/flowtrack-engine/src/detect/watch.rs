@@ -5,11 +5,16 @@ use flowtrack_event::{
     AppProto, AppRecord, Chunk, Direction, FileRecord, FlowContext, IpProto, Transaction,
 };
 use flowtrack_rules::{FlowVars, TxScope};
+use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Transactions that wait for their acknowledgement; more are judged at once.
 const MAX_DUE: usize = 256;
+/// Signatures that are remembered to have matched on half of a transaction.
+const MAX_SPOKE: usize = 256;
+/// Odd things of a flow that wait for their acknowledgement; more are not told.
+const MAX_FLOW_EVENTS: usize = 8;
 /// Files that wait for their transaction; the oldest go first.
 const MAX_FILES: usize = 64;
 
@@ -32,6 +37,10 @@ pub(crate) struct Watch {
     pub(crate) spoke: Vec<u32>,
     /// Whether an alert was raised.
     pub(crate) alerted: bool,
+    /// Signatures that matched on half of a transaction.
+    of_halves: Vec<(u64, u32)>,
+    /// What is odd about the flow as a whole, the way of the bytes that showed it, and their end.
+    flow_events: Vec<(&'static str, Direction, u64)>,
     /// Whether data came with a SYN that asks for it.
     pub(crate) is_early: bool,
     /// Whether a signature decided about the rest of the flow: it passes, or would be dropped.
@@ -49,6 +58,8 @@ pub(crate) struct Due {
     pub(crate) files: Vec<FileRecord>,
     /// Where in the stream it ended.
     pub(crate) end: u64,
+    /// Whether the other half is not there yet.
+    pub(crate) is_half: bool,
 }
 
 impl Watch {
@@ -65,6 +76,8 @@ impl Watch {
             keeps_streams,
             spoke: Vec::new(),
             alerted: false,
+            of_halves: Vec::new(),
+            flow_events: Vec::new(),
             is_early: false,
             settled: false,
             app_to_come: None,
@@ -103,9 +116,32 @@ impl Watch {
         if let Some((app, direction, end)) = self.app_to_come
             && self.waiting_mut(direction).is_acked(end)
         {
+            self.told_app = [false; 2];
             self.app = Some(app);
             self.app_to_come = None;
         }
+    }
+
+    /// Something is odd about the flow as a whole.
+    pub(crate) fn flow_event(&mut self, direction: Direction, name: &'static str) {
+        let end = self.waiting_mut(direction).end();
+        if self.flow_events.len() < MAX_FLOW_EVENTS {
+            self.flow_events.push((name, direction, end));
+        }
+    }
+
+    /// Takes what is odd and acknowledged.
+    pub(crate) fn due_flow_events(&mut self) -> SmallVec<[&'static str; 2]> {
+        if self.flow_events.is_empty() {
+            return SmallVec::new();
+        }
+        let mut events = std::mem::take(&mut self.flow_events);
+        let due = events
+            .extract_if(.., |(_, direction, end)| self.waiting_mut(*direction).is_acked(*end))
+            .map(|(name, ..)| name)
+            .collect();
+        self.flow_events = events;
+        due
     }
 
     /// Takes notice of what was recognised, acknowledged or not.
@@ -154,6 +190,38 @@ impl Watch {
                 }
             }
         }
+    }
+
+    /// One half of a transaction is complete.
+    pub(crate) fn half(
+        &mut self,
+        direction: Direction,
+        tx_id: u64,
+        transaction: &Arc<dyn Transaction>,
+    ) {
+        self.push(direction, tx_id, transaction);
+        let [to_server, to_client] = &mut self.due;
+        let due = match direction {
+            Direction::ToServer => to_server,
+            Direction::ToClient => to_client,
+        };
+        if let Some(last) = due.back_mut() {
+            last.is_half = true;
+        }
+    }
+
+    /// Notes that a signature matched on a half; says whether it did before.
+    pub(crate) fn spoke_of(&mut self, tx_id: u64, signature: u32, is_half: bool) -> bool {
+        let known = self.of_halves.contains(&(tx_id, signature));
+        if is_half && !known && self.of_halves.len() < MAX_SPOKE {
+            self.of_halves.push((tx_id, signature));
+        }
+        known
+    }
+
+    /// A transaction was judged whole.
+    pub(crate) fn judged_whole(&mut self, tx_id: u64) {
+        self.of_halves.retain(|(known, _)| *known != tx_id);
     }
 
     /// A frame was cut out.
@@ -226,7 +294,7 @@ impl Watch {
             Direction::ToClient => (to_client, client_bytes),
         };
         let (end, transaction) = (waiting.end(), Arc::clone(transaction));
-        due.push_back(Due { tx_id, transaction, files: Vec::new(), end });
+        due.push_back(Due { tx_id, transaction, files: Vec::new(), end, is_half: false });
     }
 }
 

@@ -45,6 +45,7 @@ impl Builder<'_> {
             effects: self.effects,
             usage: self.usage,
             noalert: self.noalert,
+            bypass: self.bypass,
             fast_pattern: self.fast_pattern,
             requirements: self.requirements,
             limits: self.limits,
@@ -120,7 +121,7 @@ impl Builder<'_> {
         }
         if packet {
             Kind::Packet
-        } else if needs.recognition && self.tests.len() == 1 {
+        } else if needs.recognition && self.tests.len() == self.flow_tests {
             Kind::Recognition
         } else if !self.apps.is_empty() && !needs.recognition {
             Kind::App

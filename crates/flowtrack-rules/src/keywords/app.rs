@@ -142,7 +142,8 @@ fn protocol(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complain
         .filter(|_| name != "http1")
         .map_or(name.clone(), str::to_owned);
     builder.needs(Needs::Recognition);
-    builder.test(Speaks { name, of, exact, wanted });
+    builder.requirements.both_ways = true;
+    builder.flow_test(Speaks { name, of, exact, wanted });
     Ok(())
 }
 
@@ -161,8 +162,8 @@ impl Test for HasEvent {
 
 fn event(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
     let text = value.needed("such as http.missing_host_header")?;
-    builder.needs(Needs::Transaction);
     if let Some((protocol, event)) = text.split_once('.') {
+        builder.needs(Needs::Transaction);
         let known = Protocol::by_word(&protocol.to_ascii_lowercase()).map_err(Complaint::new)?;
         match known.app {
             Some(app) => builder.app(app)?,
@@ -170,7 +171,9 @@ fn event(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> 
         }
         builder.test(HasEvent(event.to_owned()));
     } else {
-        builder.test(HasEvent(text.to_owned()));
+        // About the flow as a whole, whatever its protocol.
+        builder.requirements.both_ways = true;
+        builder.packet_test(HasEvent(text.to_owned()));
     }
     Ok(())
 }

@@ -165,7 +165,7 @@ fn flow(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
             }
         }
     }
-    builder.test(OnFlow);
+    builder.flow_test(OnFlow);
     Ok(())
 }
 

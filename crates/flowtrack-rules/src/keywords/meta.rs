@@ -77,6 +77,28 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
         parse: noalert,
     },
     Keyword {
+        name: "bypass",
+        aliases: &[],
+        doc: "Behind a match nothing more of the flow is judged.",
+        example: r#"alert tls any any -> any any (tls.sni; content:"example.org"; bypass; sid:1;)"#,
+        parse: |builder, value| {
+            value.none()?;
+            builder.bypass = true;
+            Ok(())
+        },
+    },
+    Keyword {
+        name: "nfq_set_mark",
+        aliases: &[],
+        doc: "A mark that an inline system puts on packets; without effect here.",
+        example: r#"alert tcp any any -> any any (content:"hello"; nfq_set_mark:0x10/0xffff; sid:1;)"#,
+        parse: |builder, value| {
+            value.needed("a mark and a mask, such as 0x10/0xffff")?;
+            builder.warn("packets are not marked: nfq_set_mark stays without effect");
+            Ok(())
+        },
+    },
+    Keyword {
         name: "alert",
         aliases: &[],
         doc: "A match alerts, although the action would be silent: `pass` that tells of it.",

@@ -253,6 +253,7 @@ impl Layer {
                         return None;
                     }
                     Begin::Plain => self.stage = Stage::Plain,
+                    Begin::Failed => return self.failed(&input, emit),
                     Begin::As(stage, skip) => {
                         self.stage = stage;
                         at += skip;
@@ -371,6 +372,8 @@ enum Ran {
 enum Begin {
     Need,
     Plain,
+    /// It is not of its coding.
+    Failed,
     /// In this stage, behind so many bytes.
     As(Stage, usize),
 }
@@ -398,6 +401,11 @@ fn begin(coding: Coding, bytes: &[u8]) -> Begin {
             let has_header = first & 0x0f == 8
                 && first >> 4 <= 7
                 && u16::from_be_bytes([first, second]).is_multiple_of(31);
+            // Deflate alone has nothing to know it by, and makes something of nearly everything:
+            // only what it reads without a flaw is taken for it.
+            if !has_header && matches!(Inflate::new(false).run(bytes, &mut |_| true), Ran::Failed) {
+                return Begin::Failed;
+            }
             let state = Inflate::new(has_header);
             Begin::As(Stage::Inflate { state, is_gzip: false, may_be_raw: has_header }, 0)
         }

@@ -82,7 +82,7 @@ pub(super) struct Exchange {
 }
 
 /// One message.
-#[derive(Default, Debug)]
+#[derive(Clone, Default, Debug)]
 pub(super) struct Side {
     pub(super) head: Option<Head>,
     /// Whether nothing more of it will come.

@@ -50,7 +50,7 @@ enum Carrier {
 }
 
 /// What was left of a body at its end.
-#[derive(Default, Debug)]
+#[derive(Clone, Default, Debug)]
 pub(crate) struct Left {
     /// Bytes as they were sent.
     pub(crate) length: u64,
@@ -63,7 +63,7 @@ pub(crate) struct Left {
 }
 
 /// A file that is part of a form.
-#[derive(Default, Debug)]
+#[derive(Clone, Default, Debug)]
 pub(crate) struct Part {
     /// What it is called.
     pub(crate) filename: Vec<u8>,

@@ -421,6 +421,12 @@ impl Reading {
         exchange.request.done = !matches!(stage, Stage::Body { .. });
         exchange.request.head = Some(head);
         self.request.stage = stage;
+        if exchange.request.done {
+            out.half(Direction::ToServer, tx_id, || {
+                let request = exchange.request.clone();
+                Exchange { tx_id, request, ..Exchange::default() }
+            });
+        }
         self.push(exchange, Direction::ToServer, out);
     }
 
@@ -639,9 +645,13 @@ impl Reading {
         };
         let left = payload.finish(state, &self.budget, out);
         self.weight += left.kept.len();
-        if let Some((_, message)) = current(&mut self.open, direction) {
+        if let Some((tx_id, message)) = current(&mut self.open, direction) {
             message.body = left;
             message.done = true;
+            if direction == Direction::ToServer {
+                let request = || Exchange { tx_id, request: message.clone(), ..Exchange::default() };
+                out.half(direction, tx_id, request);
+            }
         }
         self.settle(direction, out);
     }

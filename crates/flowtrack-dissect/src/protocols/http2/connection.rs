@@ -408,6 +408,10 @@ impl Connection {
             kind::HEADERS => self.headers(header, payload, turn)?,
             kind::PUSH_PROMISE => self.push_promise(header, payload, turn)?,
             kind::CONTINUATION => self.continuation(header, payload, turn)?,
+            // That they were understood says nothing of its own, yet it is counted.
+            kind::SETTINGS if header.has(flag::ACK) && payload.is_empty() => {
+                self.next_id();
+            }
             kind::SETTINGS => {
                 let settings = self.settings(payload, turn.direction);
                 self.control(kind::SETTINGS, turn, |frames| frames.settings = settings);

@@ -402,6 +402,15 @@ impl Transaction for Exchange {
         self.request.is_logged() || self.response.is_logged()
     }
 
+    fn one_way(&self) -> Option<Direction> {
+        // A frame about the connection is all that there is.
+        match (self.stream, self.request.frames.kinds, self.response.frames.kinds) {
+            (0, _, 0) => Some(Direction::ToServer),
+            (0, 0, _) => Some(Direction::ToClient),
+            _ => None,
+        }
+    }
+
     fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
         for direction in [Direction::ToServer, Direction::ToClient] {
             self.buffer_towards(direction, name, visit);

@@ -62,6 +62,20 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
         parse: encryption,
     },
     Keyword {
+        name: "ssh.protoversion",
+        aliases: &[],
+        doc: "Version of SSH, such as `2.0`; `2_compat` for 2 and 1.99.",
+        example: "alert ssh any any -> any any (ssh.protoversion:2_compat; sid:1;)",
+        parse: |builder, value| ssh(builder, value, "ssh.proto"),
+    },
+    Keyword {
+        name: "ssh.softwareversion",
+        aliases: &[],
+        doc: "What the name and version of the software have in them.",
+        example: r#"alert ssh any any -> any any (ssh.softwareversion:"OpenSSH"; sid:1;)"#,
+        parse: |builder, value| ssh(builder, value, "ssh.software"),
+    },
+    Keyword {
         name: "ssl_version",
         aliases: &[],
         doc: "Versions that are offered, or chosen, with commas between them: `sslv2`, `sslv3`, \
@@ -330,6 +344,37 @@ fn encryption(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Compla
         wanted.push(Comparison::Equal(i64::from(number).cast_unsigned()));
     }
     add(builder, &["krb5"], None, AnyOf { asked: "krb5.ticket_encryption", wanted })
+}
+
+fn ssh(builder: &mut Builder<'_>, value: &Value<'_>, asked: &'static str) -> Result<(), Complaint> {
+    let text = value.needed("a text")?.trim_matches('"').to_owned();
+    add(builder, &["ssh"], None, Named { asked, text })
+}
+
+/// A text in the greeting of SSH.
+#[derive(Debug)]
+struct Named {
+    asked: &'static str,
+    text: String,
+}
+
+impl Test for Named {
+    fn test(&self, cx: &mut Context<'_>) -> bool {
+        let Some(tx) = cx.tx else { return false };
+        let mut found = false;
+        tx.transaction.buffer_towards(cx.direction, self.asked, &mut |value| {
+            found |= match self.text.as_str() {
+                "2_compat" => value == b"2.0" || value == b"2" || value == b"1.99",
+                text if self.asked == "ssh.proto" => value == text.as_bytes(),
+                text => memchr::memmem::find(value, text.as_bytes()).is_some(),
+            };
+        });
+        found
+    }
+
+    fn cost(&self) -> u8 {
+        3
+    }
 }
 
 fn ssl_version(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
