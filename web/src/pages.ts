@@ -1,6 +1,7 @@
 /** The pages, in the order of the navigation; a new page is one line here. */
 import type { Component } from 'svelte';
 import type { IconName } from './components/Icon.svelte';
+import Encryption from './pages/Encryption.svelte';
 import Flows from './pages/Flows.svelte';
 import Hosts from './pages/Hosts.svelte';
 import Overview from './pages/Overview.svelte';
@@ -18,5 +19,6 @@ export const pages: Page[] = [
   { path: '/', title: 'Overview', icon: 'overview', component: Overview },
   { path: '/flows', title: 'Flows', icon: 'flows', component: Flows },
   { path: '/hosts', title: 'Hosts', icon: 'hosts', component: Hosts },
+  { path: '/encryption', title: 'Encryption', icon: 'lock', component: Encryption },
   { path: '/system', title: 'System', icon: 'system', component: System },
 ];

@@ -598,13 +598,13 @@ export interface components {
             ciphers: components["schemas"]["Kind"][];
             /** @description Clients by fingerprint, largest first. */
             clients: components["schemas"]["ClientGroup"][];
-            /** @description Whether rows were let go for want of room; if so, all are lower bounds. */
-            partial: boolean;
             /**
              * Format: int64
              * @description Flows whose client sent an encrypted hello (ECH), or feigned one.
              */
             ech_flows: number;
+            /** @description Whether rows were let go for want of room; if so, all are lower bounds. */
+            partial: boolean;
             /** @description Encrypted flows by protocol, largest first. */
             protocols: components["schemas"]["Kind"][];
             shares: components["schemas"]["Shares"];

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { bitRate, bytes, count, duration, endpoint, exact, percent, protocolOf } from './format';
+import { bitRate, bytes, count, day, duration, endpoint, exact, percent, protocolOf } from './format';
 
 describe('numbers', () => {
   it('have three significant digits and an SI prefix', () => {
@@ -88,5 +88,13 @@ describe('endpoints', () => {
     expect(endpoint('192.0.2.1', 443)).toBe('192.0.2.1:443');
     expect(endpoint('2001:db8::1', 443)).toBe('[2001:db8::1]:443');
     expect(endpoint('2001:db8::1', 0)).toBe('2001:db8::1');
+  });
+});
+
+describe('days', () => {
+  it('are of any century', () => {
+    expect(day(1_767_225_600)).toBe('2026-01-01');
+    expect(day(253_402_300_799)).toBe('9999-12-31');
+    expect(day(Number.MAX_SAFE_INTEGER)).toBe('–');
   });
 });

@@ -99,6 +99,12 @@ export function moment(micros: number): string {
   return MOMENT.format(micros / 1000);
 }
 
+/** The day of a moment in seconds, in UTC: `2026-01-31`; certificates may have any. */
+export function day(seconds: number): string {
+  const date = new Date(seconds * 1000);
+  return Number.isNaN(date.getTime()) ? '–' : date.toISOString().slice(0, -14).replace(/^\+0*/, '');
+}
+
 /** The protocol that a flow is best called by: what was recognised, else the transport. */
 export function protocolOf(flow: { app_proto?: string | null; proto: string }): string {
   return flow.app_proto || flow.proto.toLowerCase();
