@@ -268,9 +268,9 @@ impl Page {
             row(self, &name, kind.weak, kind.flows, kind.bytes);
         }
         for client in encryption.clients.iter().take(3) {
-            let who = client.server_names.first().unwrap_or(&client.client);
-            let space = room.saturating_sub(client.fingerprint.len() + 2);
-            let name = format!("{} {}", client.fingerprint, fit(who, space));
+            let host = client.server_names.first().unwrap_or(&client.client);
+            let both = format!("{} {host}", client.fingerprint);
+            let name = if both.len() < room { both } else { client.fingerprint.clone() };
             row(self, &name, false, client.flows, client.bytes);
         }
         if encryption.ech_flows > 0 {
