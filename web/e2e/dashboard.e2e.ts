@@ -14,7 +14,7 @@ const url = process.env.FLOWTRACK_URL ?? '';
 const origin = url && new URL(url).origin;
 const WIDE = { width: 1280, height: 900 };
 const NARROW = { width: 390, height: 844 };
-const PAGES = ['/', '/flows', '/hosts', '/system'];
+const PAGES = ['/', '/flows', '/hosts', '/encryption', '/system'];
 
 let browser: Browser;
 let context: BrowserContext;
