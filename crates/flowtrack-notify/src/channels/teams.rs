@@ -1,0 +1,93 @@
+//! Microsoft Teams: a workflow "when a Teams webhook request is received", with an Adaptive Card.
+
+use super::{Channel, reveal_url};
+use crate::error::SendError;
+use crate::http;
+use crate::message::Message;
+use crate::secret::{Secret, Vault};
+use flowtrack_event::Severity;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// A channel of Microsoft Teams.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Teams {
+    /// The workflow's address; whoever has it can post.
+    url: Secret,
+}
+
+impl Channel for Teams {
+    fn destination(&self) -> String {
+        format!("the workflow in {}", self.url)
+    }
+
+    fn secrets(&self) -> Vec<&Secret> {
+        vec![&self.url]
+    }
+
+    fn send(&self, message: &Message, vault: &Vault<'_>) -> Result<(), SendError> {
+        let url = reveal_url(vault, &self.url)?;
+        http::post_json(&url, &body(message)).map(drop)
+    }
+}
+
+/// A card of rich text only: other texts of a card are Markdown, with links that strangers chose.
+fn body(message: &Message) -> Value {
+    let tint = match message.severity() {
+        Severity::Critical | Severity::High => "attention",
+        Severity::Medium | Severity::Low => "warning",
+        Severity::Info => "accent",
+    };
+    let mut parts = vec![rich(&[run(&message.subject(), "bolder", tint)])];
+    if let Some(notice) = message.single() {
+        if !notice.explanation.is_empty() {
+            parts.push(rich(&[run(&notice.explanation, "default", "default")]));
+        }
+        for (name, value) in message.facts(notice) {
+            let name = run(&format!("{name}: "), "bolder", "default");
+            parts.push(rich(&[name, run(&value, "default", "default")]));
+        }
+    } else {
+        for notice in &message.notices {
+            parts.push(rich(&[run(&message.line(notice), "default", "default")]));
+        }
+        if let Some(rest) = message.rest() {
+            parts.push(rich(&[run(&rest, "default", "default")]));
+        }
+    }
+    parts.push(rich(&[run(&message.footer(), "lighter", "default")]));
+    json!({
+        "type": "message",
+        "attachments": [{
+            "contentType": "application/vnd.microsoft.card.adaptive",
+            "contentUrl": null,
+            "content": {
+                "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+                "type": "AdaptiveCard",
+                "version": "1.4",
+                "body": parts,
+            },
+        }],
+    })
+}
+
+fn rich(runs: &[Value]) -> Value {
+    json!({ "type": "RichTextBlock", "inlines": runs })
+}
+
+fn run(text: &str, weight: &str, color: &str) -> Value {
+    json!({ "type": "TextRun", "text": text, "weight": weight, "color": color })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::tests::sample;
+
+    #[test]
+    fn a_card_stays_below_the_28_kib_that_teams_takes() {
+        let body = body(&sample(10, 37)).to_string();
+        assert!(body.len() < 28 * 1024 && body.contains("and 37 more"), "{}", body.len());
+    }
+}

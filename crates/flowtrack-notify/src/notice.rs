@@ -1,0 +1,254 @@
+//! What a person is told of one alert.
+
+use flowtrack_event::{Alert, Detection, Evidence, Severity, Timestamp};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+/// What a person is told of one alert: words and numbers only, cleaned and cut to bounds.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Notice {
+    /// Notices of the same key are about the same thing.
+    pub key: String,
+    /// How urgent.
+    #[serde(with = "severity")]
+    pub severity: Severity,
+    /// One line.
+    pub title: String,
+    /// What it means and what to do; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub explanation: String,
+    /// Such as `reconnaissance`; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub category: String,
+    /// Which detector, such as `port_scan`, or the signature's number, such as `1:2019401`.
+    pub detector: String,
+    /// Who began it, where one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<IpAddr>,
+    /// Whom it is aimed at, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<IpAddr>,
+    /// The port aimed at, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_port: Option<u16>,
+    /// Identifier and name of ATT&CK's technique, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub technique: Option<(String, String)>,
+    /// When it began, in microseconds since 1970.
+    pub first_seen_us: i64,
+    /// When it was seen last, in microseconds since 1970.
+    pub last_seen_us: i64,
+    /// How often it was seen.
+    pub count: u64,
+    /// What proves it: a name and a text each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<(String, String)>,
+}
+
+impl Notice {
+    /// Of a detector's finding.
+    pub fn of_detection(detection: &Detection) -> Self {
+        let kind = if detection.kind.is_empty() { "" } else { "." };
+        Self {
+            key: key(
+                &format!("{}{kind}{}", detection.detector, detection.kind),
+                detection.source,
+                detection.target,
+                detection.target_port,
+            ),
+            severity: detection.severity,
+            title: clean(&detection.title, MAX_TITLE),
+            explanation: clean(&detection.explanation, MAX_EXPLANATION),
+            category: detection.category.to_owned(),
+            detector: detection.detector.to_owned(),
+            source: detection.source,
+            target: detection.target,
+            target_port: detection.target_port,
+            technique: detection.technique.map(|t| (t.id.to_owned(), t.name.to_owned())),
+            first_seen_us: detection.first_seen.micros(),
+            last_seen_us: detection.last_seen.micros(),
+            count: detection.count.max(1),
+            evidence: detection
+                .evidence
+                .iter()
+                .take(MAX_EVIDENCE)
+                .map(|(name, value)| (clean(name, MAX_NAME), clean(&text_of(value), MAX_VALUE)))
+                .collect(),
+        }
+    }
+
+    /// Of a signature's match.
+    pub fn of_alert(alert: &Alert) -> Self {
+        let ends = alert.ends.key;
+        let (target, source) = match alert.target_and_source() {
+            Some((target, source)) => (Some(target), Some(source)),
+            None => (ends.map(|k| (k.dst, k.dst_port)), ends.map(|k| (k.src, k.src_port))),
+        };
+        let rule = &alert.rule;
+        let port = target.map(|(_, port)| port).filter(|&port| port > 0);
+        let mut evidence = Vec::new();
+        if let Some(app) = alert.flow.as_ref().and_then(|flow| flow.app) {
+            evidence.push(("protocol".to_owned(), app.name().to_owned()));
+        }
+        for reference in rule.references.iter().take(3) {
+            evidence.push(("see".to_owned(), clean(reference, MAX_VALUE)));
+        }
+        let technique = |name: &str| {
+            let value = rule.metadata.iter().find(|(key, _)| &**key == name);
+            value.map(|(_, value)| clean(&value.replace('_', " "), MAX_NAME))
+        };
+        Self {
+            key: key(
+                &format!("{}:{}", rule.gid, rule.sid),
+                source.map(|(address, _)| address),
+                target.map(|(address, _)| address),
+                port,
+            ),
+            severity: Severity::of_priority(rule.severity),
+            title: clean(&rule.signature, MAX_TITLE),
+            explanation: String::new(),
+            category: clean(&rule.category, MAX_NAME),
+            detector: format!("{}:{}", rule.gid, rule.sid),
+            source: source.map(|(address, _)| address),
+            target: target.map(|(address, _)| address),
+            target_port: port,
+            technique: technique("mitre_technique_id")
+                .map(|id| (id, technique("mitre_technique_name").unwrap_or_default())),
+            first_seen_us: alert.ts.micros(),
+            last_seen_us: alert.ts.micros(),
+            count: 1,
+            evidence,
+        }
+    }
+
+    /// The notice that `flowtrack notify test` sends.
+    pub fn test(now: Timestamp) -> Self {
+        Self {
+            key: "test".into(),
+            severity: Severity::Info,
+            title: "This is a test of FlowTrack's notifications".into(),
+            explanation: "Somebody asked for it; nothing has happened on the network.".into(),
+            category: "test".into(),
+            detector: "test".into(),
+            source: None,
+            target: None,
+            target_port: None,
+            technique: None,
+            first_seen_us: now.micros(),
+            last_seen_us: now.micros(),
+            count: 1,
+            evidence: Vec::new(),
+        }
+    }
+
+    /// Who to whom, such as `192.0.2.7 → 10.0.0.5 port 22`; empty where neither is known.
+    pub fn ends(&self) -> String {
+        let mut text = String::new();
+        if let Some(source) = self.source {
+            let _ = write!(text, "{source}");
+        }
+        if let Some(target) = self.target {
+            let _ = write!(text, "{}→ {target}", if text.is_empty() { "" } else { " " });
+        }
+        if let Some(port) = self.target_port {
+            let _ = write!(text, "{}port {port}", if text.is_empty() { "" } else { " " });
+        }
+        text
+    }
+
+    /// Takes in another notice of the same key: counts add up, the newer words count.
+    pub fn fold(&mut self, newer: Self) {
+        let (first, count) = (self.first_seen_us.min(newer.first_seen_us), self.count);
+        let severity = self.severity.max(newer.severity);
+        *self = newer;
+        self.first_seen_us = first;
+        self.count = self.count.saturating_add(count);
+        self.severity = severity;
+    }
+}
+
+fn key(what: &str, source: Option<IpAddr>, target: Option<IpAddr>, port: Option<u16>) -> String {
+    let mut key = what.to_owned();
+    for address in [source, target] {
+        key.push('|');
+        if let Some(address) = address {
+            let _ = write!(key, "{address}");
+        }
+    }
+    let _ = write!(key, "|{}", port.unwrap_or(0));
+    key
+}
+
+fn text_of(value: &Evidence) -> String {
+    match value {
+        Evidence::Count(count) => count.to_string(),
+        Evidence::Number(number) => {
+            let text = format!("{number:.2}");
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
+        Evidence::Text(text) => text.clone(),
+        Evidence::List(list) => list.join(", "),
+    }
+}
+
+/// `text` without control characters and without those that turn its direction, cut to `max`
+/// characters: much of it was chosen by whoever sent the traffic.
+pub(crate) fn clean(text: &str, max: usize) -> String {
+    let harmless = |c: char| {
+        let turns = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+        if c.is_control() || turns { ' ' } else { c }
+    };
+    cut(&text.chars().take(max + 1).map(harmless).collect::<String>(), max)
+}
+
+/// At most `max` characters, with an ellipsis where some are missing.
+pub(crate) fn cut(text: &str, max: usize) -> String {
+    if text.chars().count() <= max {
+        return text.to_owned();
+    }
+    let mut short: String = text.chars().take(max.saturating_sub(1)).collect();
+    short.push('…');
+    short
+}
+
+const MAX_TITLE: usize = 200;
+const MAX_EXPLANATION: usize = 600;
+const MAX_NAME: usize = 60;
+const MAX_VALUE: usize = 200;
+const MAX_EVIDENCE: usize = 12;
+
+/// [`Severity`] by its name.
+mod severity {
+    use super::{Deserialize, Deserializer, Serializer, Severity};
+
+    pub fn serialize<S: Serializer>(severity: &Severity, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(severity.name())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Severity, D::Error> {
+        let name = String::deserialize(d)?;
+        Severity::parse(&name).ok_or_else(|| serde::de::Error::custom("no such severity"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_strangers_is_cleaned_and_cut() {
+        assert_eq!(clean("a\r\nBcc: x\u{202e}b", 50), "a  Bcc: x b");
+        assert_eq!(clean("abcdef", 4), "abc…");
+        assert_eq!(clean("abcd", 4), "abcd");
+    }
+
+    #[test]
+    fn folding_adds_up() {
+        let mut one = Notice { count: 3, last_seen_us: 5, ..Notice::test(Timestamp::ZERO) };
+        one.severity = Severity::High;
+        one.fold(Notice { count: 2, first_seen_us: 9, last_seen_us: 10, ..one.clone() });
+        assert_eq!((one.count, one.first_seen_us, one.last_seen_us), (5, 0, 10));
+        assert_eq!(one.severity, Severity::High);
+    }
+}
