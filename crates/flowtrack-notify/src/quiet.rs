@@ -164,10 +164,7 @@ mod tests {
     fn windows_that_touch_are_one() {
         let windows = &["mon-fri 18:00-08:00", "sat,sun 00:00-24:00"];
         // Friday evening until Monday morning: Saturday's night is not Monday's.
-        assert_eq!(
-            end(windows, "2026-11-20T19:00:00").unwrap(),
-            "2026-11-23T00:00:00"
-        );
+        assert_eq!(end(windows, "2026-11-20T19:00:00").unwrap(), "2026-11-23T00:00:00");
         assert_eq!(end(windows, "2026-11-23T09:00:00"), None);
     }
 

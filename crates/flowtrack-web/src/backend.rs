@@ -6,6 +6,7 @@ use flowtrack_store::live::{FlowRow, RatePoint, Snapshot};
 
 use crate::api::{
     capture::{CaptureRequest, CaptureStatus, FilterProblem, Interface},
+    channels::ChannelStatus,
     export::ExportRequest,
     flows::FlowQuery,
     health::Health,
@@ -56,6 +57,13 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Numbers per second or minute of history, oldest first.
     fn series(&self, query: &SeriesQuery) -> anyhow::Result<Vec<RatePoint>>;
+
+    /// The ways to people, and how they are; must not block.
+    fn channels(&self) -> Vec<ChannelStatus>;
+
+    /// Sends a test by this channel and waits for what becomes of it; `None` where there is none of
+    /// this name.
+    fn test_channel(&self, name: &str) -> Option<Result<(), String>>;
 
     /// Writes flows of history or recorded packets; a failing `out` means that the client has gone.
     ///

@@ -20,6 +20,7 @@ pub use api::{
     capture::{
         CaptureRequest, CaptureState, CaptureStatus, FilterProblem, Interface, InterfaceKind,
     },
+    channels::{ChannelState, ChannelStatus},
     export::{ExportKind, ExportRequest},
     flows::{FlowQuery, FlowSort, Order},
     health::{Health, HealthPart, HealthState},

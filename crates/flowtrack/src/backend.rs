@@ -2,6 +2,7 @@
 
 use crate::control::{Control, Live, State};
 use crate::export::{self, PacketForm, Span};
+use crate::notify::People;
 use crate::rules::book::{self, Rulebook};
 use flowtrack_capture::{ANY, Filter as BpfFilter, FilterError, LiveConfig, Recorder, SourceError};
 use flowtrack_event::LinkType;
@@ -10,9 +11,9 @@ use flowtrack_output::TableFormat;
 use flowtrack_store::live::{FlowRow, RatePoint, Snapshot};
 use flowtrack_store::{HistoryReader, HistoryWriter, LiveReader, Query, StoreState};
 use flowtrack_web::{
-    Backend, CaptureProblem, CaptureRequest, CaptureState, CaptureStatus, ExportKind,
-    ExportRequest, FilterProblem, FlowQuery, FlowSort, Health, HealthPart, HealthState, Interface,
-    InterfaceKind, Order, Page, RulesStatus, SeriesQuery,
+    Backend, CaptureProblem, CaptureRequest, CaptureState, CaptureStatus, ChannelStatus,
+    ExportKind, ExportRequest, FilterProblem, FlowQuery, FlowSort, Health, HealthPart, HealthState,
+    Interface, InterfaceKind, Order, Page, RulesStatus, SeriesQuery,
 };
 use std::io::Write;
 use std::path::PathBuf;
@@ -36,6 +37,8 @@ pub struct Program {
     pub history: Option<(Arc<HistoryWriter>, HistoryReader)>,
     /// The rules.
     pub rules: Arc<Rulebook>,
+    /// Whoever is told of alerts, where anybody is.
+    pub people: Option<Arc<People>>,
     /// The recorder, where packets are kept, and its folder.
     pub recorder: Option<(Arc<Recorder>, PathBuf)>,
 }
@@ -73,7 +76,14 @@ impl Backend for Program {
     }
 
     fn health(&self) -> Health {
-        Health { parts: vec![self.capture_health(), self.history_health(), self.recorder_health()] }
+        Health {
+            parts: {
+                let mut parts =
+                    vec![self.capture_health(), self.history_health(), self.recorder_health()];
+                parts.extend(self.people.as_ref().map(|people| people.health()));
+                parts
+            },
+        }
     }
 
     fn interfaces(&self) -> anyhow::Result<Vec<Interface>> {
@@ -107,6 +117,14 @@ impl Backend for Program {
         Ok(list)
     }
 
+    fn channels(&self) -> Vec<ChannelStatus> {
+        self.people.as_ref().map(|people| people.channels()).unwrap_or_default()
+    }
+
+    fn test_channel(&self, name: &str) -> Option<Result<(), String>> {
+        self.people.as_ref()?.test(name)
+    }
+
     fn rules(&self) -> RulesStatus {
         rules_status(self.rules.state())
     }
@@ -122,6 +140,9 @@ impl Backend for Program {
         if let [name] = &request.interfaces[..]
             && self.control.replayable().is_some_and(|file| file == *name)
         {
+            if let Some(people) = &self.people {
+                people.listen(false);
+            }
             return self.control.replay_again().map_err(CaptureProblem::Failed);
         }
         let known = flowtrack_host::interfaces();
@@ -141,6 +162,9 @@ impl Backend for Program {
             ..self.capture.clone()
         };
         let live = Live { config, workers: self.workers };
+        if let Some(people) = &self.people {
+            people.listen(true);
+        }
         self.control.start_live(&live).map_err(|e| match e {
             SourceError::System { ref source, .. }
                 if source.kind() == std::io::ErrorKind::PermissionDenied =>

@@ -1,7 +1,9 @@
 //! The command line, as it is typed.
 
+mod notify;
 mod rules;
 
+pub use notify::NotifyAction;
 pub use rules::RulesAction;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -73,6 +75,12 @@ pub enum Command {
         #[command(subcommand)]
         action: RulesAction,
     },
+    /// List the ways to people, and test them
+    Notify {
+        /// What to do with them.
+        #[command(subcommand)]
+        action: NotifyAction,
+    },
     /// Say what this machine lacks, and what to do about it
     Doctor {
         /// Print JSON
@@ -126,6 +134,9 @@ pub struct Run {
     /// Also write events to this file as EVE JSON
     #[arg(long, value_name = "PATH")]
     pub eve: Option<PathBuf>,
+    /// Tell people of what a replayed file shows too
+    #[arg(long, requires = "read")]
+    pub notify: bool,
     /// Keep the packets themselves, so that they can be exported
     #[arg(long)]
     pub record: bool,

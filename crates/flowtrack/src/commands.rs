@@ -5,11 +5,13 @@ mod config;
 mod doctor;
 mod export;
 mod interfaces;
+mod notify;
 mod rules;
 mod run;
 
 use crate::cli::{Cli, Command};
 use crate::config::{Config, data_dir};
+use crate::notify::keeper;
 use crate::status::Status;
 use std::io::Write as _;
 
@@ -21,10 +23,11 @@ pub fn run(cli: &Cli) -> anyhow::Result<Status> {
     }
     let config = Config::load(&cli.global)?;
     match &cli.command {
-        Command::Run(args) => run::run(args, &config, &data_dir),
+        Command::Run(args) => run::run(args, &config, &data_dir, &keeper(&cli.global, &data_dir)),
         Command::Analyze(args) => analyze::run(args, &config),
         Command::Export(args) => export::run(args, &data_dir),
         Command::Interfaces { json } => interfaces::run(*json),
+        Command::Notify { action } => notify::run(action, &config, &keeper(&cli.global, &data_dir)),
         Command::Rules { action } => rules::run(action, &config, &data_dir),
         Command::Doctor { json } => doctor::run(*json, &data_dir),
         Command::Config { .. } => Ok(Status::Ok),

@@ -14,6 +14,7 @@ use anyhow::Context as _;
 use flowtrack_capture::{LiveConfig, RecorderConfig};
 use flowtrack_detect::Config as DetectConfig;
 use flowtrack_engine::{DefragConfig, Dissect, FlowConfig};
+use flowtrack_notify::NotifyConfig;
 use flowtrack_output::{EveConfig, FileStoreConfig};
 use flowtrack_store::HistoryConfig;
 use flowtrack_web::WebConfig;
@@ -39,6 +40,8 @@ pub struct Config {
     pub rules: RulesConfig,
     /// Attacks noticed by behaviour.
     pub detect: DetectConfig,
+    /// Whom alerts are told to.
+    pub notify: NotifyConfig,
     /// EVE JSON.
     pub eve: EveConfig,
     /// Files that the network carried.
@@ -87,6 +90,7 @@ impl Config {
             .try_into()
             .map_err(|e: toml::de::Error| Wrong(format!("configuration: {}", e.message())))?;
         config.web.check().map_err(|e| Wrong(format!("configuration: {e}")))?;
+        config.notify.check().map_err(|e| Wrong(format!("configuration: {e}")))?;
         config.rules.check().map_err(|e| Wrong(format!("configuration: {e}")))?;
         Ok(config)
     }

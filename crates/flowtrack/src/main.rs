@@ -10,6 +10,7 @@ mod export;
 mod files;
 mod hub;
 mod input;
+mod notify;
 mod rules;
 mod status;
 mod watch;

@@ -8,6 +8,7 @@
 
 pub(crate) mod capture;
 pub(crate) mod encryption;
+pub(crate) mod channels;
 pub(crate) mod export;
 pub(crate) mod filter;
 pub(crate) mod flows;
@@ -138,6 +139,8 @@ fn described() -> OpenApiRouter<Arc<App>> {
             .routes(routes!(capture::interfaces))
             .routes(routes!(capture::capture, capture::set_capture))
             .routes(routes!(capture::check))
+            .routes(routes!(channels::channels))
+            .routes(routes!(channels::test))
             .routes(routes!(rules::rules))
             .routes(routes!(rules::reload))
             .routes(routes!(snapshot::snapshot))

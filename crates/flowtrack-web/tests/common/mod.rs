@@ -14,9 +14,10 @@ use std::{
 
 use flowtrack_store::live::{FlowRow, HostRow, RatePoint, Snapshot};
 use flowtrack_web::{
-    Backend, CaptureProblem, CaptureRequest, CaptureState, CaptureStatus, ExportKind,
-    ExportRequest, FilterProblem, FlowQuery, Health, HealthPart, HealthState, Interface,
-    InterfaceKind, Page, RulesStatus, SeriesQuery, Server, ServerHandle, WebConfig,
+    Backend, CaptureProblem, CaptureRequest, CaptureState, CaptureStatus, ChannelState,
+    ChannelStatus, ExportKind, ExportRequest, FilterProblem, FlowQuery, Health, HealthPart,
+    HealthState, Interface, InterfaceKind, Page, RulesStatus, SeriesQuery, Server, ServerHandle,
+    WebConfig,
 };
 
 pub const TOKEN: &str = "token-for-programs-0123456789";
@@ -120,6 +121,28 @@ impl Backend for Fake {
     fn series(&self, query: &SeriesQuery) -> anyhow::Result<Vec<RatePoint>> {
         self.series.lock().unwrap().push(*query);
         Ok(vec![RatePoint { at: query.since, bytes: 9, ..RatePoint::default() }])
+    }
+
+    fn channels(&self) -> Vec<ChannelStatus> {
+        vec![ChannelStatus {
+            name: "ops".into(),
+            kind: "slack".into(),
+            destination: "the webhook in env:SLACK_URL".into(),
+            state: ChannelState::Retrying,
+            problem: Some("connection refused".into()),
+            retry_at_us: Some(5),
+            delivered: 3,
+            waiting: 2,
+            ..ChannelStatus::default()
+        }]
+    }
+
+    fn test_channel(&self, name: &str) -> Option<Result<(), String>> {
+        match name {
+            "ops" => Some(Ok(())),
+            "broken" => Some(Err("the service answered 404".into())),
+            _ => None,
+        }
     }
 
     fn export(&self, request: &ExportRequest, out: &mut dyn Write) -> anyhow::Result<()> {

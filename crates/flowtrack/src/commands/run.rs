@@ -8,6 +8,7 @@ use crate::detect;
 use crate::files;
 use crate::hub::{Hub, Outlets};
 use crate::input;
+use crate::notify::People;
 use crate::rules::book::Rulebook;
 use crate::status::Status;
 use anyhow::Context as _;
@@ -17,6 +18,7 @@ use flowtrack_capture::{
 };
 use flowtrack_detect::DetectorSet;
 use flowtrack_engine::{Config as EngineConfig, Tell};
+use flowtrack_notify::Keeper;
 use flowtrack_output::sink::OpenMode;
 use flowtrack_output::{EveFile, Sink};
 use flowtrack_store::{HistoryWriter, LiveConfig as ViewConfig, LiveView};
@@ -31,7 +33,12 @@ const DEMO: &[u8] = include_bytes!("../../../../demo/office.pcap.zst");
 const MAX_WORKERS: usize = 8;
 
 /// Runs the command until it is told to stop.
-pub fn run(args: &Run, config: &Config, data_dir: &Path) -> anyhow::Result<Status> {
+pub fn run(
+    args: &Run,
+    config: &Config,
+    data_dir: &Path,
+    keeper: &Keeper,
+) -> anyhow::Result<Status> {
     let live = live_config(args, config);
     let workers = workers(args);
     if let Some(filter) = &live.filter {
@@ -46,9 +53,13 @@ pub fn run(args: &Run, config: &Config, data_dir: &Path) -> anyhow::Result<Statu
         .with_context(|| format!("cannot make the data folder {}", data_dir.display()))?;
     let history = open_history(config, data_dir)?;
     let recorder = open_recorder(args, config, data_dir)?;
+    let people = People::open(config, keeper, data_dir)?.map(Arc::new);
+    if let Some(people) = &people {
+        people.listen(args.read.is_none() || args.notify);
+    }
     let hub = Arc::new(Hub::start(Outlets {
         detectors: DetectorSet::new(&config.detect, detect::networks(config)),
-        watchers: Vec::new(),
+        watchers: people.iter().map(People::watcher).collect(),
         live: LiveView::new(&ViewConfig::default()),
         history: history.clone(),
         recorder: recorder.as_ref().map(|(recorder, _)| Arc::clone(recorder)),
@@ -76,12 +87,19 @@ pub fn run(args: &Run, config: &Config, data_dir: &Path) -> anyhow::Result<Statu
         history: history.as_ref().map(|writer| (Arc::clone(writer), writer.reader())),
         recorder,
         rules: Arc::clone(&rules),
+        people: people.clone(),
     });
     let web = WebConfig { listen: args.listen.unwrap_or(config.web.listen), ..config.web.clone() };
     let listen = web.listen;
     let server = Server::start(web, program)
         .with_context(|| format!("cannot serve the dashboard on {listen}"))?;
     let status = start(args, &live, workers, &control, data_dir)?;
+    if let Some(people) = &people
+        && args.read.is_none()
+    {
+        // The demo is nobody's network.
+        people.listen(control.replayable().is_none());
+    }
     println!("dashboard  {}", server.url());
     println!("sign in    {}  (works once)", server.login_url()?);
     println!("stop       Ctrl-C");

@@ -213,6 +213,24 @@ pub const KEYS: &[Key] = &[
         "percent of them that complete, below which they are a flood",
     ),
     key("detect.syn_flood.max_tracked", "services and hosts watched at once"),
+    key("notify.sensor", "name of this machine in messages; empty for its host name"),
+    key(
+        "notify.repeat_minutes",
+        "minutes before the same alert is told again, unless it gets more urgent",
+    ),
+    key(
+        "notify.queue_entries",
+        "notices that may wait for all channels together; more are counted",
+    ),
+    key("notify.queue_hours", "hours after which a notice that cannot be delivered is dropped"),
+    key(
+        "notify.channels",
+        "ways to people, `[[notify.channels]]` with `name`, `type` and what the type wants; [Telling people](notifications.md) has an example of each",
+    ),
+    key(
+        "notify.routes",
+        "which alert goes to which channel and when, `[[notify.routes]]`; without any, the high and critical ones go to all",
+    ),
     key("eve.community_id", "write the Community ID of flows"),
     key(
         "eve.community_id_seed",

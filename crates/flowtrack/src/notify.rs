@@ -1,0 +1,123 @@
+//! People who are told of alerts while the program runs.
+
+use crate::cli::Global;
+use crate::config::Config;
+use crate::watch::Watcher;
+use flowtrack_event::Event;
+use flowtrack_notify::{self as notify, Keeper, Notifier};
+use flowtrack_web::{ChannelState, ChannelStatus, HealthPart, HealthState};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Where passwords and tokens are looked for: the environment, then `.env` in the data folder and
+/// beside the configuration.
+pub fn keeper(global: &Global, data_dir: &Path) -> Keeper {
+    let beside = global.config.as_deref().and_then(Path::parent);
+    Keeper::new(std::iter::once(data_dir).chain(beside))
+}
+
+/// Whoever is told of alerts.
+pub struct People {
+    notifier: Arc<Notifier>,
+    /// Whether what is seen is real: a replayed file wakes nobody.
+    listening: Arc<AtomicBool>,
+}
+
+impl People {
+    /// Starts telling, where a channel is configured.
+    pub fn open(config: &Config, keeper: &Keeper, data_dir: &Path) -> anyhow::Result<Option<Self>> {
+        if config.notify.channels.is_empty() {
+            return Ok(None);
+        }
+        for warning in notify::warnings(&config.notify, keeper) {
+            tracing::warn!("{warning}");
+        }
+        let folder = data_dir.join("notify");
+        let notifier = Notifier::start(&config.notify, keeper.clone(), Some(&folder))?;
+        Ok(Some(Self { notifier: Arc::new(notifier), listening: Arc::default() }))
+    }
+
+    /// Whether to tell of what is seen from now on.
+    pub fn listen(&self, yes: bool) {
+        self.listening.store(yes, Ordering::Relaxed);
+    }
+
+    /// Looks at events as they pass the hub.
+    pub fn watcher(self: &Arc<Self>) -> Box<dyn Watcher> {
+        let watcher = notify::Watcher::new(Arc::clone(&self.notifier));
+        Box::new(PeopleWatcher { watcher, listening: Arc::clone(&self.listening) })
+    }
+
+    /// The channels, for the dashboard.
+    pub fn channels(&self) -> Vec<ChannelStatus> {
+        let health = self.notifier.health().into_iter();
+        let status = |health: notify::ChannelHealth| ChannelStatus {
+            name: health.name,
+            kind: health.kind.to_owned(),
+            destination: health.destination,
+            state: match health.state {
+                notify::ChannelState::Unused => ChannelState::Unused,
+                notify::ChannelState::Ok => ChannelState::Ok,
+                notify::ChannelState::Retrying => ChannelState::Retrying,
+                notify::ChannelState::Failed => ChannelState::Failed,
+            },
+            problem: health.problem,
+            delivered_at_us: health.delivered_at.map(|at| at.micros()),
+            retry_at_us: health.retry_at.map(|at| at.micros()),
+            delivered: health.counts.delivered,
+            failed: health.counts.failed,
+            dropped: health.counts.dropped,
+            suppressed: health.counts.suppressed,
+            waiting: health.counts.waiting,
+        };
+        health.map(status).collect()
+    }
+
+    /// Sends a test by a channel; `None` where there is none of this name.
+    pub fn test(&self, name: &str) -> Option<Result<(), String>> {
+        match self.notifier.test(name) {
+            Ok(()) => Some(Ok(())),
+            Err(notify::NotifyError::Unknown(..)) => None,
+            Err(e) => Some(Err(e.to_string())),
+        }
+    }
+
+    /// Whether messages arrive, in one line.
+    pub fn health(&self) -> HealthPart {
+        let channels = self.notifier.health();
+        let bad: Vec<&notify::ChannelHealth> =
+            channels.iter().filter(|channel| channel.problem.is_some()).collect();
+        let (state, message) = match &bad[..] {
+            [] => {
+                let delivered: u64 = channels.iter().map(|c| c.counts.delivered).sum();
+                let waiting: u64 = channels.iter().map(|c| c.counts.waiting).sum();
+                (HealthState::Ok, format!("{delivered} alerts told, {waiting} waiting"))
+            }
+            [first, ..] => {
+                let why = first.problem.as_deref().unwrap_or_default();
+                let state = if bad.len() == channels.len() {
+                    HealthState::Failed
+                } else {
+                    HealthState::Degraded
+                };
+                (state, format!("{}: {why}", first.name))
+            }
+        };
+        HealthPart { name: "notifications".into(), state, message }
+    }
+}
+
+/// What the hub asks.
+struct PeopleWatcher {
+    watcher: notify::Watcher,
+    listening: Arc<AtomicBool>,
+}
+
+impl Watcher for PeopleWatcher {
+    fn watch(&mut self, events: &[Event], _out: &mut Vec<Event>) {
+        if self.listening.load(Ordering::Relaxed) {
+            self.watcher.watch(events);
+        }
+    }
+}
