@@ -7,8 +7,8 @@
 #![allow(unused_qualifications)]
 
 pub(crate) mod capture;
-pub(crate) mod encryption;
 pub(crate) mod channels;
+pub(crate) mod encryption;
 pub(crate) mod export;
 pub(crate) mod filter;
 pub(crate) mod flows;
