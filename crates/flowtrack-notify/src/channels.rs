@@ -39,8 +39,11 @@ pub struct Kind {
     pub name: &'static str,
     /// What it is, in few words.
     pub about: &'static str,
-    open: fn(Map<String, Value>) -> Result<Box<dyn Channel>, String>,
+    open: Opener,
 }
+
+/// Makes a channel of settings.
+type Opener = fn(&Map<String, Value>) -> Result<Box<dyn Channel>, String>;
 
 impl Kind {
     /// The kind of this name.
@@ -49,7 +52,7 @@ impl Kind {
     }
 
     /// A channel with these settings; the complaint names the wrong one.
-    pub fn open(&self, settings: Map<String, Value>) -> Result<Box<dyn Channel>, String> {
+    pub fn open(&self, settings: &Map<String, Value>) -> Result<Box<dyn Channel>, String> {
         (self.open)(settings)
     }
 }
@@ -74,7 +77,7 @@ pub trait Channel: Send + Sync {
 }
 
 fn open<T: Channel + DeserializeOwned + 'static>(
-    settings: Map<String, Value>,
+    settings: &Map<String, Value>,
 ) -> Result<Box<dyn Channel>, String> {
     let read = |settings: Map<String, Value>| serde_json::from_value::<T>(Value::Object(settings));
     let channel = read(settings.clone()).map_err(|e| {

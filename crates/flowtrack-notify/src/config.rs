@@ -119,9 +119,13 @@ impl ChannelConfig {
     }
 
     /// The channel itself.
+    ///
+    /// # Panics
+    ///
+    /// Never: whatever was read was opened once.
     pub fn open(&self) -> Box<dyn Channel> {
         let kind = Kind::find(self.kind).expect("only known kinds are read");
-        kind.open(self.settings.clone()).expect("settings were opened once when they were read")
+        kind.open(&self.settings).expect("settings were opened once when they were read")
     }
 
     /// The secrets that it needs.
@@ -162,7 +166,7 @@ impl ChannelConfig {
         };
         let per_hour = number("per_hour", 30)?;
         let burst = number("burst", 5)?;
-        kind.open(map.clone()).map_err(|complaint| wrong(plain(&complaint, kind.name)))?;
+        kind.open(&map).map_err(|complaint| wrong(plain(&complaint, kind.name)))?;
         Ok(Self { name, per_hour, burst, kind: kind.name, settings: map })
     }
 }
@@ -225,6 +229,8 @@ impl Default for Route {
 mod severity {
     use super::{Deserialize, Deserializer, Serializer, Severity, suggest};
 
+    // The signature is Serde's.
+    #[allow(clippy::trivially_copy_pass_by_ref)]
     pub fn serialize<S: Serializer>(severity: &Severity, s: S) -> Result<S::Ok, S::Error> {
         s.serialize_str(severity.name())
     }

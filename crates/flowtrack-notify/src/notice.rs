@@ -222,6 +222,8 @@ const MAX_EVIDENCE: usize = 12;
 mod severity {
     use super::{Deserialize, Deserializer, Serializer, Severity};
 
+    // The signature is Serde's.
+    #[allow(clippy::trivially_copy_pass_by_ref)]
     pub fn serialize<S: Serializer>(severity: &Severity, s: S) -> Result<S::Ok, S::Error> {
         s.serialize_str(severity.name())
     }

@@ -132,7 +132,7 @@ impl Notifier {
         let result = test(&self.config, &self.keeper, name, &self.sensor, &self.zone);
         let at = self.config.channels.iter().position(|channel| channel.name == name);
         if let (Some(at), Some(inbox)) = (at, &self.inbox) {
-            let told = result.as_ref().map(|()| ()).map_err(ToString::to_string);
+            let told = result.as_ref().map(|&()| ()).map_err(ToString::to_string);
             let _ = inbox.try_send(Told::Tested(at, told));
         }
         result

@@ -32,7 +32,7 @@ pub(crate) struct Entry {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Line {
-    Add { id: u64, entry: Entry },
+    Add { id: u64, entry: Box<Entry> },
     Done { ids: Vec<u64> },
 }
 
@@ -86,7 +86,7 @@ impl Queue {
             match serde_json::from_slice(&line) {
                 Ok(Line::Add { id, entry }) => {
                     self.next = self.next.max(id.saturating_add(1));
-                    self.entries.insert(id, entry);
+                    self.entries.insert(id, *entry);
                 }
                 Ok(Line::Done { ids }) => ids.iter().for_each(|id| {
                     self.entries.remove(id);
@@ -111,7 +111,7 @@ impl Queue {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut out = BufWriter::new(options.open(&fresh)?);
         for (&id, entry) in &self.entries {
-            write_line(&mut out, &Line::Add { id, entry: entry.clone() })?;
+            write_line(&mut out, &Line::Add { id, entry: Box::new(entry.clone()) })?;
         }
         out.flush()?;
         out.get_ref().sync_data()?;
@@ -126,7 +126,7 @@ impl Queue {
     pub fn add(&mut self, entry: Entry) -> Option<String> {
         let id = self.next;
         self.next += 1;
-        self.note(&Line::Add { id, entry: entry.clone() });
+        self.note(&Line::Add { id, entry: Box::new(entry.clone()) });
         self.entries.insert(id, entry);
         if self.entries.len() <= self.max {
             return None;

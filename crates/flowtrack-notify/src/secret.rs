@@ -273,7 +273,7 @@ mod tests {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
         };
         allow(0o644);
-        assert_eq!(keeper.exposed([&secret]), [path.clone()]);
+        assert_eq!(keeper.exposed([&secret]), std::slice::from_ref(&path));
         allow(0o640);
         assert!(keeper.exposed([&secret]).is_empty());
         assert_eq!(keeper.find(&secret), Ok("abc".into()));

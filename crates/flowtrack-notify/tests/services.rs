@@ -68,9 +68,12 @@ fn slack_gets_blocks_and_a_text() {
     let body = request.json();
     assert_eq!(body["text"], "[high] 192.0.2.7 scans ports of 10.0.0.5 &lt;script&gt;");
     assert_eq!(body["blocks"][0]["type"], "header");
-    assert_eq!(body["blocks"][1]["text"], json!({
-        "type": "mrkdwn", "text": "It looks for services.", "verbatim": true,
-    }));
+    assert_eq!(
+        body["blocks"][1]["text"],
+        json!({
+            "type": "mrkdwn", "text": "It looks for services.", "verbatim": true,
+        })
+    );
     assert_eq!(body["unfurl_links"], false);
     // A webhook that was taken away is not asked again and again.
     let error = send(settings, &secrets, &message()).unwrap_err();
@@ -92,9 +95,12 @@ fn discord_gets_an_embed_that_mentions_nobody() {
     let body = request.json();
     assert_eq!(body["allowed_mentions"], json!({ "parse": [] }));
     assert_eq!(body["embeds"][0]["color"], 0xd3_2f_2f);
-    assert_eq!(body["embeds"][0]["fields"][0], json!({
-        "name": "who", "value": "192.0.2.7 → 10.0.0.5 port 22", "inline": true,
-    }));
+    assert_eq!(
+        body["embeds"][0]["fields"][0],
+        json!({
+            "name": "who", "value": "192.0.2.7 → 10.0.0.5 port 22", "inline": true,
+        })
+    );
     let error = send(settings, &secrets, &message()).unwrap_err();
     assert_eq!(error.again, Again::Later(Some(Duration::from_millis(64_500))));
 }
@@ -102,7 +108,10 @@ fn discord_gets_an_embed_that_mentions_nobody() {
 #[test]
 fn teams_gets_an_adaptive_card() {
     let server = HttpServer::start(&["202 Accepted"]);
-    let url = format!("{}/workflows/abc/triggers/manual/paths/invoke?api-version=1&sig=xyzxyz", server.url);
+    let url = format!(
+        "{}/workflows/abc/triggers/manual/paths/invoke?api-version=1&sig=xyzxyz",
+        server.url
+    );
     let secrets = Secrets::new(&[("URL", &url)]);
     assert_eq!(send("type = \"teams\"\nurl = \"env:URL\"", &secrets, &message()), Ok(()));
     let request = server.one();
@@ -122,8 +131,10 @@ fn telegram_gets_html_and_never_says_the_token() {
                    \"Forbidden: bot was blocked by the user 123:SECRETtoken\"}";
     let slow = "429 Too Many Requests\r\n\r\n{\"ok\":false,\"parameters\":{\"retry_after\":9}}";
     let server = HttpServer::start(&["200 OK\r\n\r\n{\"ok\":true}", refused, slow]);
-    let settings =
-        format!("type = \"telegram\"\ntoken = \"env:T\"\nchat_id = \"-1001\"\napi = \"{}\"", server.url);
+    let settings = format!(
+        "type = \"telegram\"\ntoken = \"env:T\"\nchat_id = \"-1001\"\napi = \"{}\"",
+        server.url
+    );
     let secrets = Secrets::new(&[("T", "123:SECRETtoken")]);
     assert_eq!(send(&settings, &secrets, &message()), Ok(()));
     let request = server.one();
@@ -199,7 +210,8 @@ fn errors_of_servers_and_of_the_network_are_tried_again() {
         let error = send(&settings, &Secrets::new(&[]), &message()).unwrap_err();
         assert_eq!(error.again, again, "{answer}: {error}");
     }
-    let settings = format!("type = \"webhook\"\nurl = \"http://127.0.0.1:{}\"", common::free_port());
+    let settings =
+        format!("type = \"webhook\"\nurl = \"http://127.0.0.1:{}\"", common::free_port());
     let error = send(&settings, &Secrets::new(&[]), &message()).unwrap_err();
     assert_eq!(error.again, Again::Later(None));
 }
@@ -281,8 +293,10 @@ fn a_message_of_the_longest_texts_fits_every_service() {
     for kind in ["slack", "discord", "teams"] {
         send(&format!("type = \"{kind}\"\nurl = \"env:URL\""), &secrets, &message).unwrap();
     }
-    let telegram =
-        format!("type = \"telegram\"\ntoken = \"env:T\"\nchat_id = \"1\"\napi = \"{}\"", server.url);
+    let telegram = format!(
+        "type = \"telegram\"\ntoken = \"env:T\"\nchat_id = \"1\"\napi = \"{}\"",
+        server.url
+    );
     send(&telegram, &secrets, &message).unwrap();
     let [slack, discord, teams, telegram] = &server.requests()[..] else { panic!() };
     for block in slack.json()["blocks"].as_array().unwrap() {
@@ -299,6 +313,7 @@ fn a_message_of_the_longest_texts_fits_every_service() {
     assert!(total + rest + length(&embed["footer"]["text"]) <= 6000 && fields.len() <= 25);
     assert!(teams.body.len() <= 28 * 1024);
     let text = telegram.json()["text"].as_str().unwrap().to_owned();
-    let shown = text.replace("&amp;", "&").replace("&lt;", "<").replace("<b>", "").replace("</b>", "");
+    let shown =
+        text.replace("&amp;", "&").replace("&lt;", "<").replace("<b>", "").replace("</b>", "");
     assert!(shown.chars().count() <= 4096, "{}", shown.chars().count());
 }

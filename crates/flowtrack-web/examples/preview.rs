@@ -18,9 +18,9 @@ use std::{
 use anyhow::{Context, Result};
 use flowtrack_store::live::{FlowRow, HostRow, ProtocolRow, RatePoint, Snapshot};
 use flowtrack_web::{
-    Backend, CaptureProblem, CaptureRequest, CaptureState, CaptureStatus, ExportKind,
-    ExportRequest, FilterProblem, FlowQuery, Health, HealthPart, HealthState, Interface,
-    InterfaceKind, Page, RulesStatus, SeriesQuery, Server, WebConfig,
+    Backend, CaptureProblem, CaptureRequest, CaptureState, CaptureStatus, ChannelState,
+    ChannelStatus, ExportKind, ExportRequest, FilterProblem, FlowQuery, Health, HealthPart,
+    HealthState, Interface, InterfaceKind, Page, RulesStatus, SeriesQuery, Server, WebConfig,
 };
 
 fn main() -> Result<()> {
@@ -268,6 +268,36 @@ impl Backend for Preview {
                 part("store", HealthState::Ok, "history of the last 7 days, 1.2 GB"),
                 part("recorder", HealthState::Off, ""),
             ],
+        }
+    }
+
+    fn channels(&self) -> Vec<ChannelStatus> {
+        let channel = |name: &str, kind: &str, destination: &str| ChannelStatus {
+            name: name.into(),
+            kind: kind.into(),
+            destination: destination.into(),
+            ..ChannelStatus::default()
+        };
+        vec![
+            ChannelStatus {
+                state: ChannelState::Ok,
+                delivered: 12,
+                ..channel("ops", "slack", "the webhook in env:SLACK_URL")
+            },
+            ChannelStatus {
+                state: ChannelState::Retrying,
+                problem: Some("Connection refused (os error 111)".into()),
+                waiting: 3,
+                ..channel("mail", "email", "ops@example.org by mail.example.org:587")
+            },
+        ]
+    }
+
+    fn test_channel(&self, name: &str) -> Option<Result<(), String>> {
+        match name {
+            "ops" => Some(Ok(())),
+            "mail" => Some(Err("Connection refused (os error 111)".into())),
+            _ => None,
         }
     }
 

@@ -216,7 +216,7 @@ fn a_service_may_say_how_long_to_wait() {
     let mut desk = desk("[[routes]]\nchannels = [\"ops\"]\n");
     desk.accept(NOON, notice("a", Severity::High));
     desk.next(NOON);
-    let again = Again::Later(Some(Duration::from_secs(300)));
+    let again = Again::Later(Some(Duration::from_mins(5)));
     desk.done(NOON, 0, Err(SendError { text: "slow down".into(), again }));
     assert_eq!(desk.wake_at(NOON), Some(after(300)));
 }
