@@ -39,6 +39,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/channels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The ways to people, and whether they work */
+        get: operations["channels"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/channels/{name}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sends a test message and waits for what becomes of it */
+        post: operations["test_channel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/encryption": {
         parameters: {
             query?: never;
@@ -538,6 +572,66 @@ export interface components {
              * @description Flows in which the client had asked for another name.
              */
             wrong_name_flows: number;
+        };
+        /**
+         * @description Whether a channel works.
+         * @enum {string}
+         */
+        ChannelState: "unused" | "ok" | "retrying" | "failed";
+        /** @description One way to a person, such as a mail box or a chat. Never has what is secret of it. */
+        ChannelStatus: {
+            /**
+             * Format: int64
+             * @description Alerts that arrived, since the start.
+             */
+            delivered: number;
+            /**
+             * Format: int64
+             * @description When the last message arrived, in microseconds since 1970.
+             */
+            delivered_at_us?: number | null;
+            /** @description Where messages go. */
+            destination: string;
+            /**
+             * Format: int64
+             * @description Alerts that were given up, for want of room or because they got too old.
+             */
+            dropped: number;
+            /**
+             * Format: int64
+             * @description Alerts that were refused for good.
+             */
+            failed: number;
+            /** @description What it is, such as `email` or `slack`. */
+            kind: string;
+            /** @description Its name. */
+            name: string;
+            /** @description Why the last message did not arrive. */
+            problem?: string | null;
+            /**
+             * Format: int64
+             * @description When it is tried again, in microseconds since 1970.
+             */
+            retry_at_us?: number | null;
+            /** @description Whether the last message arrived. */
+            state: components["schemas"]["ChannelState"];
+            /**
+             * Format: int64
+             * @description Repetitions that were not told.
+             */
+            suppressed: number;
+            /**
+             * Format: int64
+             * @description Alerts that wait.
+             */
+            waiting: number;
+        };
+        /** @description What became of a test. */
+        ChannelTest: {
+            /** @description Whether it arrived. */
+            delivered: boolean;
+            /** @description Why not. */
+            problem?: string | null;
         };
         /** @description Clients that offer the same */
         ClientGroup: {
@@ -1269,6 +1363,56 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["FilterCheck"];
+                };
+            };
+        };
+    };
+    channels: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelStatus"][];
+                };
+            };
+        };
+    };
+    test_channel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the channel */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelTest"];
+                };
+            };
+            /** @description There is no such channel */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
         };
