@@ -16,6 +16,9 @@ run   must ca-certificates  file:/etc/ssl/certs/ca-certificates.crt  fetching cr
 run   can  libpcap0.8       library:libpcap.so.0.8        capture filters (-f)
 test  can  chromium         command:chromium              the browser test of the dashboard
 test  can  iproute2         command:ip                    the tests of live capture
+test  can  nmap             command:nmap                  the tests of behaviour, with real scans
+test  can  hping3           command:hping3                the tests of behaviour, with real floods
+test  can  curl             command:curl                  the tests of behaviour, with what is none
 test  can  tcpdump          command:tcpdump               comparing filters and files with tcpdump
 test  can  tshark           command:tshark                comparing exports with tshark
 bench must tcpdump          command:tcpdump               comparing speed

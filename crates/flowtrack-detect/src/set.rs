@@ -220,6 +220,7 @@ fn merge_source(a: &mut SourceActivity, b: &SourceActivity) {
     a.one_way += b.one_way;
     a.proved |= b.proved;
     a.failed_targets.merge(&b.failed_targets);
+    a.pinged.merge(&b.pinged);
     extend(&mut a.probes, &b.probes, SourceActivity::PROBES);
     extend(&mut a.flows, &b.flows, SourceActivity::FLOWS);
     for peer in &b.peers {

@@ -231,6 +231,9 @@ impl Meters {
             if !completed && is_one_host(key.dst) {
                 source.one_way += one_way;
             }
+            if is_new && key.is_icmp() && look.kind() == Some(ProbeKind::Icmp) {
+                source.pinged.insert(&key.dst);
+            }
             if is_new || completes || empties {
                 if let Some(peer) = peer_of(source, key) {
                     peer.outcomes.merge(&outcomes);
@@ -250,7 +253,7 @@ impl Meters {
             if let Some(row) = target.by_proto.get_mut(proto_row(key.proto)) {
                 *row += packets[0];
             }
-            if is_new {
+            if packets[0] > 0 {
                 target.sources.insert(&key.src);
                 some(&mut target.some_sources, key.src, TargetActivity::SOURCES);
                 some(&mut target.flows, look.id, TargetActivity::FLOWS);
@@ -294,10 +297,13 @@ impl Meters {
     /// Says what came of a flow, if that is known and was not said.
     fn judge(&mut self, look: &Look, place: u32, judged: Judged) {
         let Some(known) = self.known.get_mut(place as usize) else { return };
-        if known.completed || known.failed || !is_one_host(look.key.dst) {
+        if known.completed || known.failed {
             return;
         }
         let Some((kind, failure)) = look.failure(judged) else { return };
+        if !is_one_host(look.key.dst) && kind != ProbeKind::Solicitation {
+            return;
+        }
         known.failed = true;
         let mut outcomes = Outcomes::default();
         match failure {
@@ -445,6 +451,7 @@ impl Look {
             },
             IpProto::ICMPV6 => match self.key.icmp_type() {
                 128 => ProbeKind::Icmp,
+                135 => ProbeKind::Solicitation,
                 _ => return None,
             },
             IpProto::IGMP => return None,

@@ -106,6 +106,8 @@ pub enum ProbeKind {
     Udp,
     /// An ICMP request.
     Icmp,
+    /// An IPv6 neighbour solicitation, whether it is answered or not.
+    Solicitation,
     /// Anything else.
     Other,
 }
@@ -122,6 +124,7 @@ impl ProbeKind {
             Self::Ack => "ACK",
             Self::Udp => "UDP",
             Self::Icmp => "ICMP",
+            Self::Solicitation => "neighbour solicitation",
             Self::Other => "IP protocol",
         }
     }
@@ -183,6 +186,8 @@ pub struct SourceActivity {
     pub probes: Vec<Probe>,
     /// Distinct address and port of its flows that came to nothing.
     pub failed_targets: Distinct,
+    /// Distinct hosts that it sent an ICMP request, answered or not.
+    pub pinged: Distinct,
     /// The services that it turned to most, at most [`Self::PEERS`].
     pub peers: Vec<PeerActivity>,
     /// Some of its flows, at most [`Self::FLOWS`].
@@ -207,6 +212,7 @@ impl SourceActivity {
             proved: false,
             probes: Vec::new(),
             failed_targets: Distinct::default(),
+            pinged: Distinct::default(),
             peers: Vec::new(),
             flows: Vec::new(),
         }

@@ -19,7 +19,8 @@ pub const ABOUT: About = About {
            of large datagrams on few flows, as video is sent, may be `stream_times` as fast. \
            Answers that nobody asked for, from `senders` services or more on a port that is abused \
            for it (DNS, NTP, SSDP, memcached, CLDAP, SNMP and others; SYN-ACKs too), are a \
-           reflected attack from `reflected_per_second` on.",
+           reflected attack from `reflected_per_second` on. `per_second` pings are a flood though \
+           they are answered.",
     category: "denial of service",
     technique: Some(Technique { id: "T1498.001", name: "Network Denial of Service: Direct Network Flood" }),
     kinds: &[
@@ -67,6 +68,8 @@ impl Default for Config {
 const STREAM_FLOWS: u64 = 8;
 /// Bytes of its packets on average.
 const STREAM_SIZE: u64 = 300;
+/// Times the threshold up to which packets to ever new targets are a scan and no flood.
+const SCAN_TIMES: u64 = 10;
 /// Seconds between two tellings.
 const AGAIN: i64 = 2;
 /// Seconds without a flood after which another is a new one.
@@ -134,6 +137,11 @@ impl Ddos {
         if source.one_way < limit || source.one_way * 2 < source.volume.packets_out {
             return;
         }
+        // Who asks each port once scans, and is told so.
+        let is_scan = source.failed_targets.count() * 4 > source.one_way;
+        if is_scan && source.one_way < self.config.per_second * SCAN_TIMES {
+            return;
+        }
         let track = self.sources.entry(source.addr, || Track::new(now));
         if !track.goes_on(now, source.one_way, &source.flows) {
             return;
@@ -190,6 +198,7 @@ impl Ddos {
                 self.reflection(now, target, from, findings);
             }
         }
+        self.pings(now, target, findings);
         let rest = target.one_way.saturating_sub(reflected);
         let sources = target.sources.count();
         let size = target.volume.bytes_in / target.volume.packets_in.max(1);
@@ -224,6 +233,45 @@ impl Ddos {
             count("sources", sources),
             text("protocol", over),
             list("some_sources", target.some_sources.iter().map(ToString::to_string)),
+        ];
+        if findings.tell(told) {
+            track.was_told(now);
+        }
+    }
+
+    /// Pings are answered, and still a flood.
+    fn pings(&mut self, now: Timestamp, target: &TargetActivity, findings: &mut Findings) {
+        let [_, _, packets, _] = target.by_proto;
+        // What is not answered is told as any other flood.
+        if packets < self.config.per_second || target.one_way * 2 >= packets {
+            return;
+        }
+        let track = self.targets.entry((target.addr, "ping"), || Track::new(now));
+        if !track.goes_on(now, packets, &target.flows) {
+            return;
+        }
+        let sources = target.sources.count();
+        let one = target.some_sources.first().copied().filter(|_| sources == 1);
+        let mut told = ABOUT.detection(if one.is_some() { "source" } else { "target" }, now);
+        told.source = one;
+        told.target = Some(target.addr);
+        told.proto = Some(IpProto::ICMP);
+        fill(&mut told, track);
+        told.severity = severity(packets).min(Severity::High);
+        told.title = match one {
+            Some(one) => format!("{one} floods {} with pings", target.addr),
+            None => format!("ping flood against {} from {sources} sources", target.addr),
+        };
+        told.explanation = format!(
+            "It got {} of ICMP in a second. Limit the rate of ICMP that it answers.",
+            plural(packets, "packet")
+        );
+        told.evidence = vec![
+            count("packets_per_second", packets),
+            count("peak_packets_per_second", track.peak),
+            count("packets_in_all", track.packets),
+            count("sources", sources),
+            text("protocol", "ICMP"),
         ];
         if findings.tell(told) {
             track.was_told(now);
@@ -410,6 +458,29 @@ mod tests {
             });
         }
         assert!(play.told().is_empty(), "{:#?}", play.told());
+    }
+
+    #[test]
+    fn answered_pings_are_a_flood_and_a_scan_is_none() {
+        let mut play = Play::new(detector());
+        play.second(1, |now| {
+            let scan = now.source("10.0.0.9");
+            scan.volume.packets_out = 2_000;
+            scan.one_way = 2_000;
+            scan.outcomes.begun = 2_000;
+            for port in 0..2_000 {
+                scan.failed_targets.insert(&port);
+            }
+        });
+        assert!(play.told().is_empty());
+        play.second(2, |now| {
+            let target = now.target("10.0.0.5");
+            target.by_proto = [0, 0, 5_000, 0];
+            target.volume.packets_in = 5_000;
+            target.sources.insert(&host("10.0.0.9"));
+            target.some_sources.push(host("10.0.0.9"));
+        });
+        assert_eq!((play.told()[0].kind, play.told()[0].source), ("source", Some(host("10.0.0.9"))));
     }
 
     #[test]

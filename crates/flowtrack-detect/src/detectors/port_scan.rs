@@ -1,6 +1,6 @@
 //! Port scans and sweeps: one host asks many ports or many hosts whether they are there.
 
-use crate::words::{add_flows, count, list, plural, text};
+use crate::words::{add_flows, at, count, list, plural, text};
 use crate::{About, Detector, DistinctWindow, Findings, Kind, Networks, Recent, Window};
 use flowtrack_event::{
     Activity, Claim, Detection, Distinct, Event, Failure, FlowId, IpProto, MacAddr, Neighbour,
@@ -17,8 +17,9 @@ pub const ABOUT: About = About {
     text: "Counts attempts that came to nothing: closed (RST, ICMP unreachable), unanswered, or \
            open but not taken. A source that fails at more than `per_second` distinct targets in a \
            second, or at `distinct` ports of a host or hosts on a port in five minutes, or at \
-           `slow_distinct` in a day scans; so do ARP requests for `arp_distinct` addresses within \
-           ten seconds. A source most of whose connections go well is allowed five times as much. \
+           `slow_distinct` in a day scans. So do pings of `ping_distinct` hosts, answered or not, and \
+           ARP requests for `arp_distinct` addresses within ten seconds, and three segments with \
+           flags that no session has (FIN, none, or FIN with PSH and URG). A source most of whose connections go well is allowed five times as much. \
            Not counted: traceroute, late answers of services, and attempts at a different port of \
            each host, as peers of file sharing make.",
     category: "reconnaissance",
@@ -30,6 +31,7 @@ pub const ABOUT: About = About {
         Kind { name: "slow", sid: 104, summary: "a few ports or hosts an hour, for long" },
         Kind { name: "arp", sid: 105, summary: "which addresses of the link are in use" },
         Kind { name: "ping", sid: 106, summary: "which hosts answer a ping" },
+        Kind { name: "odd_flags", sid: 107, summary: "segments that no session has" },
     ],
 };
 
@@ -45,6 +47,8 @@ pub struct Config {
     pub distinct: u64,
     /// The same in 24 hours.
     pub slow_distinct: u64,
+    /// Hosts that are sent a ping within ten seconds, whether they answer or not.
+    pub ping_distinct: u64,
     /// Addresses asked for by ARP within ten seconds.
     pub arp_distinct: u64,
     /// Pairs of source and target that are remembered, of each kind.
@@ -58,6 +62,7 @@ impl Default for Config {
             per_second: 15,
             distinct: 20,
             slow_distinct: 30,
+            ping_distinct: 15,
             arp_distinct: 40,
             max_tracked: 16_384,
         }
@@ -66,6 +71,8 @@ impl Default for Config {
 
 /// Seconds of the fast window.
 const FAST: u32 = 300;
+/// Seconds within which a link is searched.
+const SWEEP: u32 = 12;
 /// Seconds of the slow window.
 const SLOW: i64 = 86_400;
 /// Seconds between two tellings of the same scan.
@@ -74,6 +81,8 @@ const AGAIN: i64 = 5;
 const BUSY: u64 = 5;
 /// Distinct sources above which ports of one target that are tried are a flood.
 const MAX_TOGETHER: u64 = 256;
+/// Segments with flags that no session has, from which on they are told.
+const MIN_ODD: u64 = 3;
 /// Ports or hosts that evidence names.
 const NAMED: usize = 12;
 
@@ -89,6 +98,9 @@ pub struct PortScan {
     targets: Recent<IpAddr, Together>,
     /// How the connections of sources go.
     sources: Recent<IpAddr, Source>,
+    /// Segments of a source with flags that no session has.
+    odd: Recent<IpAddr, Track>,
+    pings: Recent<IpAddr, Pings>,
     arp: Recent<MacAddr, ArpTrack>,
     /// Addresses that somebody claimed to have, and when.
     present: Recent<IpAddr, Timestamp>,
@@ -107,12 +119,19 @@ struct Track {
     /// Attempts since the last telling, and all.
     since: u64,
     all: u64,
-    kinds: [u32; 9],
+    kinds: [u32; KINDS.len()],
     refused: u64,
     unanswered: u64,
     half_open: u64,
     named: Vec<String>,
     flows: Vec<FlowId>,
+    told: Option<Timestamp>,
+}
+
+/// Hosts that a source sent a ping.
+struct Pings {
+    hosts: DistinctWindow,
+    first: Timestamp,
     told: Option<Timestamp>,
 }
 
@@ -153,7 +172,7 @@ impl Track {
             last: now,
             since: 0,
             all: 0,
-            kinds: [0; 9],
+            kinds: [0; KINDS.len()],
             refused: 0,
             unanswered: 0,
             half_open: 0,
@@ -200,7 +219,7 @@ impl Track {
     }
 }
 
-const KINDS: [ProbeKind; 9] = [
+const KINDS: [ProbeKind; 10] = [
     ProbeKind::Syn,
     ProbeKind::Connect,
     ProbeKind::Fin,
@@ -209,6 +228,7 @@ const KINDS: [ProbeKind; 9] = [
     ProbeKind::Ack,
     ProbeKind::Udp,
     ProbeKind::Icmp,
+    ProbeKind::Solicitation,
     ProbeKind::Other,
 ];
 
@@ -220,6 +240,7 @@ const fn proto_of(kind: ProbeKind) -> IpProto {
     match kind {
         ProbeKind::Udp => IpProto::UDP,
         ProbeKind::Icmp => IpProto::ICMP,
+        ProbeKind::Solicitation => IpProto::ICMPV6,
         ProbeKind::Other => IpProto(255),
         _ => IpProto::TCP,
     }
@@ -235,6 +256,8 @@ impl PortScan {
             horizontal: Recent::new(most),
             targets: Recent::new(most / 4),
             sources: Recent::new(most),
+            odd: Recent::new(1_024),
+            pings: Recent::new(1_024),
             arp: Recent::new(1_024),
             present: Recent::new(8_192),
             config: config.clone(),
@@ -242,6 +265,9 @@ impl PortScan {
     }
 
     fn source(&mut self, now: Timestamp, source: &SourceActivity, findings: &mut Findings) {
+        if !source.pinged.is_empty() {
+            self.pings(now, source, findings);
+        }
         let failed = source.outcomes.failed();
         let known = self.sources.entry(source.addr, || Source {
             completed: Window::new(FAST),
@@ -275,6 +301,9 @@ impl PortScan {
                 if !vertical.contains(&key) {
                     vertical.push(key);
                 }
+            }
+            if matches!(probe.kind, ProbeKind::Fin | ProbeKind::Null | ProbeKind::Xmas) {
+                self.odd(now, source, probe, findings);
             }
             let key = (source.addr, probe.port, proto);
             let track = self.horizontal.entry(key, || Track::new(now));
@@ -313,15 +342,11 @@ impl PortScan {
             let Some(track) = self.horizontal.get_mut(&key) else { continue };
             let Some(found) = judge(&self.config, track, now, is_fast, busy) else { continue };
             let distinct = estimate(found.distinct, source, track.since);
-            let is_ping = key.2 == IpProto::ICMP;
-            let kind = match (is_ping, found.is_slow) {
-                (true, _) => "ping",
-                (_, true) => "slow",
-                _ => "horizontal",
-            };
-            let what = match (is_ping, key.1) {
-                (true, _) => "by ping".to_owned(),
-                (_, port) => format!("for port {port}"),
+            let (kind, what) = match (key.2, found.is_slow) {
+                (IpProto::ICMP, _) => ("ping", "by ping".to_owned()),
+                (IpProto::ICMPV6, _) => ("arp", "by neighbour discovery".to_owned()),
+                (_, true) => ("slow", format!("for port {}", key.1)),
+                (_, false) => ("horizontal", format!("for port {}", key.1)),
             };
             let how = how(track, empty);
             let mut told = said(kind, track, now, distinct, source);
@@ -343,6 +368,72 @@ impl PortScan {
             if findings.tell(told) {
                 (track.since, track.told) = (0, Some(now));
             }
+        }
+    }
+
+    fn pings(&mut self, now: Timestamp, source: &SourceActivity, findings: &mut Findings) {
+        let track = self.pings.entry(source.addr, || Pings {
+            hosts: DistinctWindow::new(SWEEP),
+            first: now,
+            told: None,
+        });
+        if track.hosts.count(now) == 0 {
+            track.first = now;
+        }
+        track.hosts.merge(now, &source.pinged);
+        let distinct = track.hosts.count(now);
+        if distinct < self.config.ping_distinct
+            || track.told.is_some_and(|told| now.secs() - told.secs() < AGAIN)
+        {
+            return;
+        }
+        let mut told = ABOUT.detection("ping", now);
+        told.source = Some(source.addr);
+        told.proto = Some(IpProto::ICMP);
+        told.first_seen = track.first;
+        told.severity = severity(distinct);
+        told.count = source.pinged.count().max(1);
+        told.flows.clone_from(&source.flows);
+        told.title = format!("{} searches {} by ping", source.addr, plural(distinct, "host"));
+        told.explanation = String::from(
+            "It finds out which hosts there are; after that, ports are scanned. Monitoring does \
+             the same: mute it for that host.",
+        );
+        told.evidence = vec![
+            count("distinct_hosts", distinct),
+            count("unanswered", source.outcomes.unanswered),
+            list("some_hosts", source.peers.iter().map(|peer| peer.target.to_string())),
+        ];
+        if findings.tell(told) {
+            track.told = Some(now);
+        }
+    }
+
+    fn odd(
+        &mut self,
+        now: Timestamp,
+        source: &SourceActivity,
+        probe: &Probe,
+        findings: &mut Findings,
+    ) {
+        let track = self.odd.entry(source.addr, || Track::new(now));
+        let place = at(probe.target, probe.port);
+        track.add(now, &(probe.target, probe.port), place, probe);
+        let distinct = track.fast.count(now);
+        if distinct < MIN_ODD || !track.may_tell(now) {
+            return;
+        }
+        let how = how(track, 0);
+        let mut told = said("odd_flags", track, now, distinct, source);
+        told.title = format!("{} sends segments that no session has", source.addr);
+        told.explanation = format!(
+            "It sent {how} to {}. No ordinary program does; scanners do, to get past simple \
+             filters and to learn about the system.",
+            plural(distinct, "port")
+        );
+        told.evidence = evidence(track, distinct, "ports", "distinct_ports", how);
+        if findings.tell(told) {
+            (track.since, track.told) = (0, Some(now));
         }
     }
 
@@ -402,7 +493,7 @@ impl PortScan {
             return;
         }
         let track = self.arp.entry(claim.mac, || ArpTrack {
-            addrs: DistinctWindow::new(12),
+            addrs: DistinctWindow::new(SWEEP),
             first: now,
             since: 0,
             told: None,
@@ -502,15 +593,22 @@ fn judge(
         return None;
     }
     let fast = track.fast.count(now);
-    // Bare ACKs are also what is left of sessions that one end forgot.
-    let unsure = if track.kind() == ProbeKind::Ack { 3 } else { 1 };
     let fast_enough = is_fast && fast > config.per_second;
-    if fast_enough || fast >= config.distinct * busy * unsure {
+    let distinct = match track.kind() {
+        // Bare ACKs are also what is left of sessions that one end forgot.
+        ProbeKind::Ack => config.distinct * 3,
+        _ => config.distinct,
+    };
+    // Whom a router looks for by and by says nothing.
+    if track.kind() == ProbeKind::Solicitation && !fast_enough {
+        return None;
+    }
+    if fast_enough || fast >= distinct * busy {
         return Some(Found { distinct: fast, is_slow: false });
     }
     let slow = track.slow.count();
     let is_long = track.last.secs() - track.first.secs() > i64::from(FAST);
-    (is_long && slow >= config.slow_distinct * busy * unsure)
+    (is_long && slow >= config.slow_distinct.max(distinct) * busy)
         .then_some(Found { distinct: slow, is_slow: true })
 }
 
@@ -561,6 +659,7 @@ fn how(track: &Track, empty: u64) -> &'static str {
         ProbeKind::Ack => "ACKs without a session",
         ProbeKind::Udp => "UDP datagrams",
         ProbeKind::Icmp => "ICMP requests",
+        ProbeKind::Solicitation => "neighbour solicitations",
         ProbeKind::Other => "packets of several IP protocols",
     }
 }
@@ -673,13 +772,30 @@ mod tests {
     #[test]
     fn pings_of_many_hosts_are_a_sweep() {
         let mut play = Play::new(detector());
-        play.second(3, |now| {
-            now.fails("10.0.0.9", (0..30).map(|n| {
-                let target: &str = Box::leak(format!("10.0.1.{n}").into_boxed_str());
-                probe(target, 0, ProbeKind::Icmp, Failure::Unanswered)
-            }));
+        for second in 0..20 {
+            play.second(second, |now| {
+                now.source("10.0.0.8").pinged.insert(&second);
+            });
+        }
+        assert!(play.told().is_empty());
+        play.second(30, |now| {
+            for n in 0..30 {
+                now.source("10.0.0.9").pinged.insert(&n);
+            }
         });
         assert_eq!(play.told()[0].kind, "ping");
+    }
+
+    #[test]
+    fn three_segments_that_no_session_has_are_told() {
+        let mut play = Play::new(detector());
+        for (n, kind) in [ProbeKind::Fin, ProbeKind::Null, ProbeKind::Xmas].into_iter().enumerate() {
+            assert!(play.told().is_empty());
+            play.second(n as i64 * 8, |now| {
+                now.fails("10.0.0.9", [probe("10.0.0.5", 3_390 + n as u16, kind, Failure::Refused)]);
+            });
+        }
+        assert_eq!(play.told()[0].kind, "odd_flags");
     }
 
     #[test]

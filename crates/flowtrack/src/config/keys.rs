@@ -197,6 +197,7 @@ pub const KEYS: &[Key] = &[
         "distinct ports of a host, or hosts on a port, that fail in five minutes",
     ),
     key("detect.port_scan.slow_distinct", "the same in 24 hours"),
+    key("detect.port_scan.ping_distinct", "hosts that are sent a ping within ten seconds"),
     key("detect.port_scan.arp_distinct", "addresses asked for by ARP within ten seconds"),
     key(
         "detect.port_scan.max_tracked",

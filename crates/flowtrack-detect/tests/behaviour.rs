@@ -1,0 +1,125 @@
+//! What detectors say of real captures: attacks are noticed, applications are left alone.
+
+#![allow(clippy::disallowed_methods, reason = "captures of the corpus are files")]
+#![allow(clippy::disallowed_macros, reason = "a skipped test says why, and what it found")]
+
+use flowtrack_capture::{Burst, FileOptions, FileSource, PacketSource as _};
+use flowtrack_detect::{Config, DetectorSet, Networks};
+use flowtrack_engine::{Config as EngineConfig, Engine, Output, Seed, Tell};
+use flowtrack_event::{Detection, Event, Severity};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Captures of attacks that detectors of rates are to notice, and by what.
+const RATES: &[(&str, &str, &str)] = &[
+    ("StopDDoS/amp.TCP.reflection.SYNACK.pcap", "ddos", "reflection"),
+    ("StopDDoS/amp.UDP.snmp.src161.pcapng", "ddos", "reflection"),
+    ("StopDDoS/pkt.TCP.synflood.spoofed.pcap", "syn_flood", "spoofed"),
+    ("nDPI/tcp_scan.pcapng", "port_scan", "odd_flags"),
+    ("pcap-analyzer/nmap_tcp_22_ipv6.pcap", "port_scan", "arp"),
+    ("slips/test12-icmp-portscan.pcap", "port_scan", "ping"),
+    ("zeek/traces/nmap-vsn.pcap", "port_scan", "arp"),
+];
+
+/// The corpus; none with a printed reason.
+fn corpus() -> Option<PathBuf> {
+    let root = std::env::var_os("FLOWTRACK_CORPUS").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/corpus")),
+        PathBuf::from,
+    );
+    if root.join("index.csv").exists() {
+        return Some(root);
+    }
+    println!("skipped: no corpus at {}; set FLOWTRACK_CORPUS", root.display());
+    None
+}
+
+/// First columns of a table of the corpus.
+fn rows(root: &Path, table: &str) -> Vec<Vec<String>> {
+    let text = std::fs::read_to_string(root.join(table)).unwrap();
+    text.lines().skip(1).map(|line| line.split(',').map(str::to_owned).collect()).collect()
+}
+
+/// Everything that detectors say of a capture; nothing where it cannot be read.
+fn detections(path: &Path) -> Vec<Detection> {
+    let Ok(mut source) = FileSource::open(path, FileOptions::default()) else { return Vec::new() };
+    let tell = Tell::FLOWS.for_detectors();
+    let config = EngineConfig { tell, ..EngineConfig::default() };
+    let mut engine = Engine::new(&config, 0, Seed([1, 2, 3, 4]));
+    let mut set = DetectorSet::new(&Config::default(), Networks::default());
+    let mut out = Output::default();
+    let mut said = Vec::new();
+    loop {
+        let burst = source.next_burst(Duration::ZERO, &mut |b, _| engine.process(b, &mut out));
+        set.ingest(&out.events, &mut said);
+        out.events.clear();
+        if matches!(burst, Ok(Burst::End) | Err(_)) {
+            break;
+        }
+    }
+    engine.finish(&mut out);
+    set.ingest(&out.events, &mut said);
+    set.finish(&mut said);
+    said.into_iter()
+        .filter_map(|event| match event {
+            Event::Detection(detection) => Some(*detection),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn floods_and_scans_of_the_corpus_are_noticed() {
+    let Some(root) = corpus() else { return };
+    let mut missed = String::new();
+    for (file, detector, kind) in RATES {
+        let said = detections(&root.join(file));
+        let found = said.iter().filter(|d| d.detector == *detector && d.kind == *kind).count();
+        println!("{file}: {found} of {} are {detector} {kind}", said.len());
+        if found == 0 {
+            let titles: Vec<_> = said.iter().map(|d| &d.title).collect();
+            writeln!(missed, "{file}: no {detector} {kind} but {titles:?}").unwrap();
+        }
+    }
+    assert!(missed.is_empty(), "{missed}");
+}
+
+/// Captures of applications raise nothing urgent, apart from those that show an attack.
+#[test]
+fn applications_of_the_corpus_raise_nothing_urgent() {
+    let Some(root) = corpus() else { return };
+    let attacks: Vec<String> =
+        rows(&root, "labels.csv").into_iter().filter_map(|row| row.into_iter().next()).collect();
+    let mut urgent = String::new();
+    let mut counts: BTreeMap<(&str, &str, &str), (u32, u32)> = BTreeMap::new();
+    let mut captures = 0;
+    for row in rows(&root, "index.csv") {
+        let file = &row[0];
+        let is_app = file.starts_with("nDPI/") || file.starts_with("nfstream/");
+        if !is_app || attacks.contains(file) {
+            continue;
+        }
+        captures += 1;
+        let mut seen = Vec::new();
+        for said in detections(&root.join(file)) {
+            let key = (said.severity.name(), said.detector, said.kind);
+            let count = counts.entry(key).or_default();
+            count.0 += 1;
+            if !seen.contains(&key) {
+                seen.push(key);
+                count.1 += 1;
+                println!("{file}: {} {}/{}: {}", key.0, key.1, key.2, said.title);
+            }
+            if said.severity >= Severity::High {
+                writeln!(urgent, "{file}: {} {}", said.severity.name(), said.title).unwrap();
+            }
+        }
+    }
+    for ((severity, detector, kind), (times, files)) in &counts {
+        println!("{severity:8} {detector}/{kind}: {times} times in {files} captures");
+    }
+    println!("{captures} captures");
+    assert!(urgent.is_empty(), "{urgent}");
+}
