@@ -250,6 +250,9 @@ impl Path {
         self.watch(&seen, packet);
         let mut direction = seen.direction;
         let mut tag = Tag(seen.tag);
+        // The packet that ends a handshake is still searched.
+        let watch = self.table.app_mut(seen.index).and_then(|slot| slot.watch.as_ref());
+        let is_secret = watch.is_some_and(|watch| watch.is_secret);
         if self.apps.wants(packet) {
             let applied = self.application(packet, seen, place, out);
             tag = applied.tag;
@@ -292,6 +295,7 @@ impl Path {
                 Direction::ToClient => key.reversed(),
             }),
             in_stream: is_followed && in_stream(packet, flow_state, watch),
+            is_secret,
             flow: facts,
         };
         self.judge.packet(&now, Some(watch), out);
@@ -341,6 +345,7 @@ impl Path {
             direction: Direction::ToServer,
             key,
             in_stream: false,
+            is_secret: false,
             flow: FlowFacts::default(),
         };
         self.judge.packet(&now, None, out);
@@ -683,6 +688,7 @@ impl Teller<'_> {
             direction: Direction::ToServer,
             key: Some(record.key),
             in_stream: is_tcp,
+            is_secret: false,
             flow: FlowFacts {
                 state: record.state,
                 established: record.state != FlowState::New && is_followed,

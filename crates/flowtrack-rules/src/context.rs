@@ -21,6 +21,8 @@ pub struct Context<'a> {
     /// Whether the payload of the packet is part of a stream, so that conditions on the stream
     /// will see it there.
     pub in_stream: bool,
+    /// Whether the payload is known to be encrypted, so that nothing is looked for in it.
+    pub is_secret: bool,
     /// Whether it is the first packet of its flow that goes this way, or is on no flow.
     pub is_first: bool,
     /// Whether recognition of the application protocol ended for this way since the last packet.
@@ -96,6 +98,7 @@ impl<'a> Context<'a> {
             packet: None,
             frame: &[],
             in_stream: false,
+            is_secret: false,
             is_first: false,
             recognised: false,
             is_last: false,

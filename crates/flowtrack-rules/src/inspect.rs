@@ -6,7 +6,7 @@ use crate::builder::Source;
 use crate::context::{Context, TxScope};
 use crate::lang::Arrow;
 use crate::search::{SearchCounters, Searcher};
-use crate::set::{Gate, Group, Plan, RuleSet, class, way};
+use crate::set::{Grid, Mark, Plan, RuleSet, TCP_CLASS, class, way};
 use crate::signature::{Absent, Kind, Search, Signature};
 use cache::Cache;
 use flowtrack_event::{AppRecord, Direction};
@@ -116,24 +116,25 @@ impl Inspector {
         payload: &[u8],
         hits: &mut Vec<Hit>,
     ) {
-        self.begin(set, cx);
+        self.begin(set, cx, On::Packet);
         let class = class_of(cx);
-        if let Some(group) = group(&set.packets, class, cx.direction) {
-            self.collect(set, group, payload, 0);
+        if let Some(grids) = set.packets.get(class) {
+            self.collect(set, grids, cx, payload, 0);
         }
-        if !cx.in_stream
-            && let Some(group) = group(&set.streams, class, cx.direction)
+        if class == TCP_CLASS
+            && !cx.in_stream
+            && let Some(grids) = &set.streams
         {
-            self.collect(set, group, payload, 0);
+            self.collect(set, grids, cx, payload, 0);
         }
         if cx.is_first {
-            self.add_all(set, &set.addresses);
+            self.add_all(set, cx, &set.addresses);
         }
         if cx.recognised {
-            self.add_all(set, &set.recognition);
+            self.add_all(set, cx, &set.recognition);
         }
         if cx.flow.as_ref().is_some_and(|flow| flow.app.is_some()) {
-            self.add_all(set, &set.apps);
+            self.add_all(set, cx, &set.apps);
         }
         self.judge_all(set, cx, Subject::Packet(payload), On::Packet, hits);
     }
@@ -146,9 +147,9 @@ impl Inspector {
         window: Window<'_>,
         hits: &mut Vec<Hit>,
     ) {
-        self.begin(set, cx);
-        if let Some(group) = group(&set.streams, class_of(cx), cx.direction) {
-            self.collect(set, group, window.bytes, window.offset);
+        self.begin(set, cx, On::Stream);
+        if let Some(grids) = &set.streams {
+            self.collect(set, grids, cx, window.bytes, window.offset);
         }
         self.judge_all(set, cx, Subject::Stream(window), On::Stream, hits);
     }
@@ -157,7 +158,7 @@ impl Inspector {
     /// to the server first.
     pub fn transaction(&mut self, set: &RuleSet, cx: &mut Context<'_>, hits: &mut Vec<Hit>) {
         let Some(tx) = cx.tx else { return };
-        self.begin(set, cx);
+        self.begin(set, cx, On::Transaction);
         self.cache.begin(set);
         let route = set.route_of(app_of(tx, cx));
         let way = way(cx.direction);
@@ -165,37 +166,53 @@ impl Inspector {
             let Some(group) = set.transactions.get(*at as usize) else { continue };
             self.cache.fetch(set, group.buffer, cx.direction, tx.transaction);
             let Self { cache, candidates, .. } = self;
+            let matcher = set.matcher_of(group);
             for value in cache.values(group.buffer, cx.direction) {
-                group.matcher.search(value, 0, &mut |index| candidates.add(&set.gates, index));
+                matcher.search(value, 0, &mut |index| candidates.add(set, cx, index));
             }
         }
         if let Some(always) = route.always.get(way) {
-            self.add_all(set, always);
+            self.add_all(set, cx, always);
         }
         self.judge_all(set, cx, Subject::Transaction, On::Transaction, hits);
     }
 
-    fn begin(&mut self, set: &RuleSet, cx: &Context<'_>) {
-        self.candidates.begin(set, cx);
+    fn begin(&mut self, set: &RuleSet, cx: &Context<'_>, on: On) {
+        self.candidates.begin(set, cx, on);
         if let Some(profile) = &mut self.profile {
             profile.resize(set.len(), Spent::default());
         }
     }
 
-    fn add_all(&mut self, set: &RuleSet, indices: &[u32]) {
+    fn add_all(&mut self, set: &RuleSet, cx: &Context<'_>, indices: &[u32]) {
         for index in indices {
-            self.candidates.add(&set.gates, *index);
+            self.candidates.add(set, cx, *index);
         }
     }
 
     /// Notes whose pattern is in the bytes, and who has none.
-    fn collect(&mut self, set: &RuleSet, group: &Group, bytes: &[u8], offset: u64) {
+    fn collect(
+        &mut self,
+        set: &RuleSet,
+        [to_server, to_client]: &[Grid; 2],
+        cx: &Context<'_>,
+        bytes: &[u8],
+        offset: u64,
+    ) {
+        let grid = match cx.direction {
+            Direction::ToServer => to_server,
+            Direction::ToClient => to_client,
+        };
         let candidates = &mut self.candidates;
-        if !bytes.is_empty() {
-            group.matcher.search(bytes, offset, &mut |index| candidates.add(&set.gates, index));
-        }
-        for index in &group.always {
-            candidates.add(&set.gates, *index);
+        for group in grid.groups(set, candidates.ports, flow_app(cx)).into_iter().flatten() {
+            if cx.is_secret {
+                group.bare.iter().for_each(|index| candidates.add(set, cx, *index));
+                continue;
+            }
+            if !bytes.is_empty() {
+                group.matcher.search(bytes, offset, &mut |index| candidates.add(set, cx, index));
+            }
+            group.always.iter().for_each(|index| candidates.add(set, cx, *index));
         }
     }
 
@@ -212,8 +229,9 @@ impl Inspector {
         }
         let mut candidates = std::mem::take(&mut self.candidates.list);
         candidates.sort_unstable();
-        self.counters.candidates += candidates.len() as u64;
-        for index in candidates.iter().copied() {
+        let mut at = 0;
+        while let Some(index) = candidates.get(at).copied() {
+            at += 1;
             let (Some(signature), Some(plan)) = (set.get(index), set.plans.get(index as usize))
             else {
                 continue;
@@ -234,10 +252,19 @@ impl Inspector {
                 for effect in &signature.effects {
                     effect.apply(cx);
                 }
+                // What was changed may be just what others wait for.
+                if !signature.effects.is_empty() && self.candidates.awaken(set, cx, index) {
+                    candidates.append(&mut self.candidates.list);
+                    if let Some(rest) = candidates.get_mut(at..) {
+                        rest.sort_unstable();
+                    }
+                }
                 self.counters.hits += 1;
                 hits.push(Hit { signature: index, on, direction: cx.direction });
             }
         }
+        self.counters.candidates += candidates.len() as u64;
+        candidates.clear();
         self.candidates.list = candidates;
     }
 
@@ -262,6 +289,7 @@ impl Inspector {
             // The part about the payload of a signature about transactions: what is found is kept
             // until a transaction is judged.
             if let Some(partial) = plan.partial
+                && is_between(signature, cx)
                 && self.searches(set, signature, plan, cx, subject)
                 && let Some(flow) = &mut cx.flow
             {
@@ -269,7 +297,10 @@ impl Inspector {
             }
             return false;
         }
-        signature.tests.iter().all(|test| test.test(cx))
+        let (cheap, dear) = signature.tests.split_at_checked(plan.cheap_tests).unwrap_or_default();
+        cheap.iter().all(|test| test.test(cx))
+            && is_between(signature, cx)
+            && dear.iter().all(|test| test.test(cx))
             && self.searches(set, signature, plan, cx, subject)
     }
 
@@ -383,11 +414,15 @@ struct Candidates {
     now: u32,
     /// Between which ports it is.
     ports: (u16, u16),
+    /// Whether it is on payload.
+    on_payload: bool,
     list: Vec<u32>,
+    /// Those that wait for a mark on the flow, which one before them may set.
+    waiting: Vec<u32>,
 }
 
 impl Candidates {
-    fn begin(&mut self, set: &RuleSet, cx: &Context<'_>) {
+    fn begin(&mut self, set: &RuleSet, cx: &Context<'_>, on: On) {
         if self.seen.len() != set.len() {
             self.seen = vec![0; set.len()];
             self.now = 0;
@@ -398,20 +433,42 @@ impl Candidates {
             self.now = 1;
         }
         self.ports = ports(cx);
+        self.on_payload = on != On::Transaction;
         self.list.clear();
+        self.waiting.clear();
     }
 
     #[inline]
-    fn add(&mut self, gates: &[Gate], index: u32) {
+    fn add(&mut self, set: &RuleSet, cx: &Context<'_>, index: u32) {
         let at = index as usize;
-        if let Some(seen) = self.seen.get_mut(at)
-            && *seen != self.now
-        {
-            *seen = self.now;
-            if gates.get(at).is_some_and(|gate| gate.is_open(self.ports)) {
-                self.list.push(index);
-            }
+        let Some(seen) = self.seen.get_mut(at).filter(|seen| **seen != self.now) else { return };
+        *seen = self.now;
+        if !set.gates.get(at).is_some_and(|gate| gate.is_open(self.ports)) {
+            return;
         }
+        let has = |mark| cx.flow.as_ref().is_some_and(|flow| flow.vars.has(mark));
+        match set.marks.get(at) {
+            Some(Mark::With(mark)) if !has(*mark) => self.waiting.push(index),
+            Some(Mark::Until(mark)) if self.on_payload && has(*mark) => {}
+            _ => self.list.push(index),
+        }
+    }
+
+    /// Puts those that wait no longer, and come behind `index`, on the list, which was taken; says
+    /// whether there are any.
+    fn awaken(&mut self, set: &RuleSet, cx: &Context<'_>, index: u32) -> bool {
+        let Self { list, waiting, .. } = self;
+        let Some(flow) = &cx.flow else { return false };
+        waiting.retain(|later| {
+            let is_ready = *later > index
+                && matches!(set.marks.get(*later as usize),
+                    Some(Mark::With(mark)) if flow.vars.has(*mark));
+            if is_ready {
+                list.push(*later);
+            }
+            !is_ready
+        });
+        !list.is_empty()
     }
 }
 
@@ -428,11 +485,7 @@ fn class_of(cx: &Context<'_>) -> usize {
     class(proto.or(cx.key.map(|key| key.proto.0)))
 }
 
-fn group(groups: &[[Group; 2]], class: usize, direction: Direction) -> Option<&Group> {
-    groups.get(class)?.get(way(direction))
-}
-
-/// Whether a signature is about what is in hand: direction, protocols, addresses and ports.
+/// Whether a signature is about what is in hand: direction and protocols.
 fn is_about(signature: &Signature, cx: &Context<'_>) -> bool {
     let header = &signature.header;
     if let Some(direction) = signature.direction
@@ -453,6 +506,12 @@ fn is_about(signature: &Signature, cx: &Context<'_>) -> bool {
     if !signature.apps.is_empty() && !has_app(signature, cx) {
         return false;
     }
+    true
+}
+
+/// Whether a signature is about the addresses and ports in hand.
+fn is_between(signature: &Signature, cx: &Context<'_>) -> bool {
+    let header = &signature.header;
     if header.is_any() {
         return true;
     }
@@ -477,17 +536,17 @@ fn has_app(signature: &Signature, cx: &Context<'_>) -> bool {
     if let Some(tx) = cx.tx {
         return signature.apps.contains(&app_of(tx, cx));
     }
-    let Some(AppRecord { proto, to_server, to_client, .. }) =
-        cx.flow.as_ref().and_then(|flow| flow.app)
-    else {
-        return false;
-    };
+    flow_app(cx).is_some_and(|name| signature.apps.contains(&name))
+}
+
+/// The application protocol of the flow, as it is known for this direction.
+fn flow_app(cx: &Context<'_>) -> Option<&'static str> {
+    let AppRecord { proto, to_server, to_client, .. } = cx.flow.as_ref()?.app?;
     let towards = match cx.direction {
         Direction::ToServer => to_server,
         Direction::ToClient => to_client,
     };
-    let name = towards.unwrap_or(proto).name();
-    signature.apps.contains(&name)
+    Some(towards.unwrap_or(proto).name())
 }
 
 #[cfg(test)]

@@ -1,24 +1,46 @@
 //! Searching for many patterns at once, to learn which signatures are worth judging.
 //!
-//! Of every pattern its rarest four bytes are taken. A bit table says which hashes of four bytes
-//! occur in any of them; text is walked byte by byte, and what hits the table is compared with the
-//! patterns themselves. The tables of a few thousand patterns fit into the first level cache, the
-//! text is read once and not copied, and building takes time only in proportion to the patterns.
-//! Case never matters here: whoever asks compares exactly afterwards.
+//! Patterns are told apart by where they may be and by how long they are, and each kind is searched
+//! for in the cheapest way:
+//! - those that stand at one place are looked up there ([`Fixed`]);
+//! - of those of seven bytes and more, four neighbouring windows of four bytes are taken, one of
+//!   which must begin at a place of the text that is a multiple of four, so only every fourth place
+//!   is looked at; of those of four to six bytes two windows of three bytes, and every second place
+//!   ([`Grams`]);
+//! - the shortest are found by a bit for each pair of bytes, or by the rarest of their bytes where
+//!   these are at most three ([`Short`]);
+//! - those that must be near the beginning are looked for only there.
+//!
+//! What hits a bit table is compared with the patterns themselves. The tables of a thousand patterns
+//! fit into the first level cache, the text is read and not copied, and building takes time only in
+//! proportion to the patterns. Case matters in the comparison alone.
 
 use crate::keywords::rarity::commonness;
 
-/// Bytes of a pattern that are hashed.
-const GRAM: usize = 4;
 /// Sets the bit that tells small letters from capitals; what else it changes only makes more bytes
 /// look alike.
 const FOLD: u32 = 0x2020_2020;
+/// The same, and makes the fourth byte alike whatever it is.
+const FOLD_THREE: u32 = 0xff20_2020;
+/// Patterns of this length and more are looked for at every fourth place.
+const LONG: usize = 7;
+/// Patterns of this length and more are looked for at every second place.
+const MIDDLE: usize = 4;
+/// Patterns that must have ended here are looked for in the beginning alone.
+const BEGINNING: u32 = 64;
+/// The same of those so short that looking for them everywhere costs much.
+const SHORT_BEGINNING: u32 = 256;
+/// Long patterns that may be at so many places and more are looked for with those that may be
+/// anywhere.
+const ROOM: u32 = 16;
 
 /// A pattern, where it may be, and what to report.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Wanted {
-    /// The pattern.
+    /// The pattern, in small letters where case does not matter.
     pub(crate) bytes: Vec<u8>,
+    /// Whether letters match in either case.
+    pub(crate) nocase: bool,
     /// First place in the text where it may begin.
     pub(crate) from: u32,
     /// Place in the stream, or in a text that is none, where it must have ended.
@@ -29,18 +51,26 @@ pub(crate) struct Wanted {
 
 impl Wanted {
     /// A pattern that may be anywhere.
-    pub(crate) fn anywhere(bytes: &[u8], value: u32) -> Self {
-        Self { bytes: bytes.to_vec(), from: 0, to: u32::MAX, value }
+    pub(crate) fn anywhere(bytes: &[u8], nocase: bool, value: u32) -> Self {
+        Self { bytes: bytes.to_vec(), nocase, from: 0, to: u32::MAX, value }
+    }
+
+    /// Whether looking for it costs little however long the text is.
+    pub(crate) fn is_cheap(&self) -> bool {
+        self.bytes.len() >= LONG || self.to <= SHORT_BEGINNING
     }
 }
 
 /// Patterns that are searched for at once.
 #[derive(Debug, Default)]
 pub(crate) struct Matcher {
-    grams: Grams,
-    /// Short patterns that may be anywhere, and those of the beginning.
-    short: [Short; 2],
-    /// Patterns in small letters, and for each the values to report.
+    /// Patterns that stand at one place.
+    fixed: Vec<Fixed>,
+    long: Grams,
+    middle: Grams,
+    short: Short,
+    /// Those near the beginning, of three bytes and more, and shorter ones.
+    beginning: (Grams, Short),
     patterns: Vec<Pattern>,
     values: Vec<u32>,
 }
@@ -48,76 +78,89 @@ pub(crate) struct Matcher {
 #[derive(Debug)]
 struct Pattern {
     bytes: Box<[u8]>,
+    nocase: bool,
     from: u32,
     to: u32,
     /// Its part of `values`.
     values: (u32, u32),
 }
 
-/// Patterns of at least four bytes.
-#[derive(Debug, Default)]
-struct Grams {
-    /// A bit for every hash that occurs.
-    bits: Vec<u64>,
-    /// How far a product is shifted to be a place in `bits`.
-    shift: u32,
-    /// Where the entries of each bucket begin in `entries`; one more than there are buckets.
-    starts: Vec<u32>,
-    entries: Vec<Entry>,
+impl Pattern {
+    const fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// How it is looked for.
+    fn way(&self) -> Way {
+        let room = self.to.saturating_sub(self.from).saturating_sub(self.len() as u32);
+        if self.to != u32::MAX && room == 0 {
+            Way::Fixed
+        } else if self.to <= BEGINNING && (self.len() < LONG || room < ROOM)
+            || self.to <= SHORT_BEGINNING && self.len() < MIDDLE
+        {
+            Way::Beginning
+        } else if self.len() >= LONG {
+            Way::Long
+        } else if self.len() >= MIDDLE {
+            Way::Middle
+        } else {
+            Way::Short
+        }
+    }
 }
 
-/// Four bytes of a pattern.
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    gram: u32,
-    pattern: u32,
-    /// Bytes of the pattern before them.
-    before: u32,
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Fixed,
+    Beginning,
+    Long,
+    Middle,
+    Short,
 }
-
-/// Patterns of one to three bytes.
-#[derive(Debug, Default)]
-struct Short {
-    /// A bit for every folded pair of bytes that begins a pattern; a single byte is a pair with
-    /// whatever follows.
-    pairs: Vec<u64>,
-    /// The patterns of each pair, in its order.
-    patterns: Vec<(u16, u32)>,
-    /// How far into a stream they have to be looked for.
-    end: usize,
-}
-
-/// Patterns that must have ended here are looked for in the beginning alone.
-const BEGINNING: u32 = 256;
 
 impl Matcher {
     /// Prepares a search for patterns; they may repeat.
     pub(crate) fn new(mut wanted: Vec<Wanted>) -> Self {
-        for pattern in &mut wanted {
+        for pattern in wanted.iter_mut().filter(|pattern| pattern.nocase) {
             pattern.bytes.make_ascii_lowercase();
         }
         wanted.retain(|pattern| !pattern.bytes.is_empty());
         wanted.sort_unstable();
         wanted.dedup();
-        let mut matcher = Self::default();
-        for Wanted { bytes, from, to, value } in wanted {
-            match matcher.patterns.last_mut() {
-                Some(last) if (&*last.bytes, last.from, last.to) == (&*bytes, from, to) => {
+        let mut patterns: Vec<Pattern> = Vec::new();
+        let mut values = Vec::with_capacity(wanted.len());
+        for Wanted { bytes, nocase, from, to, value } in wanted {
+            let at = values.len() as u32;
+            values.push(value);
+            match patterns.last_mut() {
+                Some(last)
+                    if (&*last.bytes, last.nocase, last.from, last.to)
+                        == (&*bytes, nocase, from, to) =>
+                {
                     last.values.1 += 1;
                 }
                 _ => {
-                    let at = matcher.values.len() as u32;
                     let values = (at, at + 1);
-                    matcher.patterns.push(Pattern { bytes: bytes.into(), from, to, values });
+                    patterns.push(Pattern { bytes: bytes.into(), nocase, from, to, values });
                 }
             }
-            matcher.values.push(value);
         }
-        matcher.grams = Grams::new(&matcher.patterns);
-        matcher.short = [
-            Short::new(&matcher.patterns, |pattern| pattern.to > BEGINNING),
-            Short::new(&matcher.patterns, |pattern| pattern.to <= BEGINNING),
-        ];
+        let mut matcher = Self { patterns, values, ..Self::default() };
+        let of = |way: Way| {
+            (0u32..)
+                .zip(&matcher.patterns)
+                .filter(move |(_, pattern)| pattern.way() == way)
+                .collect::<Vec<_>>()
+        };
+        let (three, shorter): (Vec<_>, Vec<_>) =
+            of(Way::Beginning).into_iter().partition(|(_, pattern)| pattern.len() >= 3);
+        let fixed = Fixed::all(&of(Way::Fixed));
+        let long = Grams::new(&of(Way::Long), 4, FOLD);
+        let middle = Grams::new(&of(Way::Middle), 2, FOLD_THREE);
+        let short = Short::new(&of(Way::Short));
+        let beginning = (Grams::new(&three, 1, FOLD_THREE), Short::new(&shorter));
+        (matcher.fixed, matcher.long, matcher.middle) = (fixed, long, middle);
+        (matcher.short, matcher.beginning) = (short, beginning);
         matcher
     }
 
@@ -131,128 +174,168 @@ impl Matcher {
     /// some more than once.
     #[inline]
     pub(crate) fn search(&self, text: &[u8], offset: u64, found: &mut impl FnMut(u32)) {
-        if !self.grams.entries.is_empty() {
-            self.search_grams(text, offset, found);
-        }
-        for short in &self.short {
-            let left = (short.end as u64).saturating_sub(offset);
-            let end = usize::try_from(left).unwrap_or(usize::MAX).min(text.len());
-            if end > 0 {
-                self.search_short(short, text, end, offset, found);
-            }
-        }
-    }
-
-    fn search_grams(&self, text: &[u8], offset: u64, found: &mut impl FnMut(u32)) {
-        let Grams { bits, shift, .. } = &self.grams;
-        // Each window is four bytes, which the compiler reads at once.
-        for (at, window) in text.windows(GRAM).enumerate() {
-            let Some(gram) = window.first_chunk::<GRAM>() else { return };
-            let gram = u32::from_le_bytes(*gram) | FOLD;
-            let hash = gram.wrapping_mul(0x9e37_79b1) >> shift;
-            let word = bits.get((hash >> 6) as usize).copied().unwrap_or(0);
-            if word >> (hash & 63) & 1 != 0 {
-                self.compare(text, offset, at, gram, hash, found);
-            }
-        }
-    }
-
-    /// Compares the patterns whose four bytes have this hash.
-    #[cold]
-    #[inline(never)]
-    fn compare(
-        &self,
-        text: &[u8],
-        offset: u64,
-        at: usize,
-        gram: u32,
-        hash: u32,
-        found: &mut impl FnMut(u32),
-    ) {
-        let bucket = hash as usize & (self.grams.starts.len() - 2);
-        let (Some(from), Some(to)) =
-            (self.grams.starts.get(bucket), self.grams.starts.get(bucket + 1))
-        else {
+        if self.patterns.is_empty() {
             return;
-        };
-        let entries = self.grams.entries.get(*from as usize..*to as usize).unwrap_or_default();
-        for entry in entries.iter().filter(|entry| entry.gram == gram) {
-            let Some(start) = at.checked_sub(entry.before as usize) else { continue };
-            self.report(text, offset, start, entry.pattern, found);
         }
+        let mut found = Found { matcher: self, text, offset, tell: found };
+        if offset == 0 {
+            for fixed in &self.fixed {
+                fixed.search(&mut found);
+            }
+        }
+        let (grams, short) = &self.beginning;
+        grams.each_place(&mut found);
+        short.search(&mut found);
+        self.long.each_fourth(&mut found);
+        self.middle.each_second(&mut found);
+        self.short.search(&mut found);
+    }
+}
+
+/// A text that is searched, and who is told.
+struct Found<'a, F> {
+    matcher: &'a Matcher,
+    text: &'a [u8],
+    offset: u64,
+    tell: &'a mut F,
+}
+
+impl<'a, F: FnMut(u32)> Found<'a, F> {
+    /// The text as far as patterns may be that must have ended at `end` of the stream.
+    fn until(&self, end: u32) -> &'a [u8] {
+        if end == u32::MAX {
+            return self.text;
+        }
+        let left = u64::from(end).saturating_sub(self.offset);
+        let end = usize::try_from(left).unwrap_or(usize::MAX).min(self.text.len());
+        self.text.get(..end).unwrap_or_default()
     }
 
     /// Reports a pattern if it stands at `start`, and may.
-    #[inline]
-    fn report(
-        &self,
-        text: &[u8],
-        offset: u64,
-        start: usize,
-        pattern: u32,
-        found: &mut impl FnMut(u32),
-    ) {
-        let Some(pattern) = self.patterns.get(pattern as usize) else { return };
-        let end = start + pattern.bytes.len();
+    fn report(&mut self, start: usize, pattern: u32) {
+        let Some(pattern) = self.matcher.patterns.get(pattern as usize) else { return };
+        let end = start + pattern.len();
         let may = start >= pattern.from as usize
             && (pattern.to == u32::MAX
-                || offset.saturating_add(end as u64) <= u64::from(pattern.to));
-        if may
-            && text.get(start..end).is_some_and(|there| there.eq_ignore_ascii_case(&pattern.bytes))
-        {
-            let (from, to) = pattern.values;
-            for value in self.values.get(from as usize..to as usize).unwrap_or_default() {
-                found(*value);
+                || self.offset.saturating_add(end as u64) <= u64::from(pattern.to));
+        let is_there = |there: &[u8]| {
+            if pattern.nocase {
+                there.eq_ignore_ascii_case(&pattern.bytes)
+            } else {
+                there.iter().eq(pattern.bytes.iter())
             }
-        }
-    }
-
-    /// Looks for short patterns that begin before `end`.
-    fn search_short(
-        &self,
-        short: &Short,
-        text: &[u8],
-        end: usize,
-        offset: u64,
-        found: &mut impl FnMut(u32),
-    ) {
-        for at in 0..end {
-            let (Some(byte), next) = (text.get(at), text.get(at + 1)) else { return };
-            let pair = u16::from_le_bytes([byte | 0x20, next.copied().unwrap_or(0) | 0x20]);
-            let word = short.pairs.get(usize::from(pair >> 6)).copied().unwrap_or(0);
-            if word >> (pair & 63) & 1 != 0 {
-                let from = short.patterns.partition_point(|(known, _)| *known < pair);
-                let patterns = short.patterns.get(from..).unwrap_or_default();
-                for (_, pattern) in patterns.iter().take_while(|(known, _)| *known == pair) {
-                    self.report(text, offset, at, *pattern, found);
-                }
+        };
+        if may && self.text.get(start..end).is_some_and(is_there) {
+            let (from, to) = pattern.values;
+            let values = self.matcher.values.get(from as usize..to as usize);
+            for value in values.unwrap_or_default() {
+                (self.tell)(*value);
             }
         }
     }
 }
 
+/// Patterns of at least three bytes, by the hash of three or four neighbouring bytes.
+#[derive(Debug, Default)]
+struct Grams {
+    /// A bit for every hash that occurs: [`SMALL`] or [`LARGE`] words.
+    bits: Vec<u64>,
+    /// What makes bytes alike that need not be told apart.
+    fold: u32,
+    /// How far into a stream they have to be looked for.
+    end: u32,
+    /// How many bytes around a place inside a run of one byte decide whether any of them is there;
+    /// none where more than [`MAX_REACH`] do.
+    reach: Option<usize>,
+    /// Where the entries of each bucket begin in `entries`; one more than there are buckets.
+    starts: Vec<u32>,
+    entries: Vec<Entry>,
+}
+
+/// Words of a table of bits that stays in the first level cache, and of one for many patterns.
+const SMALL: usize = 1 << 10;
+const LARGE: usize = 1 << 12;
+/// How far a product is shifted to be a place in a table of so many bits.
+const SMALL_SHIFT: u32 = 16;
+const LARGE_SHIFT: u32 = 14;
+/// Windows that a small table holds, so that one bit in 32 is set at most.
+const SMALL_HOLDS: usize = SMALL * 2;
+/// An odd number whose product spreads the bits of its factor (2³² divided by the golden ratio).
+const SPREAD: u32 = 0x9e37_79b1;
+/// Bytes around a place in a run that are worth knowing.
+const MAX_REACH: usize = 128;
+/// Bytes from the start of a pattern among which its windows are chosen.
+const MAX_BEFORE: usize = 200;
+
+/// Three or four bytes of a pattern.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    gram: u32,
+    pattern: u32,
+    /// Four other bytes of the pattern, folded; nothing for patterns of three.
+    other: Option<u32>,
+    /// Bytes of the pattern before the three or four, and before the others.
+    before: u8,
+    before_other: u8,
+    /// Whether the pattern is one byte again and again, and may be anywhere: in a run it is there
+    /// at the first window or nowhere.
+    is_run: bool,
+}
+
+/// A run of one byte in a text, and the places inside it at which nothing new can be found.
+#[derive(Clone, Copy, Default)]
+struct Run {
+    end: usize,
+    dull: (usize, usize),
+}
+
+impl Run {
+    const fn is_dull(&self, at: usize) -> bool {
+        self.dull.0 <= at && at < self.dull.1
+    }
+}
+
 impl Grams {
-    fn new(patterns: &[Pattern]) -> Self {
-        let long = patterns.iter().filter(|pattern| pattern.bytes.len() >= GRAM).count();
-        if long == 0 {
+    /// With `stride` neighbouring windows of each pattern.
+    fn new(patterns: &[(u32, &Pattern)], stride: usize, fold: u32) -> Self {
+        if patterns.is_empty() {
             return Self::default();
         }
-        // One bit in 64 at most is set, so few places of a text are looked at twice.
-        let size = (long * 64).next_power_of_two().clamp(1 << 12, 1 << 20);
-        let shift = 32 - size.trailing_zeros();
-        let buckets = (long * 2).next_power_of_two().min(size);
-        let mut placed: Vec<(usize, Entry)> = Vec::with_capacity(long);
-        let mut bits = vec![0u64; size / 64];
+        let count = patterns.len() * stride;
+        let size = if count <= SMALL_HOLDS { SMALL } else { LARGE };
+        let buckets = (count * 2).next_power_of_two();
+        let mut placed: Vec<(usize, Entry)> = Vec::with_capacity(count);
+        let mut bits = vec![0u64; size];
         let mut taken = ahash::AHashMap::<u32, u32>::new();
-        for (at, pattern) in patterns.iter().enumerate() {
-            let Some((before, gram)) = rarest(&pattern.bytes, &taken) else { continue };
-            *taken.entry(gram).or_default() += 1;
-            let hash = gram.wrapping_mul(0x9e37_79b1) >> shift;
-            if let Some(word) = bits.get_mut((hash >> 6) as usize) {
-                *word |= 1 << (hash & 63);
+        let mut reach = Some(0);
+        for (at, pattern) in patterns {
+            let bytes = pattern.bytes.get(..pattern.len().min(MAX_BEFORE)).unwrap_or_default();
+            let Some(first) = rarest(bytes, stride, fold, &taken) else { continue };
+            for before in first..first + stride {
+                let window = gram(bytes.get(before..).unwrap_or_default());
+                let gram = window | fold;
+                *taken.entry(gram).or_default() += 1;
+                let is_all_run = pattern.is_run();
+                if is_run(window, fold) && !is_all_run {
+                    reach = reach.zip(pattern.reach(before)).map(|(a, b): (usize, _)| a.max(b));
+                }
+                let shift = if size == SMALL { SMALL_SHIFT } else { LARGE_SHIFT };
+                let hash = gram.wrapping_mul(SPREAD) >> shift;
+                if let Some(word) = bits.get_mut((hash >> 6) as usize) {
+                    *word |= 1 << (hash & 63);
+                }
+                // The four bytes at hand need not be compared once more.
+                let other = other(bytes, (fold == FOLD).then_some(before));
+                let entry = Entry {
+                    gram,
+                    pattern: *at,
+                    other: other.map(|(_, other)| other),
+                    before: before as u8,
+                    before_other: other.map_or(0, |(at, _)| at as u8),
+                    is_run: is_all_run,
+                };
+                placed.push((spread(gram) & (buckets - 1), entry));
             }
-            let entry = Entry { gram, pattern: at as u32, before: before as u32 };
-            placed.push((hash as usize & (buckets - 1), entry));
         }
         placed.sort_by_key(|(bucket, _)| *bucket);
         let mut starts = vec![0u32; buckets + 1];
@@ -266,57 +349,476 @@ impl Grams {
             sum += *start;
             *start = sum;
         }
-        Self { bits, shift, starts, entries: placed.into_iter().map(|(_, entry)| entry).collect() }
+        let entries = placed.into_iter().map(|(_, entry)| entry).collect();
+        let end = patterns.iter().map(|(_, pattern)| pattern.to).max().unwrap_or(0);
+        Self { bits, fold, end, reach, starts, entries }
+    }
+
+    fn each_fourth(&self, found: &mut Found<'_, impl FnMut(u32)>) {
+        if let Some(bits) = self.bits.first_chunk::<LARGE>() {
+            self.fourth::<LARGE, LARGE_SHIFT>(bits, found);
+        } else if let Some(bits) = self.bits.first_chunk::<SMALL>() {
+            self.fourth::<SMALL, SMALL_SHIFT>(bits, found);
+        }
+    }
+
+    fn each_second(&self, found: &mut Found<'_, impl FnMut(u32)>) {
+        if let Some(bits) = self.bits.first_chunk::<LARGE>() {
+            self.second::<LARGE, LARGE_SHIFT>(bits, found);
+        } else if let Some(bits) = self.bits.first_chunk::<SMALL>() {
+            self.second::<SMALL, SMALL_SHIFT>(bits, found);
+        }
+    }
+
+    fn each_place(&self, found: &mut Found<'_, impl FnMut(u32)>) {
+        if let Some(bits) = self.bits.first_chunk::<LARGE>() {
+            self.place::<LARGE, LARGE_SHIFT>(bits, found);
+        } else if let Some(bits) = self.bits.first_chunk::<SMALL>() {
+            self.place::<SMALL, SMALL_SHIFT>(bits, found);
+        }
+    }
+
+    /// Looks at every fourth place, sixteen bytes at a time.
+    #[inline(never)]
+    fn fourth<const N: usize, const SHIFT: u32>(
+        &self,
+        bits: &[u64; N],
+        found: &mut Found<'_, impl FnMut(u32)>,
+    ) {
+        let fold = self.fold;
+        let text = found.until(self.end);
+        let mut run = Run::default();
+        let (blocks, rest) = text.as_chunks::<16>();
+        for (block, bytes) in blocks.iter().enumerate() {
+            let (windows, _) = bytes.as_chunks::<4>();
+            let hits: u64 = windows
+                .iter()
+                .map(|window| bit::<N, SHIFT>(bits, u32::from_le_bytes(*window) | fold))
+                .sum();
+            if hits != 0 && !run.is_dull(block * 16) {
+                for (place, window) in windows.iter().enumerate() {
+                    let window = u32::from_le_bytes(*window);
+                    if bit::<N, SHIFT>(bits, window | fold) != 0 {
+                        self.compare(block * 16 + place * 4, window, &mut run, found);
+                    }
+                }
+            }
+        }
+        let (windows, _) = rest.as_chunks::<4>();
+        for (place, window) in windows.iter().enumerate() {
+            let at = blocks.len() * 16 + place * 4;
+            self.compare(at, u32::from_le_bytes(*window), &mut run, found);
+        }
+    }
+
+    /// Looks at every second place, eight bytes at a time.
+    #[inline(never)]
+    fn second<const N: usize, const SHIFT: u32>(
+        &self,
+        bits: &[u64; N],
+        found: &mut Found<'_, impl FnMut(u32)>,
+    ) {
+        let fold = self.fold;
+        let text = found.until(self.end);
+        let mut run = Run::default();
+        // Windows of three bytes, the last of which reaches one byte into the next eight.
+        let (blocks, _) = text.as_chunks::<8>();
+        let nexts = text.get(8..).unwrap_or_default().chunks(8);
+        let mut at = 0;
+        for (block, next) in blocks.iter().zip(nexts) {
+            let low = u64::from_le_bytes(*block);
+            let next = next.first().copied().unwrap_or(0);
+            let last = (low >> 48) as u32 | u32::from(next) << 16;
+            let windows = [low as u32, (low >> 16) as u32, (low >> 32) as u32, last];
+            let hits: u64 =
+                windows.iter().map(|window| bit::<N, SHIFT>(bits, *window | fold)).sum();
+            if hits != 0 && !run.is_dull(at) {
+                for (place, window) in windows.iter().enumerate() {
+                    if bit::<N, SHIFT>(bits, *window | fold) != 0 {
+                        self.compare(at + place * 2, *window, &mut run, found);
+                    }
+                }
+            }
+            at += 8;
+        }
+        let mut rest = text.get(at..).unwrap_or_default();
+        while rest.len() >= 3 {
+            self.compare(text.len() - rest.len(), gram(rest), &mut run, found);
+            rest = rest.get(2..).unwrap_or_default();
+        }
+    }
+
+    /// Looks at every place.
+    #[inline(never)]
+    fn place<const N: usize, const SHIFT: u32>(
+        &self,
+        bits: &[u64; N],
+        found: &mut Found<'_, impl FnMut(u32)>,
+    ) {
+        let mut run = Run::default();
+        for (at, window) in found.until(self.end).windows(3).enumerate() {
+            let window = gram(window);
+            if bit::<N, SHIFT>(bits, window | self.fold) != 0 && !run.is_dull(at) {
+                self.compare(at, window, &mut run, found);
+            }
+        }
+    }
+
+    /// Compares the patterns that have the window, which begins `at` bytes into the text.
+    #[cold]
+    #[inline(never)]
+    fn compare(
+        &self,
+        at: usize,
+        window: u32,
+        run: &mut Run,
+        found: &mut Found<'_, impl FnMut(u32)>,
+    ) {
+        if run.is_dull(at) {
+            return;
+        }
+        let is_inside = is_run(window, self.fold) && at < run.end;
+        if is_run(window, self.fold) && !is_inside {
+            let byte = window as u8;
+            let rest = found.text.get(at..).unwrap_or_default();
+            let length = rest.iter().position(|other| *other != byte).unwrap_or(rest.len());
+            run.end = at + length;
+            run.dull = self
+                .reach
+                .map_or((0, 0), |reach| (at + reach + 4, run.end.saturating_sub(reach + 16)));
+        }
+        let gram = window | self.fold;
+        let bucket = spread(gram) & self.starts.len().wrapping_sub(2);
+        let (Some(from), Some(to)) = (self.starts.get(bucket), self.starts.get(bucket + 1)) else {
+            return;
+        };
+        let entries = self.entries.get(*from as usize..*to as usize).unwrap_or_default();
+        for entry in entries.iter().filter(|entry| entry.gram == gram) {
+            if is_inside && entry.is_run {
+                continue;
+            }
+            let Some(start) = at.checked_sub(usize::from(entry.before)) else { continue };
+            let is_there = entry.other.is_none_or(|other| {
+                let bytes = found.text.get(start + usize::from(entry.before_other)..);
+                bytes
+                    .and_then(<[u8]>::first_chunk)
+                    .is_some_and(|bytes| u32::from_le_bytes(*bytes) | FOLD == other)
+            });
+            if is_there {
+                found.report(start, entry.pattern);
+            }
+        }
     }
 }
 
-/// The four bytes of a pattern, folded, that are rarest in what travels, and their place; those that
-/// many patterns have already count as more common.
-fn rarest(bytes: &[u8], taken: &ahash::AHashMap<u32, u32>) -> Option<(usize, u32)> {
-    bytes
-        .windows(GRAM)
-        .enumerate()
-        .filter_map(|(at, window)| {
-            Some((at, u32::from_le_bytes(*window.first_chunk()?) | FOLD, window))
-        })
-        .min_by_key(|(_, gram, window)| {
+impl Pattern {
+    /// Whether it is one byte again and again, and may be anywhere.
+    fn is_run(&self) -> bool {
+        self.from == 0
+            && self.to == u32::MAX
+            && self.bytes.windows(2).all(|pair| pair.first() == pair.last())
+    }
+
+    /// How far around a window inside it, which is a run of one byte, it has another byte. Nothing
+    /// where that is too far, or where it has none.
+    fn reach(&self, before: usize) -> Option<usize> {
+        let same = self.bytes.get(before)?.to_ascii_lowercase();
+        let is_other = |byte: &u8| byte.to_ascii_lowercase() != same;
+        let behind = self.bytes.get(before..)?.iter().position(is_other);
+        let ahead = self.bytes.get(..before)?.iter().rev().position(is_other).map(|at| at + 1);
+        let reach = match (behind, ahead) {
+            (Some(behind), Some(ahead)) => behind.min(ahead),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => return None,
+        };
+        (reach <= MAX_REACH).then_some(reach)
+    }
+}
+
+/// Whether a window of four bytes, or of three, is one byte again and again.
+const fn is_run(window: u32, fold: u32) -> bool {
+    let window = if fold == FOLD { window } else { window & 0x00ff_ffff | window << 24 };
+    window == window.rotate_left(8)
+}
+
+/// 1 where the hash of a folded window occurs.
+#[inline]
+fn bit<const N: usize, const SHIFT: u32>(bits: &[u64; N], gram: u32) -> u64 {
+    let hash = gram.wrapping_mul(SPREAD) >> SHIFT;
+    bits.get((hash >> 6) as usize).copied().unwrap_or(0) >> (hash & 63) & 1
+}
+
+/// A number of which the low bits tell windows apart.
+const fn spread(gram: u32) -> usize {
+    (gram.wrapping_mul(SPREAD) >> 12) as usize
+}
+
+/// The rarest four bytes of a pattern, but those at `not` where there are others, and their place.
+fn other(bytes: &[u8], not: Option<usize>) -> Option<(usize, u32)> {
+    let windows = bytes.windows(4).enumerate();
+    let rarity = |window: &[u8]| {
+        window.iter().map(|byte| u32::from(commonness(*byte))).sum::<u32>()
+            + 100 * window.windows(2).filter(|pair| pair.first() == pair.last()).count() as u32
+    };
+    windows
+        .min_by_key(|(at, window)| (Some(*at) == not, rarity(window)))
+        .map(|(at, window)| (at, gram(window) | FOLD))
+}
+
+/// The first four bytes as a number; 0 for those that are not there.
+#[inline]
+fn gram(bytes: &[u8]) -> u32 {
+    match bytes {
+        [a, b, c, d, ..] => u32::from_le_bytes([*a, *b, *c, *d]),
+        [a, b, c] => u32::from_le_bytes([*a, *b, *c, 0]),
+        [a, b] => u32::from_le_bytes([*a, *b, 0, 0]),
+        [a] => u32::from(*a),
+        [] => 0,
+    }
+}
+
+/// Where the `stride` neighbouring windows of a pattern begin that are rarest in what travels;
+/// those that many patterns have already count as more common.
+fn rarest(
+    bytes: &[u8],
+    stride: usize,
+    fold: u32,
+    taken: &ahash::AHashMap<u32, u32>,
+) -> Option<usize> {
+    let length = if fold == FOLD { 4 } else { 3 };
+    let windows: Vec<u32> = bytes
+        .windows(length)
+        .map(|window| {
             let common: u32 = window.iter().map(|byte| u32::from(commonness(*byte))).sum();
             // Bytes that repeat come in long runs.
             let runs = window.windows(2).filter(|pair| pair.first() == pair.last()).count() as u32;
-            let crowd = taken.get(gram).copied().unwrap_or(0).min(32);
-            common + runs * 40 + crowd * 8
+            let crowd = taken.get(&(gram(window) | fold)).copied().unwrap_or(0).min(32);
+            let common = common + runs * 40 + crowd * 8;
+            // What is common costs more than what is rare saves.
+            common * common
         })
-        .map(|(at, gram, _)| (at, gram))
+        .collect();
+    let sums = windows.windows(stride).map(|windows| windows.iter().sum::<u32>());
+    sums.enumerate().min_by_key(|(_, sum)| *sum).map(|(at, _)| at)
 }
 
-impl Short {
-    fn new(patterns: &[Pattern], belongs: impl Fn(&Pattern) -> bool) -> Self {
-        let mut short = Self::default();
-        for (at, pattern) in (0u32..).zip(patterns) {
-            if pattern.bytes.len() >= GRAM || !belongs(pattern) {
-                continue;
+/// Patterns that stand at one place, by the bytes that they begin with.
+#[derive(Debug)]
+struct Fixed {
+    /// The place.
+    at: usize,
+    /// Bytes that are looked up, one to four.
+    length: usize,
+    /// A bit for every first byte.
+    first: [u64; 4],
+    /// The bytes, in order, and the pattern of each.
+    entries: Vec<(u32, u32)>,
+}
+
+impl Fixed {
+    fn all(patterns: &[(u32, &Pattern)]) -> Vec<Self> {
+        let mut fixed: Vec<Self> = Vec::new();
+        for (index, pattern) in patterns {
+            let (at, length) = (pattern.from as usize, pattern.len().min(4));
+            let known = fixed.iter().position(|known| (known.at, known.length) == (at, length));
+            let known = known.unwrap_or_else(|| {
+                fixed.push(Self { at, length, first: [0; 4], entries: Vec::new() });
+                fixed.len() - 1
+            });
+            if let Some(known) = fixed.get_mut(known) {
+                let key = key(pattern.bytes.get(..length).unwrap_or_default());
+                if let Some(word) = known.first.get_mut((key >> 6 & 3) as usize) {
+                    *word |= 1 << (key & 63);
+                }
+                known.entries.push((key, *index));
             }
-            short.end = short.end.max(pattern.to as usize);
+        }
+        fixed.iter_mut().for_each(|fixed| fixed.entries.sort_unstable());
+        fixed.sort_unstable_by_key(|fixed| (fixed.at, fixed.length));
+        fixed
+    }
+
+    #[inline]
+    fn search(&self, found: &mut Found<'_, impl FnMut(u32)>) {
+        let Some(bytes) = found.text.get(self.at..self.at + self.length) else { return };
+        let key = key(bytes);
+        let first = self.first.get((key >> 6 & 3) as usize).copied().unwrap_or(0);
+        if first >> (key & 63) & 1 == 0 {
+            return;
+        }
+        let from = self.entries.partition_point(|(known, _)| *known < key);
+        let entries = self.entries.get(from..).unwrap_or_default();
+        for (_, pattern) in entries.iter().take_while(|(known, _)| *known == key) {
+            found.report(self.at, *pattern);
+        }
+    }
+}
+
+/// One to four bytes as a number in which case is folded.
+#[inline]
+fn key(bytes: &[u8]) -> u32 {
+    gram(bytes) | FOLD
+}
+
+/// Patterns of one to three bytes.
+#[derive(Debug, Default)]
+struct Short {
+    /// The one to three bytes of which every pattern has one, where there are so few, and
+    /// the patterns by these bytes: byte, its place in the pattern, pattern.
+    rare: Vec<u8>,
+    by_rare: Vec<(u8, u8, u32)>,
+    /// A bit for every folded pair of bytes that a pattern has; a single byte is a pair with
+    /// whatever follows.
+    pairs: Vec<u64>,
+    /// Where the patterns of each bucket of pairs begin in `patterns`; one more than buckets.
+    starts: Vec<u32>,
+    /// Pair, bytes of the pattern before it, pattern.
+    patterns: Vec<(u16, u8, u32)>,
+    /// How far into a stream they have to be looked for.
+    end: u32,
+}
+
+/// Buckets of pairs.
+const BUCKETS: usize = 1 << 8;
+
+impl Short {
+    fn new(patterns: &[(u32, &Pattern)]) -> Self {
+        let end = patterns.iter().map(|(_, pattern)| pattern.to).max().unwrap_or(0);
+        if let Some((rare, by_rare)) = few_rare(patterns) {
+            return Self { rare, by_rare, end, ..Self::default() };
+        }
+        let mut short = Self { pairs: vec![0; 1 << 10], end, ..Self::default() };
+        for (at, pattern) in patterns {
             match *pattern.bytes {
-                [only] => (0..=255).for_each(|second| short.add(only, second, at)),
-                [first, second, ..] => short.add(first, second, at),
+                [only] => (0..=255).for_each(|second| short.add([only, second], 0, *at)),
+                [first, second] => short.add([first, second], 0, *at),
+                [first, second, third, ..] => {
+                    let (front, back) = ([first, second], [second, third]);
+                    if pair_cost(back) < pair_cost(front) {
+                        short.add(back, 1, *at);
+                    } else {
+                        short.add(front, 0, *at);
+                    }
+                }
                 [] => {}
             }
         }
-        short.patterns.sort_unstable();
+        short
+            .patterns
+            .sort_unstable_by_key(|(pair, before, at)| (bucket(*pair), *pair, *before, *at));
         short.patterns.dedup();
+        short.starts = (0..=BUCKETS)
+            .map(|wanted| {
+                short.patterns.partition_point(|(pair, ..)| bucket(*pair) < wanted) as u32
+            })
+            .collect();
         short
     }
 
-    fn add(&mut self, first: u8, second: u8, pattern: u32) {
-        self.pairs.resize(1 << 10, 0);
-        let pair = u16::from_le_bytes([first | 0x20, second | 0x20]);
+    fn add(&mut self, pair: [u8; 2], before: u8, pattern: u32) {
+        let pair = u16::from_le_bytes(pair) | FOLD as u16;
         if let Some(word) = self.pairs.get_mut(usize::from(pair >> 6)) {
             *word |= 1 << (pair & 63);
         }
-        self.patterns.push((pair, pattern));
+        self.patterns.push((pair, before, pattern));
+    }
+
+    fn search(&self, found: &mut Found<'_, impl FnMut(u32)>) {
+        let text = found.until(self.end);
+        match *self.rare {
+            [] if self.patterns.is_empty() => {}
+            [] => self.each_pair(text, found),
+            [a] => memchr::memchr_iter(a, text).for_each(|at| self.around(a, at, found)),
+            [a, b] => memchr::memchr2_iter(a, b, text)
+                .for_each(|at| self.around(text.get(at).copied().unwrap_or(0), at, found)),
+            [a, b, c, ..] => memchr::memchr3_iter(a, b, c, text)
+                .for_each(|at| self.around(text.get(at).copied().unwrap_or(0), at, found)),
+        }
+    }
+
+    /// Compares the patterns that have `byte`, which stands at `at`.
+    fn around(&self, byte: u8, at: usize, found: &mut Found<'_, impl FnMut(u32)>) {
+        for (_, before, pattern) in self.by_rare.iter().filter(|(known, ..)| *known == byte) {
+            if let Some(start) = at.checked_sub(usize::from(*before)) {
+                found.report(start, *pattern);
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn each_pair(&self, text: &[u8], found: &mut Found<'_, impl FnMut(u32)>) {
+        for (at, pair) in text.windows(2).enumerate() {
+            self.pair(at, pair.first_chunk().map_or(0, |pair| u16::from_le_bytes(*pair)), found);
+        }
+        // The last byte may be a pattern by itself.
+        if let Some(last) = text.last() {
+            self.pair(text.len() - 1, u16::from(*last), found);
+        }
+    }
+
+    #[inline]
+    fn pair(&self, at: usize, pair: u16, found: &mut Found<'_, impl FnMut(u32)>) {
+        let pair = pair | FOLD as u16;
+        let word = self.pairs.get(usize::from(pair >> 6)).copied().unwrap_or(0);
+        if word >> (pair & 63) & 1 == 0 {
+            return;
+        }
+        let bucket = bucket(pair);
+        let (Some(from), Some(to)) = (self.starts.get(bucket), self.starts.get(bucket + 1)) else {
+            return;
+        };
+        let patterns = self.patterns.get(*from as usize..*to as usize).unwrap_or_default();
+        for (_, before, pattern) in patterns.iter().filter(|(known, ..)| *known == pair) {
+            if let Some(start) = at.checked_sub(usize::from(*before)) {
+                found.report(start, *pattern);
+            }
+        }
     }
 }
+
+/// How common a pair of bytes is.
+fn pair_cost([first, second]: [u8; 2]) -> u16 {
+    let repeats = if first == second { 200 } else { 0 };
+    u16::from(commonness(first)) + u16::from(commonness(second)) + repeats
+}
+
+const fn bucket(pair: u16) -> usize {
+    (pair as u32).wrapping_mul(SPREAD) as usize >> 16 & (BUCKETS - 1)
+}
+
+/// Places of bytes in patterns: byte, its place, pattern.
+type ByRare = Vec<(u8, u8, u32)>;
+
+/// At most three rare bytes of which every pattern has one, and the patterns by them.
+fn few_rare(patterns: &[(u32, &Pattern)]) -> Option<(Vec<u8>, ByRare)> {
+    let (mut rare, mut by_rare) = (Vec::new(), Vec::new());
+    for (index, pattern) in patterns {
+        // The rarest byte; one that was chosen for another pattern costs nothing more.
+        let cost = |byte: u8| {
+            let cases = if pattern.nocase && byte.is_ascii_alphabetic() { 2 } else { 1 };
+            if rare.contains(&byte) { 0 } else { u16::from(commonness(byte)) * cases }
+        };
+        let bytes = pattern.bytes.iter().copied();
+        let (at, byte) = bytes.enumerate().min_by_key(|(_, byte)| cost(*byte))?;
+        if commonness(byte) > TOO_COMMON {
+            return None;
+        }
+        let upper = if pattern.nocase { byte.to_ascii_uppercase() } else { byte };
+        for byte in if upper == byte { vec![byte] } else { vec![byte, upper] } {
+            if !rare.contains(&byte) {
+                rare.push(byte);
+            }
+            by_rare.push((byte, at as u8, *index));
+        }
+        if rare.len() > 3 {
+            return None;
+        }
+    }
+    (!rare.is_empty()).then_some((rare, by_rare))
+}
+
+/// Bytes more common than this are not searched for by themselves.
+const TOO_COMMON: u8 = 180;
 
 #[cfg(test)]
 mod tests {
@@ -334,7 +836,8 @@ mod tests {
     #[test]
     fn patterns_of_every_length_are_found_in_either_case() {
         let wanted = ["a", "bc", "def", "ghij", "klmno", "GET /index", "\r\n\r\n"];
-        let patterns = (0u32..).zip(wanted).map(|(at, text)| Wanted::anywhere(text.as_bytes(), at));
+        let patterns =
+            (0u32..).zip(wanted).map(|(at, text)| Wanted::anywhere(text.as_bytes(), true, at));
         let matcher = Matcher::new(patterns.collect());
         assert_eq!(matcher.len(), 7);
         assert_eq!(search(&matcher, b"xABCDEFGHIJKLMNO"), [0, 1, 2, 3, 4]);
@@ -345,8 +848,10 @@ mod tests {
 
     #[test]
     fn equal_patterns_report_every_value() {
-        let matcher =
-            Matcher::new(vec![Wanted::anywhere(b"Test", 7), Wanted::anywhere(b"tEST", 9)]);
+        let matcher = Matcher::new(vec![
+            Wanted::anywhere(b"Test", true, 7),
+            Wanted::anywhere(b"tEST", true, 9),
+        ]);
         assert_eq!(matcher.len(), 1);
         assert_eq!(search(&matcher, b"a test"), [7, 9]);
         assert_eq!(search(&Matcher::new(Vec::new()), b"test"), []);
@@ -357,7 +862,8 @@ mod tests {
         for length in [2, 5] {
             let bytes = b"abcde".get(..length).unwrap().to_vec();
             let to = length as u32 + 3;
-            let matcher = Matcher::new(vec![Wanted { bytes, from: 1, to, value: 7 }]);
+            let matcher =
+                Matcher::new(vec![Wanted { bytes, nocase: false, from: 1, to, value: 7 }]);
             let search = |text: &[u8], offset| {
                 let mut found = Vec::new();
                 matcher.search(text, offset, &mut |value| found.push(value));
@@ -371,20 +877,96 @@ mod tests {
         }
     }
 
+    #[test]
+    fn patterns_that_stand_at_one_place_are_found_there_alone() {
+        for length in 1..=6usize {
+            let bytes = b"abcdef".get(..length).unwrap().to_vec();
+            let to = length as u32 + 2;
+            let matcher =
+                Matcher::new(vec![Wanted { bytes, nocase: false, from: 2, to, value: 7 }]);
+            assert_eq!(search(&matcher, b"..abcdef.."), [7]);
+            assert_eq!(search(&matcher, b"abcdefabcdef"), []);
+            assert_eq!(search(&matcher, b"..Abcdef"), [], "case");
+            assert_eq!(search(&matcher, b".."), []);
+        }
+    }
+
+    #[test]
+    fn few_short_patterns_are_found_by_their_rarest_byte() {
+        let matcher = Matcher::new(vec![
+            Wanted::anywhere(b"MZ", false, 1),
+            Wanted::anywhere(b"|u0", false, 2),
+            Wanted::anywhere(b"\\u0", false, 3),
+        ]);
+        assert_eq!(matcher.short.rare.len(), 3);
+        assert_eq!(search(&matcher, b"xMZ|u0\\u"), [1, 2]);
+        assert_eq!(search(&matcher, b"mz\\u0"), [3]);
+        assert_eq!(search(&matcher, b"Z|\\"), []);
+    }
+
+    #[test]
+    fn long_runs_hide_nothing() {
+        let zeros = [0u8; 12];
+        let mixed = [&zeros[..], b"\x11"].concat();
+        let front = [b"\x12", &zeros[..]].concat();
+        let patterns = [b"AAAAAAAA".as_slice(), &mixed, &front, b"\0\0\0\0\x06", &zeros, b"\0\0\0"];
+        let wanted = (0u32..).zip(patterns).map(|(at, bytes)| Wanted::anywhere(bytes, false, at));
+        let matcher = Matcher::new(wanted.collect());
+        for run in [12, 13, 100, 1001] {
+            for shift in 0..5 {
+                let text = |byte: u8, last: &[u8]| {
+                    [&vec![b'.'; shift], b"\x12".as_slice(), &vec![byte; run], last].concat()
+                };
+                assert_eq!(search(&matcher, &text(b'A', b"")), [0]);
+                assert_eq!(search(&matcher, &text(0, b"")), [2, 4, 5]);
+                assert_eq!(search(&matcher, &text(0, b"\x11...")), [1, 2, 4, 5]);
+                assert_eq!(search(&matcher, &text(0, b"\x06")), [2, 3, 4, 5]);
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn nothing_is_lost_against_a_plain_search(
-            patterns in prop::collection::vec(prop::collection::vec(0u8..6, 1..9), 1..20),
-            text in prop::collection::vec(0u8..6, 0..200),
+            patterns in prop::collection::vec(
+                (prop::collection::vec(0u8..6, 1..12), any::<bool>(), 0u32..12, 0u32..80), 1..20,
+            ),
+            text in prop::collection::vec(0u8..6, 0..90),
+            runs in prop::collection::vec((any::<prop::sample::Index>(), 1usize..70), 0..3),
+            inserted in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 0..4),
+            offset in prop_oneof![Just(0u64), 0u64..30],
         ) {
             let shown = |bytes: &[u8]| bytes.iter().map(|b| b"aAbB\0@"[usize::from(*b)]).collect::<Vec<u8>>();
-            let patterns: Vec<_> = patterns.iter().map(|p| shown(p)).collect();
-            let text = shown(&text);
-            let matcher = Matcher::new((0u32..).zip(&patterns).map(|(at, p)| Wanted::anywhere(p, at)).collect());
-            let found = search(&matcher, &text);
-            for (at, pattern) in (0u32..).zip(&patterns) {
-                let there = text.windows(pattern.len()).any(|w| w.eq_ignore_ascii_case(pattern));
-                prop_assert_eq!(there, found.contains(&at), "{:?}", pattern);
+            let wanted: Vec<_> = (0u32..).zip(&patterns).map(|(value, (bytes, nocase, from, room))| {
+                let to = match *room {
+                    0..40 => from + bytes.len() as u32 + room / 4 * (room % 4),
+                    _ => u32::MAX,
+                };
+                let mut bytes = shown(bytes);
+                if *nocase {
+                    bytes.make_ascii_lowercase();
+                }
+                Wanted { bytes, nocase: *nocase, from: *from, to, value }
+            }).collect();
+            let mut text = shown(&text);
+            for (place, length) in runs {
+                let place = place.index(text.len() + 1);
+                text.splice(place..place, std::iter::repeat_n(b'a', length));
+            }
+            for (pattern, place) in inserted {
+                let bytes = &pattern.get(&wanted).bytes;
+                let place = place.index(text.len() + 1);
+                text.splice(place..place, bytes.iter().copied());
+            }
+            let mut found = Vec::new();
+            Matcher::new(wanted.clone()).search(&text, offset, &mut |value| found.push(value));
+            for Wanted { bytes, nocase, from, to, value } in wanted {
+                let is_there = text.windows(bytes.len()).enumerate().any(|(at, there)| {
+                    let equal = if nocase { there.eq_ignore_ascii_case(&bytes) } else { there == bytes };
+                    let end = offset + (at + bytes.len()) as u64;
+                    equal && at >= from as usize && (to == u32::MAX || end <= u64::from(to))
+                });
+                prop_assert_eq!(is_there, found.contains(&value), "{:?} {} {}", bytes, from, to);
             }
         }
     }

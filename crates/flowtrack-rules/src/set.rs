@@ -1,11 +1,12 @@
 //! Many signatures, arranged so that few of them have to be judged.
 //!
-//! Signatures that look into payloads stand in groups by transport and direction, those about
-//! transactions in groups by buffer and direction. A group searches for one pattern of each of its
-//! signatures at once; only those whose pattern is there are judged. Signatures without a pattern
-//! are judged always.
+//! Signatures that look into payloads stand in groups by transport, direction, port and application
+//! protocol, those about transactions in groups by buffer and direction. A group searches for one
+//! pattern of each of its signatures at once; only those whose pattern is there are judged.
+//! Signatures without a pattern are judged always.
 
 mod choose;
+mod grid;
 
 use crate::builder::{Buffer, Memory, Source, Usage};
 use crate::context::Requirements;
@@ -15,8 +16,10 @@ use crate::signature::{Kind, Signature, Transform};
 use crate::state::VarId;
 use ahash::AHashMap;
 use flowtrack_event::Direction;
+pub(crate) use grid::Grid;
+use grid::{Classes, Draft, Planner};
 use std::cmp::Reverse;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Signatures that workers share; it never changes.
 #[derive(Debug, Default)]
@@ -27,9 +30,11 @@ pub struct RuleSet {
     /// For each signature the ports it may be about at most.
     pub(crate) gates: Vec<Gate>,
     /// Judged on every payload of packets, by transport and direction.
-    pub(crate) packets: [[Group; 2]; CLASSES],
-    /// Judged on every piece of a stream, and on packets that are part of none.
-    pub(crate) streams: [[Group; 2]; CLASSES],
+    pub(crate) packets: Vec<[Grid; 2]>,
+    /// Judged on every piece of a TCP stream, and on its packets that are part of none.
+    pub(crate) streams: Option<[Grid; 2]>,
+    /// Ports that signatures are about.
+    classes: Classes,
     /// Judged on the first packet of a flow each way.
     pub(crate) addresses: Vec<u32>,
     /// Judged when the application protocol was recognised.
@@ -40,11 +45,16 @@ pub struct RuleSet {
     pub(crate) buffers: Vec<Prepared>,
     /// Judged on transactions, by buffer and direction.
     pub(crate) transactions: Vec<TxGroup>,
+    /// For each signature the mark on the flow that decides whether it is worth judging.
+    pub(crate) marks: Vec<Mark>,
     /// What of it concerns each application protocol.
     routes: AHashMap<&'static str, Route>,
     /// What concerns those that no signature names.
     other: Route,
 }
+
+/// Cost of a test up to which it is asked before addresses are looked at.
+const CHEAP: u8 = 2;
 
 /// Transports that packets are told apart by.
 pub(crate) const CLASSES: usize = 5;
@@ -60,12 +70,17 @@ pub(crate) const fn class(proto: Option<u8>) -> usize {
     }
 }
 
+/// The class of TCP.
+pub(crate) const TCP_CLASS: usize = 0;
+
 /// Protocols that stand for their class.
 const REPRESENTATIVES: [&[u8]; CLASSES - 1] = [&[6], &[17], &[1, 58], &[]];
 
 /// What is known of a signature beyond its own.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
+    /// How many of its tests, which are in order of cost, are cheaper than looking at addresses.
+    pub(crate) cheap_tests: usize,
     /// For each search the place of its buffer among those of transactions.
     pub(crate) buffers: Vec<Option<u32>>,
     /// What a flow remembers when the part about the payload held, where another part is about
@@ -102,12 +117,35 @@ impl Gate {
     }
 }
 
+/// A mark on the flow that decides whether a signature is worth judging.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Mark {
+    /// None does.
+    None,
+    /// Only with this one.
+    With(VarId),
+    /// Not on payloads of a flow that has this one: what was looked for there was found.
+    Until(VarId),
+}
+
+impl Mark {
+    fn of(signature: &Signature, plan: &Plan) -> Self {
+        match (plan.partial, signature.mark()) {
+            (Some(found), _) => Self::Until(found),
+            (None, Some(mark)) => Self::With(mark),
+            (None, None) => Self::None,
+        }
+    }
+}
+
 /// Signatures judged on the same bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Group {
     pub(crate) matcher: Matcher,
     /// Those without a pattern.
     pub(crate) always: Vec<u32>,
+    /// Those of them that look for nothing in the payload.
+    pub(crate) bare: Vec<u32>,
 }
 
 /// A buffer of transactions, as it is searched.
@@ -122,7 +160,9 @@ pub(crate) struct Prepared {
 pub(crate) struct TxGroup {
     /// Its place among the buffers.
     pub(crate) buffer: u32,
-    pub(crate) matcher: Matcher,
+    signatures: Vec<u32>,
+    /// Made when first needed.
+    matcher: OnceLock<Matcher>,
 }
 
 /// What of the set concerns one application protocol, to the server and to the client.
@@ -137,87 +177,101 @@ pub(crate) struct Route {
 /// Name, direction and transforms of a buffer.
 type BufferKey = (&'static str, Option<usize>, String);
 
-/// Patterns and values by buffer and direction.
-type TxDrafts = AHashMap<(u32, usize), Vec<Wanted>>;
-
-/// Patterns and values of a group in the making.
-#[derive(Default)]
-struct Draft {
-    patterns: Vec<Wanted>,
-    always: Vec<u32>,
-}
-
-impl Draft {
-    fn add(&mut self, pattern: Option<&Wanted>, index: u32) {
-        match pattern {
-            Some(pattern) => self.patterns.push(pattern.clone()),
-            None => self.always.push(index),
-        }
-    }
-
-    fn finish(self) -> Group {
-        Group { matcher: Matcher::new(self.patterns), always: self.always }
-    }
-}
+/// Signatures by buffer and direction.
+type TxDrafts = AHashMap<(u32, usize), Vec<u32>>;
 
 impl RuleSet {
     /// Arranges signatures. Their place in the set is the order in which they are judged.
     pub fn compile(mut signatures: Vec<Signature>) -> Self {
         signatures.sort_by_cached_key(order);
+        signatures.iter_mut().for_each(choose::fast_pattern);
+        let planner = Planner::new(&signatures, choose::is_cheap);
         let mut set = Self::default();
         let mut packets: [[Draft; 2]; CLASSES] = Default::default();
-        let mut streams: [[Draft; 2]; CLASSES] = Default::default();
+        let mut streams: [Draft; 2] = Default::default();
         let mut transactions = TxDrafts::new();
         let mut always: [Vec<u32>; 2] = Default::default();
         let mut known = AHashMap::new();
-        for (index, signature) in (0u32..).zip(&mut signatures) {
-            choose::fast_pattern(signature);
-            let signature = &*signature;
+        for (index, signature) in (0u32..).zip(&signatures) {
             let mut plan = set.plan(signature, &mut known);
             let directions = directions(signature);
+            let mut place = |on: Placed| {
+                let has_pattern = choose::is_searched_for(signature, index);
+                let base = signature.header.protocol.base;
+                for direction in directions.iter().copied() {
+                    let is_tcp = base.carries(6);
+                    if on != Placed::Packets
+                        && is_tcp
+                        && let Some(draft) = streams.get_mut(direction)
+                    {
+                        draft.add(&planner, signature, index, has_pattern);
+                    }
+                    for (class, pair) in packets.iter_mut().enumerate() {
+                        // Only TCP has streams; what goes without is judged by packets.
+                        if is_about(base, class)
+                            && (on != Placed::Streams || class != TCP_CLASS)
+                            && let Some(draft) = pair.get_mut(direction)
+                        {
+                            draft.add(&planner, signature, index, has_pattern);
+                        }
+                    }
+                }
+            };
             match signature.kind {
                 Kind::Addresses => set.addresses.push(index),
                 Kind::Recognition => set.recognition.push(index),
                 Kind::App => set.apps.push(index),
-                Kind::Packet | Kind::Stream | Kind::PacketAndStream => {
-                    let pattern = choose::pattern_of(signature, index);
-                    if signature.kind != Kind::Stream {
-                        place(&mut packets, signature, directions, pattern.as_ref(), index);
-                    }
-                    if signature.kind != Kind::Packet {
-                        place(&mut streams, signature, directions, pattern.as_ref(), index);
-                    }
-                }
+                Kind::Packet => place(Placed::Packets),
+                Kind::Stream => place(Placed::Streams),
+                Kind::PacketAndStream => place(Placed::Both),
                 Kind::Transaction => {
                     let fast = signature.fast_pattern.and_then(|(search, _)| {
-                        Some(((*plan.buffers.get(search)?)?, choose::pattern_of(signature, index)?))
+                        choose::pattern_of(signature, index)?;
+                        *plan.buffers.get(search)?
                     });
                     for direction in directions.iter().copied() {
-                        match (&fast, always.get_mut(direction)) {
-                            (Some((buffer, pattern)), _) => transactions
-                                .entry((*buffer, direction))
-                                .or_default()
-                                .push(pattern.clone()),
+                        match (fast, always.get_mut(direction)) {
+                            (Some(buffer), _) => {
+                                transactions.entry((buffer, direction)).or_default().push(index);
+                            }
                             (None, Some(always)) => always.push(index),
                             (None, None) => {}
                         }
                     }
                     if choose::has_payload(signature) {
-                        let pattern = choose::payload_pattern(signature, index);
                         let name = format!("payload of {}:{}", signature.info.gid, signature.sid());
                         plan.partial = Some(VarId::of(&name));
-                        place(&mut streams, signature, directions, pattern.as_ref(), index);
+                        place(Placed::Streams);
                     }
                 }
             }
+            set.marks.push(Mark::of(signature, &plan));
             set.plans.push(plan);
             set.gates.push(Gate::of(&signature.header));
         }
-        set.packets = packets.map(|pair| pair.map(Draft::finish));
-        set.streams = streams.map(|pair| pair.map(Draft::finish));
+        let finish = |draft: Draft| draft.finish(&planner);
+        set.packets = packets.into_iter().map(|pair| pair.map(finish)).collect();
+        set.streams = Some(streams.map(finish));
+        set.classes = planner.classes;
         set.signatures = signatures;
         set.route(transactions, &always);
         set
+    }
+
+    /// What is searched for first in payloads of a signature.
+    fn payload_pattern(&self, index: u32) -> Option<Wanted> {
+        choose::first_in_payload(self.get(index)?, index)
+    }
+
+    /// The search of a group of transactions.
+    pub(crate) fn matcher_of<'a>(&self, group: &'a TxGroup) -> &'a Matcher {
+        group.matcher.get_or_init(|| {
+            let patterns = group
+                .signatures
+                .iter()
+                .filter_map(|index| choose::pattern_of(self.get(*index)?, *index));
+            Matcher::new(patterns.collect())
+        })
     }
 
     /// Gives every buffer of transactions a place.
@@ -246,7 +300,9 @@ impl RuleSet {
                 Some(at)
             })
             .collect();
-        Plan { buffers, partial: None, has_frames: signature.requirements.frames }
+        let cheap_tests = signature.tests.iter().take_while(|test| test.cost() <= CHEAP).count();
+        let has_frames = signature.requirements.frames;
+        Plan { cheap_tests, buffers, partial: None, has_frames }
     }
 
     /// Sorts the groups of transactions by application protocol.
@@ -254,8 +310,9 @@ impl RuleSet {
         let mut groups: Vec<_> = transactions.into_iter().collect();
         groups.sort_by_key(|((buffer, direction), _)| (*buffer, *direction));
         let mut directions = Vec::with_capacity(groups.len());
-        for ((buffer, direction), patterns) in groups {
-            self.transactions.push(TxGroup { buffer, matcher: Matcher::new(patterns) });
+        for ((buffer, direction), signatures) in groups {
+            let matcher = OnceLock::new();
+            self.transactions.push(TxGroup { buffer, signatures, matcher });
             directions.push(direction);
         }
         let mut names: Vec<&'static str> =
@@ -361,28 +418,20 @@ fn directions(signature: &Signature) -> &'static [usize] {
     }
 }
 
-/// Puts a signature into every group whose packets it may be about.
-fn place(
-    drafts: &mut [[Draft; 2]; CLASSES],
-    signature: &Signature,
-    directions: &[usize],
-    pattern: Option<&Wanted>,
-    index: u32,
-) {
-    let base = signature.header.protocol.base;
-    for (class, pair) in drafts.iter_mut().enumerate() {
-        let is_about = match REPRESENTATIVES.get(class) {
-            Some([]) => carries_other(base),
-            Some(protos) => protos.iter().any(|proto| base.carries(*proto)),
-            None => matches!(base, Base::Frame | Base::Arp),
-        };
-        if is_about {
-            for direction in directions {
-                if let Some(draft) = pair.get_mut(*direction) {
-                    draft.add(pattern, index);
-                }
-            }
-        }
+/// On what a signature about payloads is judged.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Placed {
+    Packets,
+    Streams,
+    Both,
+}
+
+/// Whether packets of a class may be meant.
+fn is_about(base: Base, class: usize) -> bool {
+    match REPRESENTATIVES.get(class) {
+        Some([]) => carries_other(base),
+        Some(protos) => protos.iter().any(|proto| base.carries(*proto)),
+        None => matches!(base, Base::Frame | Base::Arp),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::keywords::bytes::{ByteExtract, ByteJump, ByteMath, ByteTest, IsDataAt
 use crate::keywords::content::{Amount, Content};
 use crate::keywords::pcre::Pcre;
 use crate::lang::{Action, HeaderMatch};
-use crate::state::{DatasetSpec, Limits};
+use crate::state::{DatasetSpec, Limits, VarId};
 use flowtrack_event::{Direction, RuleInfo};
 use std::sync::Arc;
 
@@ -20,6 +20,12 @@ pub trait Test: Send + Sync + std::fmt::Debug {
     /// Rough cost; cheap ones are asked first. 0 is a comparison, 9 a look into shared memory.
     fn cost(&self) -> u8 {
         1
+    }
+
+    /// The mark on the flow without which it does not hold, where it is about one. Few flows have
+    /// it, so it is asked before anything else.
+    fn mark(&self) -> Option<VarId> {
+        None
     }
 }
 
@@ -211,6 +217,11 @@ impl Signature {
     pub fn is_about_addresses(&self) -> bool {
         let has_ports = self.header.src.ports.is_some() || self.header.dst.ports.is_some();
         self.tests.is_empty() && self.searches.is_empty() && !has_ports
+    }
+
+    /// A mark that flows must have.
+    pub(crate) fn mark(&self) -> Option<VarId> {
+        self.tests.iter().find_map(|test| test.mark())
     }
 
     /// Its identifier.

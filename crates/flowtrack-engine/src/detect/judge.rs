@@ -70,6 +70,8 @@ pub(crate) struct Now<'a> {
     pub(crate) key: Option<FlowKey>,
     /// Whether the payload is part of a stream.
     pub(crate) in_stream: bool,
+    /// Whether the payload is encrypted.
+    pub(crate) is_secret: bool,
     pub(crate) flow: FlowFacts,
 }
 
@@ -199,7 +201,13 @@ impl Work {
         }
         let mut piece = std::mem::take(&mut self.piece);
         while let Some(offset) = watch.waiting_mut(now.direction).take(all, &mut piece) {
-            let mut cx = Context { is_last: all, in_stream: true, ..in_flow(rules, now, watch) };
+            // What was sent before encryption began may be judged only now.
+            let mut cx = Context {
+                is_last: all,
+                in_stream: true,
+                is_secret: false,
+                ..in_flow(rules, now, watch)
+            };
             let window = Window { bytes: &piece, offset };
             let before = self.hits.len();
             self.inspector.stream(&rules.set, &mut cx, window, &mut self.hits);
@@ -387,6 +395,7 @@ fn context<'a>(rules: &'a Rules, now: &Now<'a>) -> Context<'a> {
         packet: now.packet,
         frame: now.frame,
         in_stream: now.in_stream,
+        is_secret: now.is_secret,
         ..Context::new(now.ts, now.direction, &rules.shared)
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct Watch {
     files: Vec<FileRecord>,
     /// Whether streams are to be kept.
     pub(crate) keeps_streams: bool,
+    /// Whether what is still to come is encrypted.
+    pub(crate) is_secret: bool,
     /// Signatures about the recognised protocol that spoke: each does once.
     pub(crate) spoke: Vec<u32>,
     /// Whether an alert was raised.
@@ -74,6 +76,7 @@ impl Watch {
             due: Default::default(),
             files: Vec::new(),
             keeps_streams,
+            is_secret: false,
             spoke: Vec::new(),
             alerted: false,
             of_halves: Vec::new(),
@@ -107,6 +110,7 @@ impl Watch {
         let is_secret = |app: AppRecord| matches!(app.proto.name(), "tls" | "ssh");
         if !is_read && app.is_some_and(is_secret) {
             self.keeps_streams = false;
+            self.is_secret = true;
         }
     }
 

@@ -41,6 +41,13 @@ impl Test for IsSet {
             self.any_of.iter().any(|bit| !flow.vars.has(*bit))
         }
     }
+
+    fn mark(&self) -> Option<VarId> {
+        match *self.any_of {
+            [only] if self.wanted => Some(only),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -39,7 +39,7 @@ fn wanted(signature: &Signature, (search, step): (usize, usize), value: u32) -> 
         return None;
     };
     let bytes = content.fast_bytes();
-    let mut wanted = Wanted::anywhere(bytes, value);
+    let mut wanted = Wanted::anywhere(bytes, content.nocase, value);
     if content.chop.is_some() {
         return Some(wanted);
     }
@@ -59,14 +59,32 @@ fn wanted(signature: &Signature, (search, step): (usize, usize), value: u32) -> 
     Some(wanted)
 }
 
+/// The pattern that payloads are searched for first, to be reported as `value`.
+pub(super) fn first_in_payload(signature: &Signature, value: u32) -> Option<Wanted> {
+    if signature.kind == Kind::Transaction {
+        wanted(signature, best(&signature.searches, is_payload)?, value)
+    } else {
+        pattern_of(signature, value)
+    }
+}
+
+/// Whether that pattern costs little to search for, or there is none.
+pub(super) fn is_cheap(index: u32, signature: &Signature) -> bool {
+    first_in_payload(signature, index).is_none_or(|pattern| pattern.is_cheap())
+}
+
+/// Whether payloads are searched for a pattern of it first. A costly pattern is not searched for
+/// where a mark on the flow says more.
+pub(super) fn is_searched_for(signature: &Signature, index: u32) -> bool {
+    first_in_payload(signature, index).is_some_and(|pattern| {
+        let is_asked = signature.kind != Kind::Transaction && signature.mark().is_some();
+        pattern.is_cheap() || !is_asked
+    })
+}
+
 /// Whether a part of it is about the payload.
 pub(super) fn has_payload(signature: &Signature) -> bool {
     signature.searches.iter().any(is_payload)
-}
-
-/// The pattern of that part, to be reported as `value`.
-pub(super) fn payload_pattern(signature: &Signature, value: u32) -> Option<Wanted> {
-    wanted(signature, best(&signature.searches, is_payload)?, value)
 }
 
 fn is_payload(search: &Search) -> bool {
