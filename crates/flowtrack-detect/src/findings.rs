@@ -1,11 +1,11 @@
 //! What detectors say, with a bound.
 
-use flowtrack_event::{Detection, Event, Timestamp};
+use flowtrack_event::{Detection, Event, Severity, Timestamp};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
 /// Takes detections: at most one a second for the same detector, kind, source and target, and at
-/// most so many a second together; the rest is counted.
+/// most so many a second together, as many again of those that are urgent; the rest is counted.
 #[derive(Debug)]
 pub struct Findings {
     max_per_second: u32,
@@ -40,7 +40,12 @@ impl Findings {
         self.advance(detection.ts);
         let Detection { sid, source, target, target_port, .. } = detection;
         let key = (sid, source, target, target_port);
-        if self.told >= self.max_per_second || self.recent.contains(&key) {
+        let room = match detection.severity {
+            // What is urgent finds room, however much is said of the rest.
+            Severity::High | Severity::Critical => self.max_per_second.saturating_mul(2),
+            Severity::Info | Severity::Low | Severity::Medium => self.max_per_second,
+        };
+        if self.told >= room || self.recent.contains(&key) {
             self.left_out += 1;
             return false;
         }
@@ -102,10 +107,11 @@ mod tests {
         assert!(findings.tell(detection(1, 2)));
         assert!(findings.tell(detection(1, 3)));
         assert!(!findings.tell(detection(1, 4)));
+        assert!(findings.tell(Detection { severity: Severity::High, ..detection(1, 5) }));
         assert!(findings.tell(detection(2, 1)));
-        assert_eq!((findings.told(), findings.left_out()), (4, 2));
+        assert_eq!((findings.told(), findings.left_out()), (5, 2));
         let mut out = Vec::new();
         findings.take(&mut out);
-        assert_eq!(out.len(), 4);
+        assert_eq!(out.len(), 5);
     }
 }

@@ -295,3 +295,74 @@ fn time_of(event: &Event) -> Option<Timestamp> {
         Event::Second(second) => second.at,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flowtrack_event::{Detection, Distinct, Failure, FlowId, Probe, ProbeKind};
+
+    /// What a worker saw: a source that failed at these ports.
+    fn part(second: i64, ports: std::ops::Range<u16>) -> Event {
+        let (addr, target) = (IpAddr::from([10, 0, 0, 9]), IpAddr::from([10, 0, 0, 5]));
+        let mut source = SourceActivity::new(addr);
+        source.failed_targets = Distinct::default();
+        for port in ports {
+            source.outcomes.refused += 1;
+            source.failed_targets.insert(&(target, port));
+            let (kind, failure) = (ProbeKind::Syn, Failure::Refused);
+            source.probes.push(Probe { target, port, kind, failure, flow: FlowId(port.into()) });
+        }
+        let at = Timestamp::from_secs(second);
+        Event::Activity(Box::new(Activity { at, sources: vec![source], ..Activity::default() }))
+    }
+
+    fn told(events: &[Event]) -> Vec<&Detection> {
+        events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Detection(detection) => Some(&**detection),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn what_workers_saw_of_a_second_counts_together() {
+        let mut set = DetectorSet::new(&Config::default(), Networks::default());
+        set.set_workers(2);
+        let mut out = Vec::new();
+        // Neither is a scan by itself.
+        set.ingest(&[part(100, 1..13)], &mut out);
+        assert!(told(&out).is_empty());
+        set.ingest(&[part(100, 13..25)], &mut out);
+        assert_eq!(told(&out)[0].detector, "port_scan");
+        assert_eq!(set.stats().told, 1);
+    }
+
+    #[test]
+    fn a_worker_that_says_nothing_is_not_waited_for() {
+        let mut set = DetectorSet::new(&Config::default(), Networks::default());
+        set.set_workers(4);
+        let mut out = Vec::new();
+        set.ingest(&[part(100, 1..30)], &mut out);
+        set.tick(Timestamp::from_secs(101), &mut out);
+        assert!(told(&out).is_empty());
+        set.tick(Timestamp::from_secs(102), &mut out);
+        assert_eq!(told(&out).len(), 1);
+        // What comes too late counts in the next second, and nothing is counted twice.
+        set.ingest(&[part(100, 1..3)], &mut out);
+        set.finish(&mut out);
+        assert_eq!(told(&out).len(), 1);
+    }
+
+    #[test]
+    fn nothing_is_asked_where_it_is_off() {
+        let config = Config { enabled: false, ..Config::default() };
+        let mut set = DetectorSet::new(&config, Networks::default());
+        assert!(set.is_empty());
+        let mut out = Vec::new();
+        set.ingest(&[part(100, 1..100)], &mut out);
+        set.finish(&mut out);
+        assert!(out.is_empty());
+    }
+}
