@@ -5,6 +5,7 @@
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::disallowed_methods, reason = "captures live, starts tools and serves them")]
+#![allow(clippy::disallowed_types, reason = "threads of a test share what they found")]
 #![allow(clippy::disallowed_macros, reason = "a skipped test says why, and what it found")]
 
 use flowtrack_capture::{Burst, LiveConfig, open_live};
@@ -243,7 +244,7 @@ fn answer(mut stream: TcpStream) -> std::io::Result<()> {
     let is_big = request.starts_with(b"GET /big");
     let len = if is_big { 200_000_000 } else { 2_000 };
     write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n")?;
-    let chunk = [b'x'; 50_000];
+    let chunk = [b'x'; 16_000];
     let mut left = len;
     while left > 0 {
         let part = left.min(chunk.len());
@@ -311,7 +312,7 @@ fn attacks_are_noticed_within_ten_seconds_and_what_looks_like_them_is_not() {
                     |d: &Detection| d.detector == *detector && (kind.is_empty() || d.kind == *kind);
                 match told.iter().find(|(_, d)| is_it(d)) {
                     None => {
-                        wrong.push(format!("{words}: not noticed as {detector} {kind}: {shown:?}"))
+                        wrong.push(format!("{words}: not noticed as {detector} {kind}: {shown:?}"));
                     }
                     Some((at, _)) if *at > SOON => wrong.push(format!("{words}: late, {at:?}")),
                     Some((_, found)) => {

@@ -86,6 +86,7 @@ fn session(begin: f64, seconds: f64, app: &'static str, key: FlowKey, bytes: (u6
                 to_client: None,
                 original: None,
                 expected: None,
+                looks_random: false,
                 confidence: Confidence::Content,
             }),
             tx_count: 0,
