@@ -17,6 +17,8 @@ pub struct Findings {
     left_out: u64,
 }
 
+/// Seconds that a detection may be late without time starting over.
+const MAX_LATE: i64 = 120;
 /// Detections of one second that are told apart.
 const MAX_RECENT: usize = 1024;
 
@@ -26,7 +28,7 @@ impl Findings {
     pub(crate) fn new(max_per_second: u32) -> Self {
         Self {
             max_per_second,
-            second: i64::MIN,
+            second: i64::MIN / 2,
             told: 0,
             recent: VecDeque::new(),
             ready: Vec::new(),
@@ -72,7 +74,8 @@ impl Findings {
     }
 
     fn advance(&mut self, now: Timestamp) {
-        if now.secs() != self.second {
+        // Detectors speak of this second and of the one before, in turn.
+        if now.secs() > self.second || now.secs() < self.second - MAX_LATE {
             self.second = now.secs();
             self.told = 0;
             self.recent.clear();
@@ -109,7 +112,9 @@ mod tests {
         assert!(!findings.tell(detection(1, 4)));
         assert!(findings.tell(Detection { severity: Severity::High, ..detection(1, 5) }));
         assert!(findings.tell(detection(2, 1)));
-        assert_eq!((findings.told(), findings.left_out()), (5, 2));
+        // Looking back does not make room anew.
+        assert!(!findings.tell(detection(1, 1)));
+        assert_eq!((findings.told(), findings.left_out()), (5, 3));
         let mut out = Vec::new();
         findings.take(&mut out);
         assert_eq!(out.len(), 5);

@@ -220,7 +220,12 @@ impl Meters {
         // Of a session whose beginning or other direction was not captured, one cannot say that it
         // is not answered.
         let is_half_seen = key.proto == IpProto::TCP && look.flags[0] & Tcp::SYN == 0;
-        let one_way = if is_half_seen { packets[0].min(MAX_HALF_SEEN) } else { packets[0] };
+        let one_way = match key.proto {
+            // Each direction has a flow of its own.
+            IpProto::ESP | IpProto::AH => 0,
+            _ if is_half_seen => packets[0].min(MAX_HALF_SEEN),
+            _ => packets[0],
+        };
         if let Some(source) = self.sources.get(key.src, weight, weight_of_source) {
             source.outcomes.merge(&outcomes);
             source.volume.packets_out += packets[0];
@@ -454,7 +459,7 @@ impl Look {
                 135 => ProbeKind::Solicitation,
                 _ => return None,
             },
-            IpProto::IGMP => return None,
+            IpProto::IGMP | IpProto::ESP | IpProto::AH => return None,
             _ => ProbeKind::Other,
         })
     }

@@ -205,3 +205,15 @@ fn volume_adds_up_over_seconds_and_ends() {
     assert_eq!(target(&all, B)[0].one_way_bytes, 128_000);
     assert_eq!(all.iter().map(|a| a.begun).sum::<u64>(), 7);
 }
+
+#[test]
+fn a_tunnel_each_of_whose_directions_is_a_flow_is_not_one_way() {
+    let mut traffic = Traffic::default();
+    for n in 0..3_000_i64 {
+        traffic.ip(n * 1_000, A, B, 50, &[[0, 0, 1, 1], [0, 0, 0, n as u8]].concat());
+        traffic.ip(n * 1_000 + 500, B, A, 50, &[[0, 0, 2, 2], [0, 0, 0, n as u8]].concat());
+    }
+    let all = traffic.activity();
+    assert!(source(&all, A).iter().all(|a| a.one_way == 0 && a.outcomes.failed() == 0));
+    assert_eq!(source(&all, A).iter().map(|a| a.volume.packets_out).sum::<u64>(), 3_000);
+}

@@ -16,7 +16,7 @@ pub const ABOUT: About = About {
     summary: "a source sends, or a target gets, floods of packets that nobody answers",
     text: "Counts packets on flows that are one-way or not answered. `per_second` of them from one \
            address are a flood, and so are as many towards one host from several. A steady stream \
-           of large datagrams on few flows, as video is sent, may be `stream_times` as fast. \
+           of datagrams on few flows, as calls and video are sent, may be `stream_times` as fast. \
            Answers that nobody asked for, from `senders` services or more on a port that is abused \
            for it (DNS, NTP, SSDP, memcached, CLDAP, SNMP and others; SYN-ACKs too), are a \
            reflected attack from `reflected_per_second` on. `per_second` pings are a flood though \
@@ -67,7 +67,7 @@ impl Default for Config {
 /// Flows of a second up to which packets are a stream.
 const STREAM_FLOWS: u64 = 8;
 /// Bytes of its packets on average.
-const STREAM_SIZE: u64 = 300;
+const STREAM_SIZE: u64 = 120;
 /// Times the threshold up to which packets to ever new targets are a scan and no flood.
 const SCAN_TIMES: u64 = 10;
 /// Seconds between two tellings.

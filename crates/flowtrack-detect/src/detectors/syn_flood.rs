@@ -168,6 +168,12 @@ fn told(
         1_000..50_000 => Severity::High,
         _ => Severity::Critical,
     };
+    // Many clients, each of which tries a few times and is refused: so does a service look that is
+    // down.
+    let is_down = outcomes.refused * 2 > outcomes.syns && outcomes.syns < sources * 10;
+    if is_down {
+        told.severity = Severity::Medium;
+    }
     let from = match told.source {
         Some(source) => format!("from {source}"),
         None if is_few => format!("from {}", plural(sources, "source")),
@@ -175,10 +181,15 @@ fn told(
     };
     told.title = format!("SYN flood against {} {from}", at(target, port));
     told.explanation = format!(
-        "{} SYNs came in a second and {share:.0} % became sessions. A SYN proves nothing about who \
-         sent it, so turn on SYN cookies or limit the rate of SYNs at the target instead of \
-         blocking addresses.",
-        outcomes.syns
+        "{} SYNs came in a second and {share:.0} % became sessions. {}",
+        outcomes.syns,
+        if is_down {
+            "The target refuses them: see whether the service is down. If it is not wanted, drop \
+             its SYNs at the edge."
+        } else {
+            "A SYN proves nothing about who sent it, so turn on SYN cookies or limit the rate of \
+             SYNs at the target instead of blocking addresses."
+        }
     );
     told.evidence = vec![
         count("syns_per_second", outcomes.syns),
