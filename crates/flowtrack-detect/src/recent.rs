@@ -4,110 +4,102 @@ use ahash::RandomState;
 use hashbrown::HashMap;
 use std::hash::Hash;
 
-const NONE: u32 = u32::MAX;
-
-/// A bounded map in the order of use; every operation takes constant time.
+/// A bounded map in the order of use; every operation but [`Recent::retain`] takes constant time.
 #[derive(Debug)]
 pub struct Recent<K, V> {
-    index: HashMap<K, u32, RandomState>,
-    slots: Vec<Slot<K, V>>,
-    free: Vec<u32>,
-    newest: u32,
-    oldest: u32,
+    nodes: HashMap<K, Node<K, V>, RandomState>,
+    newest: Option<K>,
+    oldest: Option<K>,
     capacity: usize,
     evicted: u64,
 }
 
+/// A value and its neighbours in the order of use. They are linked by keys and not by places,
+/// because a key that is not there is no reason to stop.
 #[derive(Debug)]
-struct Slot<K, V> {
-    entry: Option<(K, V)>,
-    newer: u32,
-    older: u32,
+struct Node<K, V> {
+    value: V,
+    newer: Option<K>,
+    older: Option<K>,
 }
 
 impl<K: Clone + Eq + Hash, V> Recent<K, V> {
     /// An empty map for at most `capacity` entries, at least one.
     pub fn new(capacity: usize) -> Self {
         Self {
-            index: HashMap::default(),
-            slots: Vec::new(),
-            free: Vec::new(),
-            newest: NONE,
-            oldest: NONE,
-            capacity: capacity.clamp(1, NONE as usize - 1),
+            nodes: HashMap::default(),
+            newest: None,
+            oldest: None,
+            capacity: capacity.max(1),
             evicted: 0,
         }
     }
 
     /// The value of a key without touching it.
     pub fn get(&self, key: &K) -> Option<&V> {
-        let &slot = self.index.get(key)?;
-        self.slots.get(slot as usize)?.entry.as_ref().map(|(_, value)| value)
+        self.nodes.get(key).map(|node| &node.value)
     }
 
     /// The value of a key, which becomes the newest.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        let &slot = self.index.get(key)?;
-        self.renew(slot);
-        self.slots.get_mut(slot as usize)?.entry.as_mut().map(|(_, value)| value)
+        self.renew(key);
+        self.nodes.get_mut(key).map(|node| &mut node.value)
     }
 
     /// The value of a key, which becomes the newest; `make` makes it where there is none, and the
     /// oldest entry goes where there is no room.
     pub fn entry(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V {
-        let slot = match self.index.get(&key) {
-            Some(&slot) => {
-                self.renew(slot);
-                slot
+        let mut older = None;
+        if self.nodes.contains_key(&key) {
+            self.renew(&key);
+        } else {
+            if self.nodes.len() >= self.capacity && self.pop_oldest_if(|_, _| true).is_some() {
+                self.evicted += 1;
             }
-            None => self.add(key, make()),
-        };
-        self.value_at(slot)
+            older = self.lead(&key);
+        }
+        let new = || Node { value: make(), newer: None, older };
+        &mut self.nodes.entry(key).or_insert_with(new).value
     }
 
     /// Takes an entry out.
     pub fn remove(&mut self, key: &K) -> Option<V> {
-        let slot = self.index.remove(key)?;
-        self.unlink(slot);
-        self.free.push(slot);
-        self.slots.get_mut(slot as usize)?.entry.take().map(|(_, value)| value)
+        let Node { value, newer, older } = self.nodes.remove(key)?;
+        self.join(newer, older);
+        Some(value)
     }
 
     /// Takes out the entry that was not touched for longest, if `over` says so of it.
     pub fn pop_oldest_if(&mut self, over: impl FnOnce(&K, &V) -> bool) -> Option<(K, V)> {
-        let (key, value) = self.slots.get(self.oldest as usize)?.entry.as_ref()?;
-        if !over(key, value) {
+        let key = self.oldest.clone()?;
+        if !over(&key, self.get(&key)?) {
             return None;
         }
-        let key = key.clone();
         self.remove(&key).map(|value| (key, value))
     }
 
     /// All entries, the newest first.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        let mut at = self.newest;
+        let mut at = self.newest.as_ref();
         std::iter::from_fn(move || {
-            let slot = self.slots.get(at as usize)?;
-            at = slot.older;
-            slot.entry.as_ref().map(|(key, value)| (key, value))
+            let (key, node) = self.nodes.get_key_value(at?)?;
+            at = node.older.as_ref();
+            Some((key, &node.value))
         })
     }
 
     /// All values, in no order, without touching them.
     pub fn values_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
-        self.slots.iter_mut().filter_map(|slot| slot.entry.as_mut().map(|(k, v)| (&*k, v)))
+        self.nodes.iter_mut().map(|(key, node)| (key, &mut node.value))
     }
 
     /// Keeps the entries of which `keep` says so.
     pub fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
-        let mut gone = Vec::new();
-        for slot in &mut self.slots {
-            if let Some((key, value)) = &mut slot.entry
-                && !keep(key, value)
-            {
-                gone.push(key.clone());
-            }
-        }
+        let gone: Vec<K> = self
+            .nodes
+            .iter_mut()
+            .filter_map(|(key, node)| (!keep(key, &mut node.value)).then(|| key.clone()))
+            .collect();
         for key in gone {
             self.remove(&key);
         }
@@ -115,12 +107,12 @@ impl<K: Clone + Eq + Hash, V> Recent<K, V> {
 
     /// Entries now.
     pub fn len(&self) -> usize {
-        self.index.len()
+        self.nodes.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.index.is_empty()
+        self.nodes.is_empty()
     }
 
     /// Entries that had to go for others.
@@ -128,58 +120,40 @@ impl<K: Clone + Eq + Hash, V> Recent<K, V> {
         self.evicted
     }
 
-    fn add(&mut self, key: K, value: V) -> u32 {
-        if self.index.len() >= self.capacity && self.pop_oldest_if(|_, _| true).is_some() {
-            self.evicted += 1;
+    /// Makes an entry the newest.
+    fn renew(&mut self, key: &K) {
+        if self.newest.as_ref() == Some(key) {
+            return;
         }
-        let slot = self.free.pop().unwrap_or(self.slots.len() as u32);
-        let filled = Slot { entry: Some((key.clone(), value)), newer: NONE, older: NONE };
-        match self.slots.get_mut(slot as usize) {
-            Some(place) => *place = filled,
-            None => self.slots.push(filled),
-        }
-        self.index.insert(key, slot);
-        self.link_newest(slot);
-        slot
-    }
-
-    fn value_at(&mut self, slot: u32) -> &mut V {
-        // The slot was found or filled by the caller.
-        #[allow(clippy::indexing_slicing, clippy::unwrap_used)]
-        let entry = self.slots[slot as usize].entry.as_mut().unwrap();
-        &mut entry.1
-    }
-
-    fn renew(&mut self, slot: u32) {
-        if self.newest != slot {
-            self.unlink(slot);
-            self.link_newest(slot);
+        let Some(node) = self.nodes.get_mut(key) else { return };
+        let (newer, older) = (node.newer.take(), node.older.take());
+        self.join(newer, older);
+        let older = self.lead(key);
+        if let Some(node) = self.nodes.get_mut(key) {
+            node.older = older;
         }
     }
 
-    fn unlink(&mut self, slot: u32) {
-        let Some(&Slot { newer, older, .. }) = self.slots.get(slot as usize) else { return };
-        match self.slots.get_mut(newer as usize) {
-            Some(neighbour) => neighbour.older = older,
-            None => self.newest = older,
+    /// Puts a key before all others; gives the one that was first.
+    fn lead(&mut self, key: &K) -> Option<K> {
+        let before = self.newest.replace(key.clone());
+        match before.as_ref().and_then(|before| self.nodes.get_mut(before)) {
+            Some(node) => node.newer = Some(key.clone()),
+            None => self.oldest = Some(key.clone()),
         }
-        match self.slots.get_mut(older as usize) {
-            Some(neighbour) => neighbour.newer = newer,
+        before
+    }
+
+    /// Makes two entries neighbours, where what was between them goes.
+    fn join(&mut self, newer: Option<K>, older: Option<K>) {
+        match newer.as_ref().and_then(|newer| self.nodes.get_mut(newer)) {
+            Some(node) => node.older.clone_from(&older),
+            None => self.newest.clone_from(&older),
+        }
+        match older.and_then(|older| self.nodes.get_mut(&older)) {
+            Some(node) => node.newer = newer,
             None => self.oldest = newer,
         }
-    }
-
-    fn link_newest(&mut self, slot: u32) {
-        let old = self.newest;
-        if let Some(place) = self.slots.get_mut(slot as usize) {
-            place.newer = NONE;
-            place.older = old;
-        }
-        match self.slots.get_mut(old as usize) {
-            Some(neighbour) => neighbour.newer = slot,
-            None => self.oldest = slot,
-        }
-        self.newest = slot;
     }
 }
 
@@ -206,5 +180,45 @@ mod tests {
         *map.entry(7, || 0) += 1;
         *map.entry(7, || 0) += 1;
         assert_eq!(map.get(&7), Some(&2));
+    }
+
+    #[test]
+    fn the_order_is_that_of_a_list_whatever_is_done() {
+        let mut map = Recent::new(5);
+        // The newest first, as a list would have it.
+        let mut list: Vec<u32> = Vec::new();
+        let mut state = 1_u32;
+        for _ in 0..5_000 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let key = (state >> 16) % 9;
+            match state >> 28 {
+                0..9 => {
+                    map.entry(key, || key);
+                    list.retain(|&k| k != key);
+                    list.insert(0, key);
+                    list.truncate(5);
+                }
+                9..12 => {
+                    if map.get_mut(&key).is_some() {
+                        list.retain(|&k| k != key);
+                        list.insert(0, key);
+                    }
+                }
+                12..15 => {
+                    map.remove(&key);
+                    list.retain(|&k| k != key);
+                }
+                _ => {
+                    map.retain(|&k, _| k != key);
+                    list.retain(|&k| k != key);
+                }
+            }
+            assert_eq!(map.iter().map(|(&k, _)| k).collect::<Vec<_>>(), list);
+            assert_eq!(map.len(), list.len());
+        }
+        while let Some((key, _)) = map.pop_oldest_if(|_, _| true) {
+            assert_eq!(list.pop(), Some(key));
+        }
+        assert!(list.is_empty());
     }
 }
