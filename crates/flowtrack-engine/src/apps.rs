@@ -1,6 +1,6 @@
 //! Streams and application protocols of the flows of one worker.
 
-use crate::detect::Watch;
+use crate::detect::{Events, Watch};
 use crate::expected::Expected;
 use crate::meters::MeterId;
 use crate::{Config, Dissect, Output, Tell};
@@ -50,6 +50,8 @@ pub(crate) struct Apps {
     depth_reached: u64,
     /// The segment at hand repeats bytes of its stream with other values.
     differs: bool,
+    /// What the segment at hand showed of its stream, while signatures ask for it.
+    stream_events: Events,
     /// What signatures need of dissectors.
     needs: Requirements,
 }
@@ -78,6 +80,7 @@ impl Apps {
             tell: config.tell,
             depth_reached: 0,
             differs: false,
+            stream_events: Events::new(),
             needs: Requirements::default(),
         }
     }
@@ -94,6 +97,11 @@ impl Apps {
         let config = AppConfig { wants, frames, both_ways, ..AppConfig::default() };
         self.outcome.wants_halves = needs.halves;
         self.layer = AppLayer::new(config);
+    }
+
+    /// Takes what the last segment showed of its stream.
+    pub(crate) fn take_stream_events(&mut self) -> Events {
+        std::mem::take(&mut self.stream_events)
     }
 
     /// Whether a packet has anything for the application layer.
@@ -152,6 +160,7 @@ impl Apps {
         let context = Arc::clone(&side.context);
         let moment = moment_of(&context, side.midstream, place);
         let direction = seen.direction;
+        let gaps = self.memory.gaps;
         match packet.transport {
             Transport::Tcp(tcp) => {
                 self.segment(side, watch.as_deref_mut(), packet, &tcp, direction, &moment);
@@ -163,6 +172,14 @@ impl Apps {
         }
         if seen.tcp.is_some_and(|tcp| tcp.closed) {
             self.close(side, watch.as_deref_mut(), &moment);
+        }
+        if self.needs.stream_events {
+            if self.differs {
+                self.stream_events.push("reassembly_overlap_different_data");
+            }
+            if self.memory.gaps > gaps {
+                self.stream_events.push("reassembly_seq_gap");
+            }
         }
         if std::mem::take(&mut self.differs) && self.tell.anomalies {
             out.events.push(Event::Anomaly(Box::new(Anomaly {

@@ -5,8 +5,10 @@
 //! got: that is how the authors of rules count alerts. What is left is judged when a flow ends.
 
 mod judge;
+mod session;
 mod stream;
 mod watch;
 
 pub(crate) use judge::{FlowFacts, Judge, Now};
+pub(crate) use session::{Events, Met};
 pub(crate) use watch::Watch;

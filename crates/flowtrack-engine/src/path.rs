@@ -1,7 +1,7 @@
 //! What happens to a burst of packets.
 
 use crate::apps::{Apps, OVERLAP_DIFFERS, Place, Slot, context_of};
-use crate::detect::{FlowFacts, Judge, Now, Watch};
+use crate::detect::{FlowFacts, Judge, Met, Now, Watch};
 use crate::meters::Meters;
 use crate::neighbours::neighbour;
 use crate::tag::{Labels, Tag};
@@ -276,6 +276,7 @@ impl Path {
             stream_bytes: ways.map(|way| flow.payload_bytes(way)),
         };
         let flow_state = flow.state();
+        let has_answered = flow.has_syn(Direction::ToClient);
         let Some(Slot { side, watch, .. }) = self.table.app_mut(seen.index) else { return tag };
         let Some(watch) = watch else { return tag };
         if let (Some(side), Transport::Tcp(tcp)) = (side, packet.transport)
@@ -283,6 +284,16 @@ impl Path {
             && !tcp.has(Tcp::SYN)
         {
             side.acknowledged(watch, direction, tcp.ack);
+        }
+        let mut events = self.apps.take_stream_events();
+        if self.judge.needs().stream_events
+            && let Transport::Tcp(tcp) = packet.transport
+        {
+            let has_payload = !packet.payload.is_empty();
+            let facts = seen.tcp;
+            let was_established = was_established && has_answered;
+            let met = Met { tcp, direction, has_payload, facts, is_followed, was_established };
+            watch.session.meet(&met, &mut events);
         }
         let now = Now {
             ts: place.ts,
@@ -296,6 +307,7 @@ impl Path {
             }),
             in_stream: is_followed && in_stream(packet, flow_state, watch),
             is_secret,
+            stream_events: &events,
             flow: facts,
         };
         self.judge.packet(&now, Some(watch), out);
@@ -346,6 +358,7 @@ impl Path {
             key,
             in_stream: false,
             is_secret: false,
+            stream_events: &[],
             flow: FlowFacts::default(),
         };
         self.judge.packet(&now, None, out);
@@ -689,6 +702,7 @@ impl Teller<'_> {
             key: Some(record.key),
             in_stream: is_tcp,
             is_secret: false,
+            stream_events: &[],
             flow: FlowFacts {
                 state: record.state,
                 established: record.state != FlowState::New && is_followed,

@@ -265,6 +265,35 @@ fn behind_a_bypass_nothing_more_of_the_flow_is_judged() {
 }
 
 #[test]
+fn what_breaks_tcp_is_noticed() {
+    let rule = |name: &str| format!("alert tcp any any -> any any (stream-event:{name}; sid:1;)");
+    let packets = |name: &str, talk: &Tcp| -> Vec<u64> {
+        alerts(&rule(name), &talk.packets).into_iter().map(|(_, packet)| packet).collect()
+    };
+    let reset = Tcp::open(80)
+        .segment(true, RST | ACK, b"")
+        .say(true, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        .say(true, b"more");
+    assert_eq!(packets("suspected_rst_inject", &reset), [5]);
+    assert_eq!(packets("rst_with_data", &Tcp::open(80).segment(false, RST | ACK, b"why")), [4]);
+    let again = Tcp::open(80).say(true, b"x").segment(false, SYN | ACK, b"");
+    assert_eq!(packets("est_synack_resend", &again), [6]);
+    assert_eq!(packets("est_syn_resend", &again), [] as [u64; 0]);
+    assert_eq!(packets("rst_but_no_session", &Tcp::silent(80).segment(true, RST | ACK, b"")), [1]);
+    let hole = Tcp::open(80).say(true, b"begin").lose(9).say(true, b"end").say(false, b"ok");
+    assert_eq!(packets("reassembly_seq_gap", &hole).len(), 1);
+    let mut twice = Tcp::open(80).say(true, b"one");
+    twice.next[0] -= 3;
+    assert_eq!(packets("reassembly_overlap_different_data", &twice.say(true, b"two")), [6]);
+    let mut stamped = Tcp::silent(80).segment(true, SYN, b"").segment(false, RST | ACK, b"");
+    let answer = stamped.packets.last_mut().unwrap();
+    answer.extend([1, 1, 8, 10, 0, 0, 0, 100, 0, 0, 0, 100]);
+    answer[32] = 0x80;
+    answer[3] += 12;
+    assert_eq!(packets("pkt_invalid_timestamp", &stamped), [2]);
+}
+
+#[test]
 fn the_urgent_byte_goes_beside_the_stream() {
     let mut talk = Tcp::open(80).say(true, b"GET /mali");
     talk = talk.segment(true, ACK | URG, b"c");

@@ -128,6 +128,8 @@ pub struct Requirements {
     pub frames: bool,
     /// What each side of a flow speaks is told apart.
     pub both_ways: bool,
+    /// What breaks TCP is noticed.
+    pub stream_events: bool,
     /// Requests are judged before their response is there, because some decide about the flow.
     pub halves: bool,
 }
@@ -145,6 +147,7 @@ impl Requirements {
             frames: self.frames | other.frames,
             both_ways: self.both_ways | other.both_ways,
             halves: self.halves | other.halves,
+            stream_events: self.stream_events | other.stream_events,
         }
     }
 }

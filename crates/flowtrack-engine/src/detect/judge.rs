@@ -72,6 +72,8 @@ pub(crate) struct Now<'a> {
     pub(crate) in_stream: bool,
     /// Whether the payload is encrypted.
     pub(crate) is_secret: bool,
+    /// What of it breaks TCP.
+    pub(crate) stream_events: &'a [&'static str],
     pub(crate) flow: FlowFacts,
 }
 
@@ -396,6 +398,7 @@ fn context<'a>(rules: &'a Rules, now: &Now<'a>) -> Context<'a> {
         frame: now.frame,
         in_stream: now.in_stream,
         is_secret: now.is_secret,
+        stream_events: now.stream_events,
         ..Context::new(now.ts, now.direction, &rules.shared)
     }
 }

@@ -1,5 +1,6 @@
 //! What the signatures need to know of one flow.
 
+use super::session::Session;
 use super::stream::Waiting;
 use flowtrack_event::{
     AppProto, AppRecord, Chunk, Direction, FileRecord, FlowContext, IpProto, Transaction,
@@ -39,6 +40,8 @@ pub(crate) struct Watch {
     pub(crate) spoke: Vec<u32>,
     /// Whether an alert was raised.
     pub(crate) alerted: bool,
+    /// What breaks TCP.
+    pub(crate) session: Session,
     /// Signatures that matched on half of a transaction.
     of_halves: Vec<(u64, u32)>,
     /// What is odd about the flow as a whole, the way of the bytes that showed it, and their end.
@@ -79,6 +82,7 @@ impl Watch {
             is_secret: false,
             spoke: Vec::new(),
             alerted: false,
+            session: Session::default(),
             of_halves: Vec::new(),
             flow_events: Vec::new(),
             is_early: false,

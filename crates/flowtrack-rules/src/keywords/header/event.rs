@@ -74,6 +74,7 @@ fn stream_event(builder: &mut Builder<'_>, name: &str) -> Result<(), Complaint> 
         let near = did_you_mean(name, STREAM.iter().copied());
         return Err(Complaint::new(format!("unknown event \"{name}\"{near}")));
     };
+    builder.requirements.stream_events = true;
     builder.packet_test(StreamEvent(known));
     Ok(())
 }
