@@ -21,6 +21,14 @@ test  can  hping3           command:hping3                the tests of behaviour
 test  can  curl             command:curl                  the tests of behaviour, with what is none
 test  can  tcpdump          command:tcpdump               comparing filters and files with tcpdump
 test  can  tshark           command:tshark                comparing exports with tshark
+test  can  openssh-server   file:/usr/sbin/sshd                the tests of detectors beside real servers
+test  can  openssh-client   command:ssh                   the same
+test  can  hydra            command:hydra                 the same
+test  can  vsftpd           file:/usr/sbin/vsftpd              the same
+test  can  nginx            file:/usr/sbin/nginx               the same
+test  can  curl             command:curl                  the same
+test  can  dnsmasq-base     file:/usr/sbin/dnsmasq             the same
+test  can  busybox          command:busybox               the same
 bench must tcpdump          command:tcpdump               comparing speed
 bench must libndpi-bin      command:ndpiReader            comparing speed
 bench must python3          command:python3               building the benchmark capture

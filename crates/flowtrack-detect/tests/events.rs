@@ -370,9 +370,12 @@ mod beacon {
 
     #[test]
     fn regular_calls_are_noticed_with_a_histogram() {
-        assert_eq!(kinds("beacon", &calls(20, 60.0, 0.0, 8443, 700)), [("", Severity::Low)]);
-        assert_eq!(kinds("beacon", &calls(60, 60.0, 0.1, 8443, 700)), [("", Severity::Medium)]);
-        assert_eq!(kinds("beacon", &calls(250, 30.0, 0.0, 8443, 700)), [("", Severity::High)]);
+        assert_eq!(kinds("beacon", &calls(20, 60.0, 0.0, 8443, 700)), [("calls", Severity::Low)]);
+        assert_eq!(
+            kinds("beacon", &calls(60, 60.0, 0.1, 8443, 700)),
+            [("calls", Severity::Medium)]
+        );
+        assert_eq!(kinds("beacon", &calls(250, 30.0, 0.0, 8443, 700)), [("calls", Severity::High)]);
         let said = judged(&Config::default(), &calls(20, 60.0, 0.0, 8443, 700)).0;
         assert_eq!(said[0].title, "10.0.0.9 calls 203.0.113.80 every 60 s");
         assert!(said[0].evidence.iter().any(|(name, _)| name == "intervals"));
@@ -421,7 +424,32 @@ mod beacon {
             kinds("beacon", &events)
         };
         assert_eq!(with("fe2.update.microsoft.com"), []);
-        assert_eq!(with("notmicrosoft.com"), [("", Severity::Medium)]);
+        assert_eq!(with("notmicrosoft.com"), [("calls", Severity::Medium)]);
+    }
+
+    #[test]
+    fn bursts_of_an_unknown_protocol_inside_one_session_are_a_heartbeat() {
+        // Every second the session is told of; it says something every fifth.
+        let told = |app: Option<&'static str>| -> Vec<Event> {
+            (0..200u64)
+                .map(|i| {
+                    let bytes = (100 + i / 5 * 40, 0);
+                    let key = key(KEY.0, KEY.1, 8219);
+                    let Event::Flow(mut flow) = session(0.0, i as f64, "failed", key, bytes) else {
+                        unreachable!()
+                    };
+                    flow.phase = FlowPhase::Update;
+                    flow.record.end = at((i / 5 * 5) as f64);
+                    flow.record.app = app.and(flow.record.app).map(|record| AppRecord {
+                        proto: AppProto(app.unwrap_or_default()),
+                        ..record
+                    });
+                    Event::Flow(flow)
+                })
+                .collect()
+        };
+        assert_eq!(kinds("beacon", &told(None)), [("heartbeat", Severity::Medium)]);
+        assert_eq!(kinds("beacon", &told(Some("ssh"))), [], "what keeps a terminal open");
     }
 
     #[test]
@@ -436,7 +464,7 @@ mod beacon {
                 transaction(f64::from(i) * 10.0, key(KEY.0, KEY.1, 80), Direction::ToClient, told)
             })
             .collect();
-        assert_eq!(kinds("beacon", &events), [("", Severity::Low)]);
+        assert_eq!(kinds("beacon", &events), [("calls", Severity::Low)]);
     }
 
     #[test]
@@ -495,6 +523,16 @@ mod dns_tunnel {
             })
             .collect();
         assert_eq!(kinds("dns_tunnel", &events), [("payload", Severity::Medium)]);
+    }
+
+    #[test]
+    fn texts_of_names_that_are_no_domains_are_told() {
+        let ask = |name: &str, kind: u64| -> Vec<Event> {
+            (0..3).map(|i| question(f64::from(i), "10.0.0.9", name, kind)).collect()
+        };
+        assert_eq!(kinds("dns_tunnel", &ask("1qaz2wsx", 16)), [("payload", Severity::Medium)]);
+        assert_eq!(kinds("dns_tunnel", &ask("1qaz2wsx", 1)), [], "a host of that name");
+        assert_eq!(kinds("dns_tunnel", &ask("museum", 16)), []);
     }
 
     #[test]

@@ -162,6 +162,7 @@ impl Tell {
     #[must_use]
     pub const fn for_detectors(self) -> Self {
         Self {
+            updates: true,
             ends: true,
             transactions: true,
             logins: true,

@@ -19,7 +19,8 @@ pub const ABOUT: About = About {
            is judged by the sizes of encrypted answers; RDP, Telnet and mail or FTP over TLS by \
            short sessions that repeat. A log-on that is granted behind many refused ones is the \
            most urgent. A person who mistypes and programs that log on often and are let in are \
-           left alone.",
+           left alone. Severity: medium, from five times a threshold on high; forms low, then medium; a \
+           success critical.",
     category: "credential access",
     technique: Some(Technique { id: "T1110", name: "Brute Force" }),
     kinds: &[

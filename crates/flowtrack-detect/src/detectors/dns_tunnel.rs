@@ -18,7 +18,9 @@ pub const ABOUT: About = About {
            tunnel has many long names of many different letters, or asks for NULL and TXT all the \
            time. For each client it counts distinct registrable domains that do not exist and look \
            made up, which is how malware searches its master (DGA). Reverse lookups, block lists, \
-           virus scanners and content networks are left alone.",
+           virus scanners and content networks are left alone. \
+           Severity: medium, from five times a threshold on high; domains that do not exist but \
+           look like words, low.",
     category: "command and control",
     technique: Some(Technique { id: "T1071.004", name: "Application Layer Protocol: DNS" }),
     kinds: &[
@@ -162,7 +164,12 @@ impl DnsTunnel {
             }
         });
         let Some(name) = name else { return };
-        let Some((below, domain)) = split(&name) else { return };
+        let Some((below, domain)) = split(&name) else {
+            if is_request {
+                self.no_domain(tx, &name, findings);
+            }
+            return;
+        };
         if self.config.quiet_domains.iter().any(|known| is_below(&name, known)) {
             return;
         }
@@ -267,6 +274,49 @@ impl DnsTunnel {
             ],
             flows: seen.flows.clone(),
             ..ABOUT.detection(kind, now)
+        });
+    }
+
+    /// A name of one label: text is asked of it only by who speaks to a server of their own.
+    fn no_domain(&mut self, tx: &TransactionEvent, name: &str, findings: &mut Findings) {
+        let now = tx.ts;
+        let client = tx.flow.key.src;
+        let mut kind = 0;
+        tx.transaction.number(Direction::ToServer, "dns.rrtype", &mut |number| kind = number);
+        // Top-level domains have texts of their own, but their names are words or short.
+        if !matches!(kind, TXT | NULL | PRIVATE) || name.len() < 5 || !has_digits(name) {
+            return;
+        }
+        let seen = self.domains.entry((client, String::new()), || Domain::new(now));
+        seen.odd_types.add(now, 1);
+        seen.pace.add(1);
+        if seen.some.len() >= KEPT {
+            seen.some.remove(0);
+        }
+        seen.some.push(shortened(name));
+        let queries = seen.odd_types.sum(now);
+        if queries < 2 {
+            return;
+        }
+        let Some(count) = seen.pace.due(now, Severity::Medium) else { return };
+        findings.tell(Detection {
+            title: format!("{client} asks {} for texts of names that are no domains", tx.flow.key.dst),
+            explanation: "No name server knows such names; a server made for it answers with \
+                          commands. Find out which program asks."
+                .into(),
+            severity: Severity::Medium,
+            source: Some(client),
+            target: Some(tx.flow.key.dst),
+            target_port: Some(tx.flow.key.dst_port),
+            proto: Some(tx.flow.key.proto),
+            first_seen: seen.first,
+            count,
+            evidence: vec![
+                ("queries in five minutes".into(), Evidence::Count(queries)),
+                ("some names".into(), Evidence::List(seen.some.clone())),
+            ],
+            flows: vec![tx.flow.id],
+            ..ABOUT.detection("payload", now)
         });
     }
 
@@ -449,6 +499,10 @@ fn looks_made_up(label: &str) -> bool {
     }
     // Letters drawn evenly from 26 give such a pair in 4 of 10, words in 9.
     usual * 100 < pairs * 55
+}
+
+fn has_digits(name: &str) -> bool {
+    name.bytes().any(|b| b.is_ascii_digit()) && !name.starts_with("xn--")
 }
 
 fn shortened(name: &str) -> String {

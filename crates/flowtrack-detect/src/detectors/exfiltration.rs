@@ -17,7 +17,8 @@ pub const ABOUT: About = About {
            flows that it began, in intervals of five minutes, and learns what is usual for that \
            host: mean and mean deviation that single bursts hardly move. What is far above both \
            that and a least amount is told while it goes on. A host that was not watched for long \
-           enough is not judged; uploads inside one's own network, such as backups, do not count.",
+           enough is not judged; uploads inside one's own network, such as backups, do not count. \
+           Severity: medium; ten times the least amount and far above all that was usual, high.",
     category: "exfiltration",
     technique: Some(Technique { id: "T1048", name: "Exfiltration Over Alternative Protocol" }),
     kinds: &[Kind { name: "", sid: 230, summary: "an upload beyond a host's own past" }],

@@ -19,7 +19,10 @@ pub const ABOUT: About = About {
            advertisements who hands out addresses. A claim that contradicts what was learned is \
            forged if its sender has an address of its own and repeats it unasked or against the \
            owner; two that claim the same address in turn use it twice. Addresses that move once, \
-           virtual addresses of router pairs and probes for free addresses are left alone.",
+           virtual addresses of router pairs and probes for free addresses are left alone. \
+           Severity: forged claims high, of a gateway and another host together critical; \
+           addresses used twice and second servers medium, servers that are not listed high; new \
+           devices info.",
     category: "adversary in the middle",
     technique: Some(Technique { id: "T1557", name: "Adversary-in-the-Middle" }),
     kinds: &[
