@@ -170,6 +170,8 @@ impl Apps {
                 side.app.feed(&self.layer, &moment, direction, chunk, &mut self.outcome);
             }
         }
+        // What is missing when a session ends may never have been sent.
+        let gaps_after = self.memory.gaps;
         if seen.tcp.is_some_and(|tcp| tcp.closed) {
             self.close(side, watch.as_deref_mut(), &moment);
         }
@@ -177,7 +179,7 @@ impl Apps {
             if self.differs {
                 self.stream_events.push("reassembly_overlap_different_data");
             }
-            if self.memory.gaps > gaps {
+            if gaps_after > gaps {
                 self.stream_events.push("reassembly_seq_gap");
             }
         }

@@ -208,6 +208,9 @@ impl Watch {
         transaction: &Arc<dyn Transaction>,
     ) {
         self.push(direction, tx_id, transaction);
+        if asks_for_stream(&**transaction) {
+            self.waiting_mut(direction).complete_here();
+        }
         let [to_server, to_client] = &mut self.due;
         let due = match direction {
             Direction::ToServer => to_server,
