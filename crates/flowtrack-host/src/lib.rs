@@ -5,10 +5,12 @@
 
 mod interfaces;
 mod permission;
+mod surroundings;
 mod system;
 
 pub use interfaces::{
     Counters, HostInterface, InterfaceKind, IpNetwork, default_interface, interfaces,
 };
 pub use permission::{NotPermitted, can_capture};
+pub use surroundings::{HostSurroundings, is_remote_session, surroundings, syn_cookies};
 pub use system::{HostSystem, Metrics, System};
