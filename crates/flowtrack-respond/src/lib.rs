@@ -1,1 +1,38 @@
-//! Decides and applies blocks: safety list, expiry, nftables, dry run.
+//! Decides whom to block, and has a firewall do it.
+//!
+//! ```text
+//! Trigger (detection, alert) --.                .-> refused, told why
+//! Request (a person) ----------+-> Decision::new+-> Blocker: nftables, ipset or none
+//!                                  Safety       '-> Book (file), BlockEvent
+//! ```
+//!
+//! What it keeps, whatever it is asked: nothing is blocked that this host, or who looks after it,
+//! depends on ([`Safety`]); every block ends, in the kernel, by itself; nobody is blocked for what a
+//! spoofed address could have sent; the number of blocks and their rate have a limit.
+//!
+//! Nothing here reads the clock: who calls says what time it is.
+
+mod blocker;
+mod book;
+mod config;
+mod control;
+mod decision;
+mod ipset;
+mod net;
+mod nft;
+mod responder;
+mod safety;
+mod tool;
+mod trigger;
+
+pub use blocker::{Blocker, DryRun, FirewallError, Stopped};
+pub use book::{Block, PastBlock};
+pub use config::{Firewall, RespondConfig, When};
+pub use control::{Command, Door, Reply, Status, ask, shut};
+pub use decision::{Decision, Origin, Wish};
+pub use ipset::Ipset;
+pub use net::{Net, NotBlockable, Transport, What};
+pub use nft::Nftables;
+pub use responder::{BlockError, Look, OpenError, Request, RespondStats, Responder, choose};
+pub use safety::{Refusal, Role, Safety, Surroundings};
+pub use trigger::Trigger;

@@ -1,0 +1,161 @@
+//! A network of its own for a test: a target, an attacker and a neighbour, each in a namespace.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use nix::sched::{CloneFlags, setns};
+
+/// Addresses of the target, towards both others.
+pub const TARGET: [&str; 2] = ["10.77.0.1", "2001:db8:77::1"];
+/// Addresses of the attacker.
+pub const ATTACKER: [&str; 2] = ["10.77.0.2", "2001:db8:77::2"];
+/// Addresses of the neighbour, in the same networks.
+pub const NEIGHBOUR: [&str; 2] = ["10.77.0.3", "2001:db8:77::3"];
+/// Ports that the target serves.
+pub const PORTS: [u16; 2] = [8023, 8080];
+
+/// The three hosts; removed on drop.
+pub struct Net {
+    prefix: String,
+    stop: Arc<AtomicBool>,
+    servers: Vec<JoinHandle<()>>,
+}
+
+impl Net {
+    /// Makes the network, with a service on both ports of the target; none, with the reason
+    /// printed, where that is not permitted or a program is missing.
+    #[expect(clippy::disallowed_macros, reason = "a skipped test says so")]
+    pub fn new(programs: &[&str]) -> Option<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        if !nix::unistd::geteuid().is_root() {
+            eprintln!("skipped: network namespaces need root");
+            return None;
+        }
+        for program in ["ip"].iter().chain(programs) {
+            if Command::new(program).arg("--version").output().is_err() {
+                eprintln!("skipped: `{program}` is not installed");
+                return None;
+            }
+        }
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let prefix = format!("ft-resp-{}-{count}", std::process::id());
+        let mut net = Self { prefix, stop: Arc::default(), servers: Vec::new() };
+        for host in ["t", "a", "n"] {
+            let made = Command::new("ip").args(["netns", "add", &net.name(host)]).output();
+            if !made.as_ref().is_ok_and(|output| output.status.success()) {
+                eprintln!("skipped: cannot make a network namespace: {made:?}");
+                return None;
+            }
+            net.ip(host, "link set lo up");
+        }
+        net.ip("t", "link add br0 type bridge");
+        net.ip("t", "link set br0 up");
+        for (host, addresses) in [("a", ATTACKER), ("n", NEIGHBOUR)] {
+            let other = net.name(host);
+            net.ip("t", &format!("link add {host}0 type veth peer name eth0 netns {other}"));
+            net.ip("t", &format!("link set {host}0 master br0 up"));
+            net.ip(host, "link set eth0 up");
+            net.address(host, "eth0", addresses);
+        }
+        net.address("t", "br0", TARGET);
+        for address in TARGET {
+            for port in PORTS {
+                let server = net.serve(SocketAddr::new(address.parse().unwrap(), port));
+                net.servers.push(server);
+            }
+        }
+        Some(net)
+    }
+
+    fn name(&self, host: &str) -> String {
+        format!("{}-{host}", self.prefix)
+    }
+
+    fn address(&self, host: &str, iface: &str, [v4, v6]: [&str; 2]) {
+        self.ip(host, &format!("addr add {v4}/24 dev {iface}"));
+        self.ip(host, &format!("addr add {v6}/64 dev {iface} nodad"));
+    }
+
+    /// Runs `ip` on a host with these words.
+    pub fn ip(&self, host: &str, words: &str) {
+        let output = Command::new("ip")
+            .args(["-n", &self.name(host)])
+            .args(words.split_whitespace())
+            .output()
+            .expect("ip runs");
+        assert!(output.status.success(), "ip {words}: {output:?}");
+    }
+
+    /// Runs a program on the target; gives what it prints.
+    pub fn on_target(&self, words: &str) -> String {
+        let output = Command::new("ip")
+            .args(["netns", "exec", &self.name("t")])
+            .args(words.split_whitespace())
+            .output()
+            .expect("ip runs");
+        assert!(output.status.success(), "{words}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs `f` on a thread of its own on a host; programs that it starts run there too.
+    pub fn inside<T: Send>(&self, host: &str, f: impl FnOnce() -> T + Send) -> T {
+        let namespace = File::open(format!("/run/netns/{}", self.name(host))).unwrap();
+        std::thread::scope(|scope| {
+            let run = || {
+                setns(&namespace, CloneFlags::CLONE_NEWNET).unwrap();
+                f()
+            };
+            match scope.spawn(run).join() {
+                Ok(answer) => answer,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
+    }
+
+    /// Whether a host reaches the target over this family (0 for IPv4, 1 for IPv6) and port.
+    pub fn reaches(&self, host: &str, family: usize, port: u16) -> bool {
+        let to = SocketAddr::new(TARGET[family].parse::<IpAddr>().unwrap(), port);
+        self.inside(host, || {
+            let Ok(mut stream) = TcpStream::connect_timeout(&to, Duration::from_millis(400)) else {
+                return false;
+            };
+            let mut hello = String::new();
+            stream.read_to_string(&mut hello).is_ok_and(|_| hello == "hello")
+        })
+    }
+
+    /// Greets everybody who connects.
+    fn serve(&self, at: SocketAddr) -> JoinHandle<()> {
+        let listener = self.inside("t", || TcpListener::bind(at).unwrap());
+        let stop = Arc::clone(&self.stop);
+        std::thread::spawn(move || {
+            listener.set_nonblocking(true).unwrap();
+            while !stop.load(Ordering::Relaxed) {
+                match listener.accept() {
+                    Ok((mut stream, _)) => {
+                        let _ = std::io::Write::write_all(&mut stream, b"hello");
+                    }
+                    Err(_) => std::thread::sleep(Duration::from_millis(5)),
+                }
+            }
+        })
+    }
+}
+
+impl Drop for Net {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for server in self.servers.drain(..) {
+            let _ = server.join();
+        }
+        for host in ["a", "n", "t"] {
+            let _ = Command::new("ip").args(["netns", "del", &self.name(host)]).output();
+        }
+    }
+}
