@@ -187,7 +187,7 @@ fn wrong(what: What, secs: u64, around: &Surroundings, config: &RespondConfig) -
                 spared.push(range(text.parse().unwrap()));
             }
             if let Some(met) = spared.into_iter().find(|spared| overlap(blocked, *spared)) {
-                return Some(format!("{what} meets {:?}", met));
+                return Some(format!("{what} meets {met:?}"));
             }
             let widest = if net.address().is_ipv4() { config.widest_v4 } else { config.widest_v6 };
             (net.prefix() < widest).then(|| format!("{what} is too wide"))
