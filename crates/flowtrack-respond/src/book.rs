@@ -36,8 +36,8 @@ pub struct Block {
     pub packets: u64,
     /// Bytes of these packets.
     pub bytes: u64,
-    /// What it had stopped when the firewall began to count anew.
-    #[serde(skip)]
+    /// Packets and bytes that it had stopped when the firewall began to count anew.
+    #[serde(default)]
     pub(crate) before: [u64; 2],
 }
 

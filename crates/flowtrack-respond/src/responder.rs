@@ -214,6 +214,33 @@ impl Responder {
         Ok(responder)
     }
 
+    /// What the book in a folder says, while nobody has it open.
+    pub fn peek(
+        config: &RespondConfig,
+        mut blocker: Box<dyn Blocker>,
+        folder: &Path,
+        now: Timestamp,
+    ) -> Result<Status, OpenError> {
+        let failed = |source| OpenError::Io { path: folder.to_owned(), source };
+        let mut book = Book::read(&folder.join("blocks.json")).map_err(failed)?;
+        book.blocks.retain(|block| block.until() > now);
+        let mut problem = String::new();
+        if !book.blocks.is_empty() {
+            match blocker.list() {
+                Ok(stopped) => {
+                    for stopped in stopped {
+                        if let Some(block) = book.find_mut(stopped.what) {
+                            block.count(stopped.packets, stopped.bytes);
+                        }
+                    }
+                }
+                Err(error) => problem = error.to_string(),
+            }
+        }
+        let firewall = blocker.name();
+        Ok(status(&book, firewall, problem, config.automatic, RespondStats::default()))
+    }
+
     /// Thinks about attacks. Those that settings describe lead to blocks, or to word of what would
     /// have been blocked, or of why nobody is.
     pub fn judge(&mut self, triggers: &[Trigger], now: Timestamp) {
@@ -374,16 +401,13 @@ impl Responder {
 
     /// What is blocked, and how blocking is.
     pub fn status(&self) -> Status {
-        let mut blocks = self.book.blocks.clone();
-        blocks.sort_by_key(|block| std::cmp::Reverse(block.since_us));
-        Status {
-            firewall: self.blocker.name().to_owned(),
-            problem: self.problem.clone(),
-            automatic: self.config.automatic,
-            blocks,
-            past: self.book.past.iter().rev().cloned().collect(),
-            stats: self.stats,
-        }
+        let (firewall, problem) = (self.blocker.name(), self.problem.clone());
+        status(&self.book, firewall, problem, self.config.automatic, self.stats)
+    }
+
+    /// Blocks in force, and what the firewall said when it last refused.
+    pub fn health(&self) -> (usize, Option<&str>) {
+        (self.book.blocks.len(), Some(&*self.problem).filter(|problem| !problem.is_empty()))
     }
 
     /// Lets time pass: ends what is over, reads counters, looks at the host, writes the book. To
@@ -474,7 +498,7 @@ impl Responder {
         }
         let lasts = Duration::from_secs(self.lasts(source, first, now));
         let origin = Origin::Automatic { source_proved: trigger.source_proved };
-        match Decision::new(&Wish { what, origin, lasts }, &self.safety, &self.config, now) {
+        match self.decide_afresh(&Wish { what, origin, lasts }, now) {
             Ok(decision) => self.admit(trigger, decision, now),
             Err(refusal) => {
                 self.stats.refused += 1;
@@ -483,6 +507,17 @@ impl Responder {
                 None
             }
         }
+    }
+
+    /// Decides by what the host is like now, not a moment ago: who has just logged in must not be
+    /// blocked for a second. What is refused anyway costs no look.
+    fn decide_afresh(&mut self, wish: &Wish, now: Timestamp) -> Result<Decision, Refusal> {
+        let decided = Decision::new(wish, &self.safety, &self.config, now)?;
+        if !self.config.automatic || self.looked == now {
+            return Ok(decided);
+        }
+        self.look(now);
+        Decision::new(wish, &self.safety, &self.config, now)
     }
 
     /// What is done where the sources may be spoofed: nobody is blocked; a flooded service of this
@@ -506,9 +541,7 @@ impl Responder {
             }
             let lasts = Duration::from_secs(first);
             let origin = Origin::Automatic { source_proved: false };
-            if let Ok(decision) =
-                Decision::new(&Wish { what, origin, lasts }, &self.safety, &self.config, now)
-            {
+            if let Ok(decision) = self.decide_afresh(&Wish { what, origin, lasts }, now) {
                 return self.admit(trigger, decision, now);
             }
         }
@@ -904,6 +937,19 @@ enum Counted {
     Missing(Vec<What>),
 }
 
+fn status(
+    book: &Book,
+    firewall: &str,
+    problem: String,
+    automatic: bool,
+    stats: RespondStats,
+) -> Status {
+    let mut blocks = book.blocks.clone();
+    blocks.sort_by_key(|block| std::cmp::Reverse(block.since_us));
+    let past = book.past.iter().rev().cloned().collect();
+    Status { firewall: firewall.to_owned(), problem, automatic, blocks, past, stats }
+}
+
 /// Whether a description fits an attack.
 fn describes(when: &When, trigger: &Trigger) -> bool {
     let by_sid = when.detector.strip_prefix("sid:").and_then(|sid| sid.parse::<u32>().ok());
@@ -918,7 +964,7 @@ fn describes(when: &When, trigger: &Trigger) -> bool {
 }
 
 const MINUTE: Duration = Duration::from_mins(1);
-/// How old the look at the host may be when something is blocked automatically.
+/// How old the look at the host may be when an attack is refused, or only told of.
 const FRESH: Duration = Duration::from_secs(2);
 /// How often the host is looked at while nothing happens.
 const LOOK: Duration = Duration::from_secs(10);

@@ -223,7 +223,6 @@ proptest! {
         for step in steps {
             match step {
                 Step::Attack(attacks) => {
-                    // Attacks follow each other within the time that a look at the host is believed.
                     let triggers: Vec<_> = attacks.iter().map(|&(source, target, proved, tcp)| {
                         if !proved {
                             unproved.push(source.to_canonical());
@@ -241,7 +240,7 @@ proptest! {
                             title: "attack".into(),
                         }
                     }).collect();
-                    now = now.plus(Duration::from_secs(3));
+                    now = now.plus(Duration::from_millis(1));
                     let proved: Vec<_> = triggers.iter().filter(|t| t.source_proved).filter_map(|t| t.source).collect();
                     let before = firewall.ever.lock().unwrap().len();
                     responder.judge(&triggers, now);

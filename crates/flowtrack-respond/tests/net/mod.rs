@@ -1,8 +1,8 @@
 //! A network of its own for a test: a target, an attacker and a neighbour, each in a namespace.
 
 use std::fs::File;
-use std::io::Read as _;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -73,7 +73,8 @@ impl Net {
         Some(net)
     }
 
-    fn name(&self, host: &str) -> String {
+    /// The namespace of a host.
+    pub fn name(&self, host: &str) -> String {
         format!("{}-{host}", self.prefix)
     }
 
@@ -125,6 +126,7 @@ impl Net {
             let Ok(mut stream) = TcpStream::connect_timeout(&to, Duration::from_millis(400)) else {
                 return false;
             };
+            stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
             let mut hello = String::new();
             stream.read_to_string(&mut hello).is_ok_and(|_| hello == "hello")
         })
@@ -138,14 +140,20 @@ impl Net {
             listener.set_nonblocking(true).unwrap();
             while !stop.load(Ordering::Relaxed) {
                 match listener.accept() {
-                    Ok((mut stream, _)) => {
-                        let _ = std::io::Write::write_all(&mut stream, b"hello");
-                    }
+                    Ok((stream, _)) => drop(std::thread::spawn(|| greet(stream))),
                     Err(_) => std::thread::sleep(Duration::from_millis(5)),
                 }
             }
         })
     }
+}
+
+/// Says hello, and listens to what is said until the other side has enough.
+fn greet(mut stream: TcpStream) {
+    let _ = stream.write_all(b"hello");
+    let _ = stream.shutdown(Shutdown::Write);
+    let _ = stream.set_read_timeout(Some(Duration::from_secs(1)));
+    let _ = stream.read_to_end(&mut Vec::new());
 }
 
 impl Drop for Net {
