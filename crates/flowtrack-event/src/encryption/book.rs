@@ -133,7 +133,10 @@ impl EncryptionBook {
         if let Some(before) = before {
             self.count(before, u64::saturating_sub);
         }
-        self.count(now, u64::saturating_add);
+        if self.count(now, u64::saturating_add) != Clarity::Encrypted {
+            // Most flows end here, before anything is looked up.
+            return;
+        }
         let Some(mut known) = self.flows.take(now.id) else { return };
         let new = bytes_of(now).saturating_sub(known.credited);
         known.credited = known.credited.saturating_add(new);
@@ -225,13 +228,14 @@ impl EncryptionBook {
         }
     }
 
-    fn count(&mut self, flow: &FlowRecord, change: impl Fn(u64, u64) -> u64) {
+    fn count(&mut self, flow: &FlowRecord, change: impl Fn(u64, u64) -> u64) -> Clarity {
         let bytes = bytes_of(flow);
         let apply = |volume: &mut Volume| {
             volume.flows = change(volume.flows, 1);
             volume.bytes = change(volume.bytes, bytes);
         };
-        match Clarity::of(flow) {
+        let clarity = Clarity::of(flow);
+        match clarity {
             Clarity::Encrypted => {
                 apply(&mut self.shares.encrypted);
                 let name = flow.recognised().map_or("esp", AppProto::name);
@@ -246,6 +250,7 @@ impl EncryptionBook {
             }
             Clarity::Control => apply(&mut self.shares.control),
         }
+        clarity
     }
 }
 

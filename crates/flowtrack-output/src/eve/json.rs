@@ -241,9 +241,21 @@ impl<'a> Object<'a> {
     #[inline]
     fn key(&mut self, key: &'static str) {
         debug_assert!(is_plain(key.as_bytes()), "{key:?} needs escaping");
-        self.comma();
-        self.quoted(key.as_bytes());
-        self.out.push(b':');
+        // A key fits with its quotes into one short copy, which is quicker than four.
+        let mut text = [0; KEY];
+        let length = key.len() + 4;
+        if let Some(room) = text.get_mut(..length) {
+            let comma = self.out.last() != Some(&b'{');
+            room[0] = b',';
+            room[1] = b'"';
+            room[2..length - 2].copy_from_slice(key.as_bytes());
+            room[length - 2..].copy_from_slice(b"\":");
+            self.out.extend_from_slice(&room[usize::from(!comma)..]);
+        } else {
+            self.comma();
+            self.quoted(key.as_bytes());
+            self.out.push(b':');
+        }
     }
 
     fn key_named(&mut self, key: &str) {
@@ -261,6 +273,7 @@ impl<'a> Object<'a> {
 
     #[inline]
     fn quoted(&mut self, value: &[u8]) {
+        self.out.reserve(value.len() + 2);
         self.out.push(b'"');
         self.out.extend_from_slice(value);
         self.out.push(b'"');
@@ -271,6 +284,9 @@ impl<'a> Object<'a> {
             .expect("a string always has a JSON form and a Vec always takes it");
     }
 }
+
+/// Longest key that is written at once, with comma, quotes and colon.
+const KEY: usize = 32;
 
 /// Appends an address as EVE has it.
 pub(crate) fn write_addr(addr: IpAddr, out: &mut Vec<u8>) {
