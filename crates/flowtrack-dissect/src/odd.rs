@@ -78,10 +78,6 @@ impl Transaction for WithEvents {
         self.inner.is_recorded()
     }
 
-    fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
-        self.inner.buffer(name, visit);
-    }
-
     fn buffer_towards(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(&[u8])) {
         self.inner.buffer_towards(direction, name, visit);
     }

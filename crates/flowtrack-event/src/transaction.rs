@@ -45,8 +45,11 @@ pub trait Transaction: Send + Sync + std::fmt::Debug {
         true
     }
 
-    /// Visits every value of a named inspection buffer such as `http.uri`; a protocol that has no
-    /// such buffer visits nothing.
+    /// Visits every value of a named inspection buffer such as `http.uri`, whichever way it went; a
+    /// protocol that has no such buffer visits nothing.
+    ///
+    /// For protocols whose exchanges go one way: who asks, asks [`Transaction::buffer_towards`],
+    /// and who answers that needs not answer this.
     fn buffer(&self, _name: &str, _visit: &mut dyn FnMut(&[u8])) {}
 
     /// The one way that all of it went; `None` where both sides said something, as in a request
@@ -55,7 +58,7 @@ pub trait Transaction: Send + Sync + std::fmt::Debug {
         None
     }
 
-    /// The same as [`Transaction::buffer`], only of what went one way: `http.header` is of the
+    /// Visits every value of a named inspection buffer of what went one way: `http.header` is of the
     /// request or of the response.
     fn buffer_towards(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(&[u8])) {
         if self.one_way().is_none_or(|way| way == direction) {

@@ -156,12 +156,6 @@ impl Transaction for Exchange {
         self
     }
 
-    fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
-        for direction in [Direction::ToServer, Direction::ToClient] {
-            self.buffer_towards(direction, name, visit);
-        }
-    }
-
     fn buffer_towards(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(&[u8])) {
         match (direction, name) {
             (Direction::ToServer, "ftp.command") if !self.command.is_empty() => {

@@ -77,12 +77,6 @@ impl Transaction for Carried {
         self
     }
 
-    fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
-        for direction in [Direction::ToServer, Direction::ToClient] {
-            self.buffer_towards(direction, name, visit);
-        }
-    }
-
     fn buffer_towards(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(&[u8])) {
         match name {
             "ftpdata_command" => visit(self.command.to_ascii_lowercase().as_bytes()),

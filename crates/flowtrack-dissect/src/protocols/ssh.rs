@@ -122,12 +122,6 @@ impl Transaction for Session {
         self
     }
 
-    fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
-        for direction in [Direction::ToServer, Direction::ToClient] {
-            self.buffer_towards(direction, name, visit);
-        }
-    }
-
     fn buffer_towards(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(&[u8])) {
         let is_client = direction == Direction::ToServer;
         let peer = if is_client { &self.client } else { &self.server };

@@ -112,12 +112,6 @@ impl Transaction for StreamCall {
         self
     }
 
-    fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
-        for direction in [Direction::ToServer, Direction::ToClient] {
-            self.0.buffer_towards(direction, name, visit);
-        }
-    }
-
     fn buffer_towards(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(&[u8])) {
         self.0.buffer_towards(direction, name, visit);
     }

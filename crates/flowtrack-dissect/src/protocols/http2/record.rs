@@ -411,12 +411,6 @@ impl Transaction for Exchange {
         }
     }
 
-    fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
-        for direction in [Direction::ToServer, Direction::ToClient] {
-            self.buffer_towards(direction, name, visit);
-        }
-    }
-
     fn buffer_towards(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(&[u8])) {
         let side = self.side_of(direction);
         if name.starts_with("dns.") {

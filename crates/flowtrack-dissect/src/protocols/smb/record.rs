@@ -398,12 +398,6 @@ impl Transaction for Exchange {
         self
     }
 
-    fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
-        for direction in [Direction::ToServer, Direction::ToClient] {
-            self.buffer_towards(direction, name, visit);
-        }
-    }
-
     fn buffer_towards(&self, way: Direction, name: &str, visit: &mut dyn FnMut(&[u8])) {
         let is_request = way == Direction::ToServer;
         match (name, &self.details) {

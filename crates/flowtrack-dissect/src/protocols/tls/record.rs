@@ -107,12 +107,6 @@ impl Transaction for Session {
         self
     }
 
-    fn buffer(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
-        for direction in [Direction::ToServer, Direction::ToClient] {
-            self.buffer_towards(direction, name, visit);
-        }
-    }
-
     fn buffer_towards(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(&[u8])) {
         let is_client = self.is_client(direction);
         let chain = if is_client { &self.client_chain } else { &self.server_chain };
