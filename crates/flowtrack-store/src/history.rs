@@ -6,6 +6,7 @@
 //! ```
 //!
 //! - Ended flows are rows; long-lived flows are rows too, written again and again until they end.
+//! - Alerts are rows that are written over while they go on; mutes are rows beside them.
 //! - Each second and minute of traffic is a row of exact sums, whatever flows are dropped.
 //! - A commit comes at least once a second, so a killed program lacks no more than that.
 //! - A full or broken disk stops nothing: what cannot be kept is counted and said
@@ -13,6 +14,7 @@
 //! - Readers have connections of their own and never make the writer wait.
 
 mod addresses;
+mod alerts;
 mod config;
 mod query;
 mod reader;
@@ -24,6 +26,7 @@ mod sqlite;
 mod talkers;
 mod writer;
 
+pub use alerts::{AlertPage, AlertQuery, AlertSort, Resumed};
 pub use config::HistoryConfig;
 pub use query::{AnomalyRow, Cursor, FlowTotals, Page, Query, QueryError, TransactionRow};
 pub use reader::HistoryReader;

@@ -18,6 +18,8 @@ pub struct HistoryConfig {
     /// Transactions that are kept per second of packet time, so that a flood of them leaves the
     /// flows their room.
     pub transactions_per_second: u32,
+    /// Alerts that are kept, 0 without limit; the oldest go first.
+    pub max_alerts: u32,
     /// Anomalies that are kept per second of packet time.
     pub anomalies_per_second: u32,
     /// Seconds after which a living flow is written, and between two times that it is.
@@ -39,6 +41,7 @@ impl Default for HistoryConfig {
             seconds_hours: 48,
             transactions: true,
             transactions_per_second: 10_000,
+            max_alerts: 100_000,
             anomalies_per_second: 1_000,
             checkpoint_seconds: 30,
             queue: 256,

@@ -253,7 +253,7 @@ impl HistoryReader {
     }
 
     /// Asks on a connection of its own, for no longer than patience lasts.
-    fn ask<T>(
+    pub(super) fn ask<T>(
         &self,
         question: impl FnOnce(&Connection) -> Result<T, QueryError>,
     ) -> Result<T, QueryError> {

@@ -29,6 +29,7 @@ const TABLES: &[Table] = &[
     Table { name: "flows", time: "end_us" },
     Table { name: "transactions", time: "ts_us" },
     Table { name: "anomalies", time: "ts_us" },
+    Table { name: "alerts", time: "last_us" },
 ];
 
 /// Deletes slices for at most `budget`.
@@ -79,6 +80,21 @@ fn slice(connection: &Connection, config: &HistoryConfig, newest: i64) -> rusqli
             )?
             .execute(params![cutoff, SLICE])?;
         if deleted > 0 {
+            return Ok(deleted as u64);
+        }
+    }
+    if config.max_alerts > 0 {
+        let alerts: i64 = connection
+            .prepare_cached("SELECT count(*) FROM alerts")?
+            .query_row([], |row| row.get(0))?;
+        let extra = alerts - i64::from(config.max_alerts);
+        if extra > 0 {
+            let deleted = connection
+                .prepare_cached(
+                    "DELETE FROM alerts WHERE key IN \
+                     (SELECT key FROM alerts ORDER BY last_us LIMIT ?)",
+                )?
+                .execute([extra.min(SLICE)])?;
             return Ok(deleted as u64);
         }
     }

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 pub const SCHEMA_VERSION: usize = MIGRATIONS.len();
 
 /// Step `n` turns version `n` into version `n + 1`; a step that was ever released never changes.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// Why a history cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -200,7 +200,9 @@ fn check(connection: &Connection, path: &Path) -> rusqlite::Result<()> {
             return Err(broken(&verdict));
         }
     }
-    for table in ["flows", "addresses", "rates", "transactions", "anomalies", "runs"] {
+    for table in
+        ["flows", "addresses", "rates", "transactions", "anomalies", "runs", "alerts", "mutes"]
+    {
         connection.query_row(
             &format!("SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT 1)"),
             [],

@@ -1,6 +1,7 @@
 //! The writing side: events become rows, in transactions that end at least once a second.
 
 use super::addresses::Addresses;
+use super::alerts;
 use super::query::{Page, Query, QueryError};
 use super::retention;
 use super::rollup::RollUps;
@@ -12,11 +13,13 @@ use super::schema::{self, OpenError};
 use super::{History, HistoryConfig, reader};
 use crate::names::Names;
 use ahash::RandomState;
+use flowtrack_detect::alerts::{AlertId, AlertRecord, AlertState, Mute};
 use flowtrack_event::{EndReason, Event, FlowEvent, FlowId, FlowPhase, Timestamp};
 use hashbrown::HashMap;
 use rusqlite::Connection;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A history in an SQLite file, owned by one thread.
@@ -187,11 +190,66 @@ impl SqliteHistory {
         written
     }
 
-    fn write_rows(&mut self, events: &[Event]) -> rusqlite::Result<()> {
+    /// Keeps alerts as they are now, over what was kept of them.
+    pub fn write_alerts(&mut self, alerts: &[Arc<AlertRecord>]) -> rusqlite::Result<()> {
+        self.within(|history| {
+            let mut changed = alerts::last_change(&history.connection)?;
+            for alert in alerts {
+                changed += 1;
+                history.newest_us = history.newest_us.max(alert.last_seen.micros());
+                alerts::write_alert(&history.connection, changed, alert)?;
+                history.open_rows += 1;
+            }
+            Ok(())
+        })
+    }
+
+    /// Changes what a person says of an alert that is kept.
+    pub fn set_alert(
+        &mut self,
+        id: AlertId,
+        state: Option<AlertState>,
+        note: Option<&str>,
+    ) -> rusqlite::Result<()> {
+        self.within(|history| {
+            let changed = alerts::last_change(&history.connection)? + 1;
+            alerts::set_alert(&history.connection, changed, id, state, note)?;
+            history.open_rows += 1;
+            Ok(())
+        })
+    }
+
+    /// Keeps these mutes and no others.
+    pub fn write_mutes(&mut self, mutes: &[Mute]) -> rusqlite::Result<()> {
+        self.within(|history| {
+            alerts::write_mutes(&history.connection, mutes)?;
+            history.open_rows += mutes.len() as u64;
+            Ok(())
+        })
+    }
+
+    /// Does something inside the open transaction, or a new one; undoes all of it on failure.
+    fn within(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<()> {
+        let done = self.begin().and_then(|()| work(self));
+        if done.is_err() {
+            self.roll_back();
+        }
+        done
+    }
+
+    fn begin(&mut self) -> rusqlite::Result<()> {
         if self.open.is_none() {
             self.execute("BEGIN IMMEDIATE")?;
             self.open = Some(Instant::now());
         }
+        Ok(())
+    }
+
+    fn write_rows(&mut self, events: &[Event]) -> rusqlite::Result<()> {
+        self.begin()?;
         for event in events {
             match event {
                 Event::Flow(event) => self.write_flow(event)?,

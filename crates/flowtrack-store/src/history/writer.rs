@@ -3,6 +3,7 @@
 use super::schema::{self, OpenError};
 use super::{Batch, HistoryConfig, HistoryReader, SqliteHistory, Written};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use flowtrack_detect::alerts::{AlertId, AlertRecord, AlertState, Mute};
 use flowtrack_event::{Event, FlowPhase};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,9 @@ pub struct HistoryWriter {
 /// What the queue carries.
 enum Command {
     Append(Arc<Batch>),
+    Alerts(Vec<Arc<AlertRecord>>),
+    SetAlert(AlertId, Option<AlertState>, Option<String>),
+    Mutes(Vec<Mute>),
     Interfaces(Vec<String>),
     BeginRun,
     /// Commit, then answer.
@@ -150,6 +154,28 @@ impl HistoryWriter {
                 false
             }
         }
+    }
+
+    /// Hands alerts over as they are now; gives them back where the queue has no room.
+    pub fn try_alerts(&self, alerts: Vec<Arc<AlertRecord>>) -> Result<(), Vec<Arc<AlertRecord>>> {
+        let Some(queue) = &self.queue else { return Ok(()) };
+        match queue.try_send(Command::Alerts(alerts)) {
+            Ok(()) => Ok(()),
+            Err(refused) => match refused.into_inner() {
+                Command::Alerts(alerts) => Err(alerts),
+                _ => Ok(()),
+            },
+        }
+    }
+
+    /// Changes what a person says of an alert that is kept.
+    pub fn set_alert(&self, id: AlertId, state: Option<AlertState>, note: Option<&str>) {
+        self.tell(Command::SetAlert(id, state, note.map(str::to_owned)));
+    }
+
+    /// Keeps these mutes and no others; says whether there was room for that.
+    pub fn try_mutes(&self, mutes: Vec<Mute>) -> bool {
+        self.queue.as_ref().is_none_or(|queue| queue.try_send(Command::Mutes(mutes)).is_ok())
     }
 
     fn count_lost(&self, refused: Command) {
@@ -288,6 +314,16 @@ impl Writer {
                         self.commit();
                     }
                 }
+                Ok(Command::Alerts(alerts)) => {
+                    let rows = alerts.len() as u64;
+                    self.keep(rows, |history| history.write_alerts(&alerts));
+                }
+                Ok(Command::SetAlert(id, state, note)) => {
+                    self.keep(1, |history| history.set_alert(id, state, note.as_deref()));
+                }
+                Ok(Command::Mutes(mutes)) => {
+                    self.keep(mutes.len() as u64, |history| history.write_mutes(&mutes));
+                }
                 Ok(Command::Interfaces(names)) => self.history.set_interfaces(names),
                 Ok(Command::BeginRun) => self.begin_run(),
                 Ok(Command::Flush(done)) => {
@@ -311,6 +347,15 @@ impl Writer {
             self.shared.refused.fetch_add(rows(batch), Ordering::Relaxed);
             self.history.remember_seconds(batch);
         } else if let Err(error) = self.history.write(batch) {
+            self.failed(&error);
+        }
+    }
+
+    /// Writes so many rows, unless the disk failed a moment ago.
+    fn keep(&mut self, rows: u64, write: impl FnOnce(&mut SqliteHistory) -> rusqlite::Result<()>) {
+        if self.is_waiting() {
+            self.shared.refused.fetch_add(rows, Ordering::Relaxed);
+        } else if let Err(error) = write(&mut self.history) {
             self.failed(&error);
         }
     }
