@@ -5,6 +5,7 @@
 
 mod additions;
 mod alert;
+mod detection;
 mod flow;
 mod json;
 mod proto;
@@ -72,8 +73,10 @@ pub struct EveKinds {
     pub transaction: bool,
     /// Files.
     pub fileinfo: bool,
-    /// Alerts.
+    /// Alerts, of signatures and of behaviour.
     pub alert: bool,
+    /// What became of blocks of the firewall.
+    pub block: bool,
     /// Malformed traffic.
     pub anomaly: bool,
     /// Counters.
@@ -87,6 +90,7 @@ impl Default for EveKinds {
             transaction: true,
             fileinfo: true,
             alert: true,
+            block: true,
             anomaly: true,
             stats: true,
         }
@@ -133,15 +137,11 @@ impl EveEncoder {
             Event::Flow(flow) => kinds.flow && matches!(flow.phase, FlowPhase::End(_)),
             Event::Transaction(_) => kinds.transaction,
             Event::File(_) => kinds.fileinfo,
-            Event::Alert(_) => kinds.alert,
+            Event::Alert(_) | Event::Detection(_) => kinds.alert,
+            Event::Block(_) => kinds.block,
             Event::Anomaly(_) => kinds.anomaly,
             Event::Stats(_) => kinds.stats,
-            Event::Detection(_)
-            | Event::Block(_)
-            | Event::Login(_)
-            | Event::Neighbour(_)
-            | Event::Activity(_)
-            | Event::Second(_) => false,
+            Event::Login(_) | Event::Neighbour(_) | Event::Activity(_) | Event::Second(_) => false,
         };
         if !wanted {
             return Err(Skipped::NotWanted);
@@ -154,12 +154,9 @@ impl EveEncoder {
             Event::Alert(alert) => self.alert(alert, out),
             Event::Anomaly(anomaly) => self.anomaly(anomaly, out),
             Event::Stats(stats) => self.stats(stats, out),
-            Event::Detection(_)
-            | Event::Block(_)
-            | Event::Login(_)
-            | Event::Neighbour(_)
-            | Event::Activity(_)
-            | Event::Second(_) => false,
+            Event::Detection(detection) => self.detection(detection, out),
+            Event::Block(block) => self.block(block, out),
+            Event::Login(_) | Event::Neighbour(_) | Event::Activity(_) | Event::Second(_) => false,
         };
         if complete {
             out.push(b'\n');

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flowtrack_event::{
-    Anomaly, AnomalyLayer, AppProto, AppRecord, CertificateFacts, Confidence, ConnState,
-    DetectStats, Direction, Encryption, EndReason, Event, FileRecord, FileState, FileStoreStats,
-    FlowContext, FlowEvent, FlowId, FlowKey, FlowPhase, FlowRecord, FlowState, Icmp, IfaceId,
-    IpProto, Latency, LedgerRow, MacAddr, RecordStats, Rtt, Second, Share, SideRecord, Stats,
-    TcpRecord, TcpState, Timestamp, Transaction, TransactionEvent, TunnelKind, Vlans,
+    Anomaly, AnomalyLayer, AppProto, AppRecord, BlockEvent, BlockPhase, CertificateFacts,
+    Confidence, ConnState, DetectStats, Detection, Direction, Encryption, EndReason, Event,
+    Evidence, FileRecord, FileState, FileStoreStats, FlowContext, FlowEvent, FlowId, FlowKey,
+    FlowPhase, FlowRecord, FlowState, Icmp, IfaceId, IpProto, Latency, LedgerRow, MacAddr,
+    RecordStats, Rtt, Second, Severity, Share, SideRecord, Stats, TcpRecord, TcpState, Technique,
+    Timestamp, Transaction, TransactionEvent, TunnelKind, Vlans,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -410,6 +411,49 @@ pub fn stats() -> Stats {
     stats
 }
 
+/// A scan, with a name that would like to be markup.
+pub fn detection() -> Event {
+    Event::Detection(Box::new(Detection {
+        ts: at(30, 500_000),
+        detector: "port_scan",
+        kind: "vertical",
+        sid: 101,
+        title: "192.168.1.66 scans ports of 192.168.1.10 <b>".to_owned(),
+        explanation: "One host tries many ports of another: it looks for a way in.".to_owned(),
+        severity: Severity::High,
+        category: "reconnaissance",
+        technique: Some(Technique { id: "T1046", name: "Network Service Discovery" }),
+        source: Some(ip("192.168.1.66")),
+        target: Some(ip("192.168.1.10")),
+        target_port: None,
+        proto: Some(IpProto::TCP),
+        first_seen: at(29, 0),
+        last_seen: at(30, 400_000),
+        count: 120,
+        evidence: vec![
+            ("ports".into(), Evidence::Count(100)),
+            ("rate per second".into(), Evidence::Number(85.5)),
+            ("some ports".into(), Evidence::List(vec!["22".to_owned(), "80".to_owned()])),
+        ],
+        flows: vec![FlowId(101), FlowId(102)],
+        source_proved: true,
+    }))
+}
+
+/// The block that follows.
+pub fn block() -> Event {
+    Event::Block(Box::new(BlockEvent {
+        ts: at(31, 0),
+        phase: BlockPhase::Added,
+        what: "192.168.1.66".to_owned(),
+        who: "port_scan".to_owned(),
+        why: "192.168.1.66 scans ports".to_owned(),
+        until: Some(at(59, 0)),
+        packets: 0,
+        bytes: 0,
+    }))
+}
+
 /// One of every kind of event that EVE has.
 pub fn one_of_each() -> Vec<Event> {
     let mut events = vec![
@@ -421,6 +465,8 @@ pub fn one_of_each() -> Vec<Event> {
         file(),
     ];
     events.extend(anomalies());
+    events.push(detection());
+    events.push(block());
     events.push(Event::Stats(Box::new(stats())));
     events
 }

@@ -19,9 +19,9 @@ use std::sync::Arc;
 
 use ahash::AHashMap;
 use flowtrack_event::{
-    Alert, AnomalyLayer, AppProto, ConnState, Durations, EncryptionBook, Event, FlowEvent, FlowId,
-    FlowKey, FlowPhase, FlowRecord, IpProto, RuleInfo, Second, Stats, Timestamp, TopTable,
-    TransactionEvent, Weight,
+    Alert, AnomalyLayer, AppProto, ConnState, Detection, Durations, EncryptionBook, Event,
+    FlowEvent, FlowId, FlowKey, FlowPhase, FlowRecord, IpProto, RuleInfo, Second, Stats, Timestamp,
+    TopTable, TransactionEvent, Weight,
 };
 use serde::{Serialize, Serializer};
 
@@ -208,11 +208,8 @@ impl Summary {
             Event::Second(second) => self.second(second),
             // Counters run since the start: the last ones say it all.
             Event::Stats(stats) => self.stats = Some(stats.clone()),
-            Event::Detection(_)
-            | Event::Block(_)
-            | Event::Login(_)
-            | Event::Neighbour(_)
-            | Event::Activity(_) => {}
+            Event::Detection(detection) => self.detection(detection),
+            Event::Block(_) | Event::Login(_) | Event::Neighbour(_) | Event::Activity(_) => {}
         }
     }
 
@@ -230,6 +227,33 @@ impl Summary {
                 row.count += 1;
                 row.first_packet = row.first_packet.min(alert.packet);
             }
+        }
+    }
+
+    /// A detector and kind is one row, under the title of its gravest detection.
+    fn detection(&mut self, detection: &Detection) {
+        let key = (Detection::GID, detection.sid);
+        let severity = detection.severity.priority();
+        let rule = |detection: &Detection| {
+            Arc::new(RuleInfo {
+                gid: Detection::GID,
+                sid: detection.sid,
+                signature: detection.title.as_str().into(),
+                category: detection.category.into(),
+                severity,
+                ..RuleInfo::default()
+            })
+        };
+        if let Some(row) = self.alerts.get_mut(&key) {
+            row.count += 1;
+            if severity < row.rule.severity {
+                row.rule = rule(detection);
+            }
+        } else if self.alerts.len() >= ALERTS {
+            self.more_alerts += 1;
+        } else {
+            let rule = rule(detection);
+            self.alerts.insert(key, AlertTotals { rule, count: 1, first_packet: 0 });
         }
     }
 

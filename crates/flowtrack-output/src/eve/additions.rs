@@ -31,6 +31,17 @@ pub const ADDITIONS: &[Addition] = &[
          out_of_order, lost_segments, lost_bytes, zero_windows, rtt{min_us, mean_us, max_us, count}",
     ),
     add("flow.to_client", "the same for the responder's side"),
+    add(
+        "detection",
+        "beside an alert of gid 1000, which a detector raised: explanation, severity (info, low, \
+         medium, high, critical), first_seen, last_seen, count of what it saw, source_proved \
+         (whether the source's address cannot be spoofed), evidence by name, and some flows",
+    ),
+    add(
+        "block",
+        "an event of its own: phase (added, extended, would_add, refused, removed, expired, \
+         failed), what, who wanted it, why, until, packets and bytes that it stopped",
+    ),
     add("dns.rtt_us", "microseconds from a question to its answer"),
     add("tcp.midstream", "true where the handshake was not seen"),
     add("stats.capture.ring_freezes", "times the receive ring was frozen because it was full"),

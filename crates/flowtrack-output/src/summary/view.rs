@@ -43,7 +43,7 @@ pub struct SummaryView {
     pub outcomes: Vec<Outcome>,
     /// How much is encrypted, and by what; what handshakes say only where they were read.
     pub encryption: EncryptionView,
-    /// Alerts by signature, the most urgent first.
+    /// Alerts by signature or detector, the most urgent first.
     pub alerts: Vec<AlertRow>,
     /// Malformed traffic by name.
     pub anomalies: Vec<AnomalyRow>,
@@ -313,12 +313,14 @@ pub struct Outcome {
     pub flows: u64,
 }
 
-/// What one signature found.
+/// What one signature or detector found.
 #[derive(Clone, Debug, Serialize)]
 pub struct AlertRow {
+    /// Generator: 1 for signatures, 1000 for detectors.
+    pub gid: u32,
     /// Signature identifier.
     pub signature_id: u32,
-    /// Message.
+    /// Message, or title of the gravest detection.
     pub signature: String,
     /// 1 is the most urgent.
     pub severity: u8,
@@ -579,6 +581,7 @@ impl Summary {
             .alerts
             .values()
             .map(|row| AlertRow {
+                gid: row.rule.gid,
                 signature_id: row.rule.sid,
                 signature: row.rule.signature.to_string(),
                 severity: row.rule.severity,
