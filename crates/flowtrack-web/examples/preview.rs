@@ -6,6 +6,9 @@
 // An example is a program: it prints, and its invented world cannot fail.
 #![allow(clippy::disallowed_macros)]
 
+#[path = "../tests/common/desk.rs"]
+mod desk;
+
 use std::{
     collections::BTreeMap,
     io::Write,
@@ -18,9 +21,7 @@ use std::{
 use anyhow::{Context, Result};
 use flowtrack_store::live::{FlowRow, HostRow, ProtocolRow, RatePoint, Snapshot};
 use flowtrack_web::{
-    Backend, CaptureProblem, CaptureRequest, CaptureState, CaptureStatus, ChannelState,
-    ChannelStatus, ExportKind, ExportRequest, FilterProblem, FlowQuery, Health, HealthPart,
-    HealthState, Interface, InterfaceKind, Page, RulesStatus, SeriesQuery, Server, WebConfig,
+    AlertDesk, Backend, CaptureProblem, CaptureRequest, CaptureState, CaptureStatus, ChannelState, ChannelStatus, ExportKind, ExportRequest, FilterProblem, FlowQuery, Health, HealthPart, HealthState, Interface, InterfaceKind, Page, RulesStatus, SeriesQuery, Server, WebConfig,
 };
 
 fn main() -> Result<()> {
@@ -43,6 +44,7 @@ fn main() -> Result<()> {
 /// The invented program.
 struct Preview {
     world: Mutex<World>,
+    desk: desk::Desk,
 }
 
 /// Invented hosts and flows.
@@ -78,7 +80,9 @@ impl Preview {
         for _ in 0..300 {
             world.advance();
         }
-        Self { world: Mutex::new(world) }
+        let desk = desk::Desk::default();
+        desk.detect(&desk::scan());
+        Self { world: Mutex::new(world), desk }
     }
 }
 
@@ -251,6 +255,10 @@ impl Backend for Preview {
         self.world.lock().unwrap().capture.clone()
     }
 
+    fn alerts(&self) -> &dyn AlertDesk {
+        &self.desk
+    }
+
     fn health(&self) -> Health {
         let part = |name: &str, state, message: &str| HealthPart {
             name: name.into(),
@@ -397,8 +405,11 @@ impl Backend for Preview {
                 let ids: Vec<u64> = rows.map(|row| row.id).collect();
                 writeln!(out, "{ids:?}")?;
             }
-            ExportKind::PacketsPcap | ExportKind::PacketsPcapng => {
-                anyhow::bail!("the preview has no packets");
+            ExportKind::AlertsCsv
+            | ExportKind::AlertsJson
+            | ExportKind::PacketsPcap
+            | ExportKind::PacketsPcapng => {
+                anyhow::bail!("the preview exports flows only");
             }
         }
         Ok(())

@@ -13,6 +13,7 @@ use crate::api::{
     rules::RulesStatus,
     series::SeriesQuery,
 };
+use crate::desk::AlertDesk;
 
 /// The program behind the dashboard.
 ///
@@ -34,6 +35,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Loads the signatures again; where that fails, those before stay in force.
     fn reload_rules(&self) -> RulesStatus;
+
+    /// Alerts and mutes.
+    fn alerts(&self) -> &dyn AlertDesk;
 
     /// What can be captured from: devices, and files that were given to be replayed.
     fn interfaces(&self) -> anyhow::Result<Vec<Interface>>;

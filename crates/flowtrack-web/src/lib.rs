@@ -10,6 +10,7 @@ mod assets;
 mod auth;
 mod backend;
 mod config;
+mod desk;
 mod guard;
 mod live;
 mod server;
@@ -30,4 +31,5 @@ pub use api::{
 };
 pub use backend::{Backend, CaptureProblem, Page};
 pub use config::WebConfig;
+pub use desk::{AlertDesk, AlertNews};
 pub use server::{Server, ServerHandle};

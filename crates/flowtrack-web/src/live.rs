@@ -22,12 +22,14 @@ use tokio::{
 use crate::{
     api::{
         App,
+        alerts::LiveAlerts,
         capture::CaptureStatus,
         flows::{Flow, FlowSort, Order, flow_id, select},
         health::{Health, HealthState},
         live::{LiveFlows, LiveState},
     },
     backend::Backend,
+    desk::AlertNews,
 };
 
 /// What all dashboards show at one moment.
@@ -37,6 +39,7 @@ pub(crate) struct Frame {
     snapshot: Arc<Snapshot>,
     capture: CaptureStatus,
     health: Health,
+    alerts: Arc<AlertNews>,
     /// Seconds that differ from the frame before; `None` where a client must begin anew.
     changed: Option<Vec<RatePoint>>,
     /// The `tick` event, written once for all clients that have the frame before.
@@ -51,6 +54,7 @@ impl Frame {
             snapshot: backend.snapshot(),
             capture: backend.capture_status(),
             health: backend.health(),
+            alerts: backend.alerts().news(),
             changed: None,
             tick: OnceLock::new(),
         }
@@ -67,6 +71,7 @@ impl Frame {
                 frame.health.parts.iter().map(|part| part.state).collect()
             };
             let news = next.capture != self.capture
+                || next.alerts.revision != self.alerts.revision
                 || states(&next) != states(self)
                 || (quiet && next.health != self.health);
             return news.then_some(Self { changed: Some(Vec::new()), ..next });
@@ -137,6 +142,7 @@ pub(crate) async fn feed(app: &App, mut flows: Option<FlowFeed>, out: mpsc::Send
     let mut frames = app.frames.subscribe();
     let mut stopped = app.stopped.clone();
     let mut sent = None;
+    let mut sent_alerts = None;
     let mut text = String::from("retry: 2000\n\n");
     loop {
         let frame = Arc::clone(&frames.borrow_and_update());
@@ -144,6 +150,12 @@ pub(crate) async fn feed(app: &App, mut flows: Option<FlowFeed>, out: mpsc::Send
             text += &frame.event(sent);
             if let Some(flows) = &mut flows {
                 text += &event("flows", frame.snapshot.revision, &flows.update(&frame.snapshot));
+            }
+            let revision = frame.alerts.revision;
+            if sent_alerts != Some(revision) {
+                let alerts = LiveAlerts::after(&frame.alerts, sent_alerts);
+                text += &event("alerts", frame.snapshot.revision, &alerts);
+                sent_alerts = Some(revision);
             }
             sent = Some(frame.number);
         }

@@ -4,7 +4,7 @@ mod common;
 
 use std::sync::atomic::Ordering;
 
-use common::{TOKEN, flow, site, snapshot};
+use common::{TOKEN, flow, scan, site, snapshot};
 use flowtrack_web::{CaptureState, FlowSort, Order};
 
 #[test]
@@ -194,4 +194,71 @@ fn an_export_ends_when_its_client_goes() {
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
     panic!("the export goes on without a client");
+}
+
+#[test]
+fn alerts_are_listed_and_worked_on() {
+    let site = site();
+    let id = site.fake.desk.detect(&scan());
+    let page =
+        site.get("/api/v1/alerts?filter=severity%3Dmedium%20192.0.2.66&sort=severity").json();
+    let alert = &page["rows"][0];
+    assert_eq!((&alert["id"], &alert["severity"]), (&id.into(), &"high".into()));
+    assert_eq!((&alert["kind"], &alert["state"]), (&"behaviour".into(), &"new".into()));
+    assert_eq!(alert["technique"]["id"], "T1046");
+    assert_eq!(alert["evidence"][0]["name"], "ports");
+    assert_eq!(alert["evidence"][0]["value"], 40.0);
+    assert_eq!(alert["evidence"][1]["value"], serde_json::json!(["22", "80"]));
+    assert_eq!(alert["flows"], serde_json::json!(["0-7"]));
+    assert!(page["next"].is_null());
+    assert_eq!(
+        site.get("/api/v1/alerts?filter=severity%3Dcritical").json()["rows"],
+        serde_json::json!([])
+    );
+    let wrong = site.get("/api/v1/alerts?filter=a%20severty%3Dhigh");
+    assert_eq!((wrong.status, &wrong.json()["column"]), (422, &3.into()));
+    assert_eq!(site.get("/api/v1/alerts?cursor=x").status, 422);
+
+    let update = format!(r#"{{"ids":[{id},99],"state":"seen","note":"a test"}}"#);
+    assert_eq!(site.put("/api/v1/alerts", &update).json()["found"], 1);
+    let alert = site.get(&format!("/api/v1/alerts/{id}")).json();
+    assert_eq!((&alert["state"], &alert["note"]), (&"seen".into(), &"a test".into()));
+    assert_eq!(site.get("/api/v1/alerts/99").status, 404);
+    let muted = site.put("/api/v1/alerts", r#"{"ids":[1],"state":"muted"}"#);
+    assert_eq!((muted.status, &muted.json()["field"]), (422, &"state".into()));
+}
+
+#[test]
+fn mutes_are_previewed_made_and_taken_back() {
+    let site = site();
+    let id = site.fake.desk.detect(&scan());
+    let mute =
+        r#"{"rule":"port_scan","source":"192.0.2.*","reason":"our own scanner","seconds":60}"#;
+    let preview = site.post("/api/v1/mutes/preview", mute).json();
+    assert_eq!((&preview["alerts"]["high"], &preview["examined"]), (&1.into(), &1.into()));
+    assert_eq!(preview["examples"][0]["id"], id);
+    assert_eq!(site.get("/api/v1/mutes").json(), serde_json::json!([]), "a preview makes nothing");
+
+    let made = site.post("/api/v1/mutes", mute).json();
+    assert_eq!((&made["source"], &made["target"]), (&"192.0.2.0/24".into(), &"*".into()));
+    assert_eq!(
+        made["until_us"].as_i64().unwrap() - made["created_us"].as_i64().unwrap(),
+        60_000_000
+    );
+    assert_eq!(site.get(&format!("/api/v1/alerts/{id}")).json()["state"], "muted");
+    assert_eq!(site.get("/api/v1/mutes").json()[0]["reason"], "our own scanner");
+
+    let path = format!("/api/v1/mutes/{}", made["id"]);
+    assert_eq!((site.delete(&path).status, site.delete(&path).status), (204, 404));
+    assert_eq!(site.get(&format!("/api/v1/alerts/{id}")).json()["state"], "new");
+
+    for (wrong, field) in [
+        (r"{}", "rule"),
+        (r#"{"rule":"x","seconds":0}"#, "seconds"),
+        (r#"{"source":"10.0.0.0/99"}"#, "source"),
+        (r#"{"port":"http"}"#, "port"),
+    ] {
+        let answer = site.post("/api/v1/mutes", wrong);
+        assert_eq!((answer.status, &answer.json()["field"]), (422, &field.into()), "{wrong}");
+    }
 }

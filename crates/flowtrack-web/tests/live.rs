@@ -4,7 +4,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{Live, flow, site, site_with, snapshot};
+use common::{Live, flow, scan, site, site_with, snapshot};
 use flowtrack_web::{CaptureState, WebConfig};
 
 #[test]
@@ -32,6 +32,31 @@ fn changes_are_pushed() {
     // Stopping is told although there is no new snapshot.
     site.fake.capture.lock().unwrap().state = CaptureState::Failed;
     assert_eq!(live.next().data["capture"]["state"], "failed");
+}
+
+#[test]
+fn alerts_are_pushed() {
+    let site = site();
+    let mut live = Live::open(&site, "");
+    let first = live.next_alerts();
+    assert_eq!(
+        (&first.data["rows"], &first.data["unseen"]["high"]),
+        (&serde_json::json!([]), &0.into())
+    );
+    let id = site.fake.desk.detect(&scan());
+    let told = live.next_alerts();
+    assert_eq!(
+        (&told.data["rows"][0]["id"], &told.data["unseen"]["high"]),
+        (&id.into(), &1.into())
+    );
+    assert_eq!(told.data["rows"].as_array().unwrap().len(), 1);
+    // Who comes later asks for what there is.
+    let mut late = Live::open(&site, "");
+    let first = late.next_alerts();
+    assert_eq!(
+        (&first.data["rows"], &first.data["unseen"]["high"]),
+        (&serde_json::json!([]), &1.into())
+    );
 }
 
 #[test]

@@ -4,6 +4,41 @@
  */
 
 export interface paths {
+    "/api/v1/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Alerts, the newest first unless asked otherwise */
+        get: operations["alerts"];
+        /** Says how far a person has come with alerts, or what there is to know of them */
+        put: operations["set_alerts"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One alert */
+        get: operations["alert"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/capture": {
         parameters: {
             query?: never;
@@ -86,6 +121,40 @@ export interface paths {
          *     handshake was seen.
          */
         get: operations["encryption"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/export/alerts.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Alerts as CSV */
+        get: operations["alerts_csv"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/export/alerts.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Alerts as JSON */
+        get: operations["alerts_json"];
         put?: never;
         post?: never;
         delete?: never;
@@ -308,7 +377,7 @@ export interface paths {
         /**
          * Live updates as server-sent events
          * @description First `state` with everything, then about once a second `tick` with what changed, each
-         *     followed by `flows` if flows were asked for. `ping` when nothing happens for five seconds. A
+         *     followed by `flows` if flows were asked for, and by `alerts` (`LiveAlerts`) if alerts changed. `ping` when nothing happens for five seconds. A
          *     client that is too slow misses ticks and then gets a `state`.
          */
         get: operations["live"];
@@ -349,6 +418,58 @@ export interface paths {
         /** Signs the asking browser out */
         post: operations["logout"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/mutes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The mutes in force */
+        get: operations["mutes"];
+        put?: never;
+        /** Mutes alerts for a while */
+        post: operations["add_mute"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/mutes/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What a mute would have hidden of the last week, without making it */
+        post: operations["preview_mute"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/mutes/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Takes a mute back; what it hid and still goes on is shown again */
+        delete: operations["delete_mute"];
         options?: never;
         head?: never;
         patch?: never;
@@ -477,6 +598,132 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * @description One alert, with all its repeats.
+         *
+         *     Texts come from rules and from the wire and can hold anything.
+         */
+        Alert: {
+            /** @description What kind of trouble. */
+            category: string;
+            /**
+             * Format: int64
+             * @description Reports folded into it, itself included.
+             */
+            count: number;
+            /** @description Whom it is done to. */
+            dest_ip?: string | null;
+            /**
+             * Format: int32
+             * @description The service.
+             */
+            dest_port?: number | null;
+            /** @description The numbers that prove it. */
+            evidence: components["schemas"]["Evidence"][];
+            /** @description What it means and what to do next. */
+            explanation: string;
+            /**
+             * Format: int64
+             * @description When it began, microseconds since the epoch.
+             */
+            first_us: number;
+            /** @description Some of its flows, as `Flow.id`, the newest last. */
+            flows: string[];
+            /**
+             * Format: int32
+             * @description Generator of the rule; 1000 for detectors.
+             */
+            gid: number;
+            /**
+             * Format: int64
+             * @description Its number.
+             */
+            id: number;
+            /** @description What raised it. */
+            kind: components["schemas"]["Kind"];
+            /**
+             * Format: int64
+             * @description When it was seen last, microseconds since the epoch.
+             */
+            last_us: number;
+            /** @description Whether it stands for many hosts, because its rule reported too many to tell apart. */
+            many: boolean;
+            /**
+             * Format: int64
+             * @description The mute that hides it.
+             */
+            muted_by?: number | null;
+            /** @description Name of the rule: its message, or detector and kind such as `port_scan/vertical`. */
+            name: string;
+            /** @description What a person wrote about it. */
+            note: string;
+            /**
+             * Format: int64
+             * @description What these reports stand for: packets, connections or failures as evidence says.
+             */
+            occurrences: number;
+            /** @description Transport protocol, such as `TCP`. */
+            proto?: string | null;
+            /**
+             * Format: int32
+             * @description How often it came back after it was resolved.
+             */
+            reopened: number;
+            /** @description The highest that it had. */
+            severity: components["schemas"]["Severity"];
+            /**
+             * Format: int32
+             * @description Number of the signature, or of detector and kind.
+             */
+            sid: number;
+            /** @description Whether the source completed a handshake or answered, so that its address is not spoofed. */
+            source_proved: boolean;
+            /** @description Who does it; `null` for many, or where nobody knows. */
+            src_ip?: string | null;
+            /** @description How far a person has come with it. */
+            state: components["schemas"]["AlertState"];
+            technique?: components["schemas"]["Technique"] | null;
+            /** @description One line for a person. */
+            title: string;
+        };
+        /** @description A part of the alerts that were asked for. */
+        AlertPage: {
+            /** @description What to give as `cursor` for those that follow; `null` on the last page. */
+            next?: string | null;
+            /** @description The alerts. */
+            rows: components["schemas"]["Alert"][];
+        };
+        /**
+         * @description How far a person has come with an alert.
+         * @enum {string}
+         */
+        AlertState: "new" | "seen" | "resolved" | "muted";
+        /** @description What a person says of alerts. */
+        AlertUpdate: {
+            /** @description Which. */
+            ids: number[];
+            /** @description What a person writes about them, at most 2000 bytes. */
+            note?: string | null;
+            state?: components["schemas"]["AlertState"] | null;
+        };
+        /** @description What became of an update. */
+        AlertsUpdated: {
+            /** @description Alerts that there are of those named. */
+            found: number;
+        };
+        /** @description Numbers of alerts by severity. */
+        BySeverity: {
+            /** Format: int64 */
+            critical: number;
+            /** Format: int64 */
+            high: number;
+            /** Format: int64 */
+            info: number;
+            /** Format: int64 */
+            low: number;
+            /** Format: int64 */
+            medium: number;
+        };
         /** @description Start with these settings, or stop. */
         CaptureCommand: (components["schemas"]["CaptureRequest"] & {
             /** @enum {string} */
@@ -723,6 +970,15 @@ export interface components {
              */
             names: number;
         };
+        /** @description One piece of evidence. */
+        Evidence: {
+            /** @description What it is. */
+            name: string;
+            /** @description A number, a text, or a list of texts. */
+            value: components["schemas"]["EvidenceValue"];
+        };
+        /** @description What a piece of evidence says. */
+        EvidenceValue: number | string | string[];
         /** @description The answer to a check of a filter. */
         FilterCheck: {
             /** @description Whether it can be used. */
@@ -941,27 +1197,27 @@ export interface components {
          * @enum {string}
          */
         InterfaceKind: "device" | "loopback" | "any" | "file";
-        /** @description A protocol, version or cipher suite */
-        Kind: {
-            /**
-             * Format: int64
-             * @description Captured bytes, both ways.
-             */
-            bytes: number;
-            /**
-             * Format: int64
-             * @description Flows.
-             */
-            flows: number;
-            /** @description Name. */
-            name: string;
-            /** @description Whether it is broken or deprecated. */
-            weak: boolean;
-        };
+        /**
+         * @description What raised an alert.
+         * @enum {string}
+         */
+        Kind: "signature" | "behaviour";
         /** @description A link that signs one browser in, once. */
         Link: {
             /** @description To be appended to the dashboard's address. */
             path: string;
+        };
+        /** @description Data of the event `alerts` of the live stream. */
+        LiveAlerts: {
+            /**
+             * Format: int64
+             * @description Counts up with each change.
+             */
+            revision: number;
+            /** @description Alerts that are new to this client or have changed, oldest change first; none at first. */
+            rows: components["schemas"]["Alert"][];
+            /** @description Open alerts that nobody has looked at. */
+            unseen: components["schemas"]["BySeverity"];
         };
         /** @description Data of the event `flows`. */
         LiveFlows: {
@@ -1012,6 +1268,76 @@ export interface components {
         Login: {
             /** @description The token of a one-time link, or the API token. */
             token: string;
+        };
+        /** @description A mute. */
+        Mute: {
+            /**
+             * Format: int64
+             * @description When it was made, microseconds since the epoch.
+             */
+            created_us: number;
+            /**
+             * Format: int64
+             * @description Reports that it hid.
+             */
+            hidden: number;
+            /**
+             * Format: int64
+             * @description Its number.
+             */
+            id: number;
+            /** @description The service: `*`, a port or a range. */
+            port: string;
+            /** @description Why, in words. */
+            reason: string;
+            /** @description Which rules: `*`, `1:2019284`, `port_scan`, `ET SCAN*`. */
+            rule: string;
+            /** @description Who does it: `*`, an address or a network. */
+            source: string;
+            /** @description Whom it is done to: `*`, an address or a network. */
+            target: string;
+            /**
+             * Format: int64
+             * @description From then on it hides nothing, microseconds since the epoch.
+             */
+            until_us: number;
+        };
+        /** @description What a mute would have hidden of the past. */
+        MutePreview: {
+            /** @description Alerts by severity. */
+            alerts: components["schemas"]["BySeverity"];
+            /**
+             * Format: int32
+             * @description Days that were looked at.
+             */
+            days: number;
+            /**
+             * Format: int64
+             * @description Alerts of that time.
+             */
+            examined: number;
+            /** @description The newest of what it would have hidden, at most 20. */
+            examples: components["schemas"]["Alert"][];
+            /** @description Reports folded into these. */
+            reports: components["schemas"]["BySeverity"];
+        };
+        /** @description What a new mute hides, until when, and why. */
+        MuteRequest: {
+            /** @description The service: a port or a range; all where not given. */
+            port?: string;
+            /** @description Why, in words, at most 500 bytes. */
+            reason?: string;
+            /** @description Which rules: `1:2019284`, `port_scan`, `port_scan/*`, `ET SCAN*`; all where not given. */
+            rule?: string;
+            /**
+             * Format: int32
+             * @description Seconds for which it lasts; those of `alerts.mute_days` where not given.
+             */
+            seconds?: number | null;
+            /** @description Who does it: an address, a network, `10.0.0.*`; anybody where not given. */
+            source?: string;
+            /** @description Whom it is done to; anybody where not given. */
+            target?: string;
         };
         /** @description Why a request was not answered as asked. */
         Problem: {
@@ -1125,6 +1451,11 @@ export interface components {
              */
             step: number;
         };
+        /**
+         * @description How urgent an alert is, the least first.
+         * @enum {string}
+         */
+        Severity: "info" | "low" | "medium" | "high" | "critical";
         /** @description Bytes of one protocol in one second. */
         Share: {
             /**
@@ -1206,6 +1537,13 @@ export interface components {
             /** @description The word. */
             text: string;
         };
+        /** @description A technique of MITRE ATT&CK. */
+        Technique: {
+            /** @description Identifier, such as `T1046`. */
+            id: string;
+            /** @description Name; may be empty. */
+            name: string;
+        };
         /** @description Totals since the start. */
         Totals: {
             /**
@@ -1285,6 +1623,114 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    alerts: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Terms side by side, all of which must hold: `severity=high`, `state=new,seen`,
+                 *     `kind=behaviour`, `rule=port_scan`, `category=…`, `technique=T1046`, `source=10.0.0.0/8`,
+                 *     `target=…`, `host=…`, `port=22`, an address, or letters of the title; empty for all.
+                 */
+                filter?: string;
+                /** @description By what to sort. */
+                sort?: "last" | "first" | "severity" | "count";
+                /** @description Which comes first. */
+                order?: "asc" | "desc";
+                /** @description How many at most, up to 1000; 100 where not given. */
+                limit?: number;
+                /** @description `next` of the page before. */
+                cursor?: string;
+                /** @description Only alerts seen then or later, microseconds since the epoch. */
+                since_us?: number;
+                /** @description Only alerts that began before, microseconds since the epoch. */
+                until_us?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertPage"];
+                };
+            };
+            /** @description A wrong filter, with its place */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_alerts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlertUpdate"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertsUpdated"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    alert: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `Alert.id` */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alert"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     capture: {
         parameters: {
             query?: never;
@@ -1435,6 +1881,58 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Encryption"];
+                };
+            };
+        };
+    };
+    alerts_csv: {
+        parameters: {
+            query?: {
+                /** @description Filter over alerts, as `/alerts` takes it; empty for all. */
+                filter?: string;
+                /** @description Only what was then or later, microseconds since the epoch. */
+                since_us?: number;
+                /** @description Only what was before, microseconds since the epoch. */
+                until_us?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+        };
+    };
+    alerts_json: {
+        parameters: {
+            query?: {
+                /** @description Filter over alerts, as `/alerts` takes it; empty for all. */
+                filter?: string;
+                /** @description Only what was then or later, microseconds since the epoch. */
+                since_us?: number;
+                /** @description Only what was before, microseconds since the epoch. */
+                until_us?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown[];
                 };
             };
         };
@@ -1856,6 +2354,115 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    mutes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Mute"][];
+                };
+            };
+        };
+    };
+    add_mute: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MuteRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Mute"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    preview_mute: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MuteRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MutePreview"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_mute: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `Mute.id` */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
             };
         };
     };

@@ -8,6 +8,7 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
+use flowtrack_detect::alerts::AlertFilter;
 use flowtrack_filter::Filter;
 use flowtrack_output::{TableFormat, TableWriter, table::Columns};
 use flowtrack_store::live::{FlowRow, Snapshot};
@@ -17,7 +18,9 @@ use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use utoipa::IntoParams;
 
 use super::{
-    App, Problem, filter,
+    App, Problem,
+    alerts::parse_filter,
+    filter,
     flows::{FlowSort, Order, Source, select},
 };
 use crate::{backend::Backend, sink::BodySink};
@@ -29,6 +32,8 @@ pub struct ExportRequest {
     pub kind: ExportKind,
     /// Which flows, or the packets of which flows; read and found valid.
     pub filter: Filter,
+    /// Which alerts; read and found valid.
+    pub alerts: AlertFilter,
     /// Only what was then or later, microseconds since the epoch.
     pub since_us: Option<i64>,
     /// Only what was before, microseconds since the epoch.
@@ -42,6 +47,10 @@ pub enum ExportKind {
     FlowsCsv,
     /// Flows as one JSON array.
     FlowsJson,
+    /// Alerts, one line each, with a line of names before.
+    AlertsCsv,
+    /// Alerts as one JSON array.
+    AlertsJson,
     /// Recorded packets.
     PacketsPcap,
     /// Recorded packets with their interfaces and comments.
@@ -51,8 +60,8 @@ pub enum ExportKind {
 impl ExportKind {
     const fn content_type(self) -> &'static str {
         match self {
-            Self::FlowsCsv => "text/csv; charset=utf-8",
-            Self::FlowsJson => "application/json",
+            Self::FlowsCsv | Self::AlertsCsv => "text/csv; charset=utf-8",
+            Self::FlowsJson | Self::AlertsJson => "application/json",
             Self::PacketsPcap => "application/vnd.tcpdump.pcap",
             Self::PacketsPcapng => "application/x-pcapng",
         }
@@ -62,6 +71,8 @@ impl ExportKind {
         match self {
             Self::FlowsCsv => "flowtrack-flows.csv",
             Self::FlowsJson => "flowtrack-flows.json",
+            Self::AlertsCsv => "flowtrack-alerts.csv",
+            Self::AlertsJson => "flowtrack-alerts.json",
             Self::PacketsPcap => "flowtrack-packets.pcap",
             Self::PacketsPcapng => "flowtrack-packets.pcapng",
         }
@@ -122,6 +133,58 @@ pub(super) async fn flows_json(
     export_flows(app, ExportKind::FlowsJson, params?.0).await
 }
 
+/// Which alerts are to be written.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct AlertExportParams {
+    /// Filter over alerts, as `/alerts` takes it; empty for all.
+    #[serde(default)]
+    filter: String,
+    /// Only what was then or later, microseconds since the epoch.
+    since_us: Option<i64>,
+    /// Only what was before, microseconds since the epoch.
+    until_us: Option<i64>,
+}
+
+/// Alerts as CSV
+#[utoipa::path(
+    get, path = "/export/alerts.csv", tag = "export", params(AlertExportParams),
+    responses((status = OK, body = String, content_type = "text/csv"))
+)]
+pub(super) async fn alerts_csv(
+    State(app): State<Arc<App>>,
+    params: Result<Query<AlertExportParams>, QueryRejection>,
+) -> Result<Response, Problem> {
+    export_alerts(app, ExportKind::AlertsCsv, params?.0).await
+}
+
+/// Alerts as JSON
+#[utoipa::path(
+    get, path = "/export/alerts.json", tag = "export", params(AlertExportParams),
+    responses((status = OK, body = Vec<serde_json::Value>))
+)]
+pub(super) async fn alerts_json(
+    State(app): State<Arc<App>>,
+    params: Result<Query<AlertExportParams>, QueryRejection>,
+) -> Result<Response, Problem> {
+    export_alerts(app, ExportKind::AlertsJson, params?.0).await
+}
+
+async fn export_alerts(
+    app: Arc<App>,
+    kind: ExportKind,
+    params: AlertExportParams,
+) -> Result<Response, Problem> {
+    let request = ExportRequest {
+        kind,
+        filter: Filter::default(),
+        alerts: parse_filter(&params.filter)?,
+        since_us: params.since_us,
+        until_us: params.until_us,
+    };
+    stream(app, kind, move |backend, out| backend.export(&request, out)).await
+}
+
 /// Recorded packets as pcap
 #[utoipa::path(
     get, path = "/export/packets.pcap", tag = "export", params(PacketExportParams),
@@ -156,6 +219,7 @@ async fn export_flows(
     let request = ExportRequest {
         kind,
         filter: filter::parse(&params.filter)?,
+        alerts: AlertFilter::default(),
         since_us: params.since_us,
         until_us: params.until_us,
     };
@@ -183,6 +247,7 @@ async fn export_packets(
     let request = ExportRequest {
         kind,
         filter: filter::parse(&params.filter)?,
+        alerts: AlertFilter::default(),
         since_us: params.since_us,
         until_us: params.until_us,
     };

@@ -81,7 +81,7 @@ pub(crate) struct LiveParams {
 /// Live updates as server-sent events
 ///
 /// First `state` with everything, then about once a second `tick` with what changed, each
-/// followed by `flows` if flows were asked for. `ping` when nothing happens for five seconds. A
+/// followed by `flows` if flows were asked for, and by `alerts` (`LiveAlerts`) if alerts changed. `ping` when nothing happens for five seconds. A
 /// client that is too slow misses ticks and then gets a `state`.
 #[utoipa::path(
     get, path = "/live", tag = "live", params(LiveParams),

@@ -6,6 +6,7 @@
 // The macros of utoipa write out whole paths.
 #![allow(unused_qualifications)]
 
+pub(crate) mod alerts;
 pub(crate) mod capture;
 pub(crate) mod channels;
 pub(crate) mod encryption;
@@ -14,6 +15,7 @@ pub(crate) mod filter;
 pub(crate) mod flows;
 pub(crate) mod health;
 pub(crate) mod live;
+mod mutes;
 mod problem;
 pub(crate) mod rules;
 pub(crate) mod series;
@@ -154,9 +156,16 @@ fn described() -> OpenApiRouter<Arc<App>> {
             .routes(routes!(filter::complete))
             .routes(routes!(export::flows_csv))
             .routes(routes!(export::flows_json))
+            .routes(routes!(export::alerts_csv))
+            .routes(routes!(export::alerts_json))
             .routes(routes!(export::packets_pcap))
             .routes(routes!(export::packets_pcapng))
-            .routes(routes!(live::live)),
+            .routes(routes!(live::live))
+            .routes(routes!(alerts::alerts, alerts::set_alerts))
+            .routes(routes!(alerts::alert))
+            .routes(routes!(mutes::mutes, mutes::add_mute))
+            .routes(routes!(mutes::delete_mute))
+            .routes(routes!(mutes::preview)),
     )
 }
 
@@ -169,7 +178,7 @@ fn described() -> OpenApiRouter<Arc<App>> {
     ),
     modifiers(&Security),
     security(("session" = []), ("token" = [])),
-    components(schemas(live::LiveState, live::LiveFlows))
+    components(schemas(live::LiveState, live::LiveFlows, alerts::LiveAlerts))
 )]
 struct ApiDoc;
 

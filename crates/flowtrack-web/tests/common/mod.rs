@@ -2,6 +2,11 @@
 
 #![allow(dead_code)] // Each test binary uses its part.
 
+mod desk;
+
+#[allow(unused_imports)] // Each test binary uses its part.
+pub use desk::{Desk, scan};
+
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
@@ -14,10 +19,7 @@ use std::{
 
 use flowtrack_store::live::{FlowRow, HostRow, RatePoint, Snapshot};
 use flowtrack_web::{
-    Backend, CaptureProblem, CaptureRequest, CaptureState, CaptureStatus, ChannelState,
-    ChannelStatus, ExportKind, ExportRequest, FilterProblem, FlowQuery, Health, HealthPart,
-    HealthState, Interface, InterfaceKind, Page, RulesStatus, SeriesQuery, Server, ServerHandle,
-    WebConfig,
+    AlertDesk, Backend, CaptureProblem, CaptureRequest, CaptureState, CaptureStatus, ChannelState, ChannelStatus, ExportKind, ExportRequest, FilterProblem, FlowQuery, Health, HealthPart, HealthState, Interface, InterfaceKind, Page, RulesStatus, SeriesQuery, Server, ServerHandle, WebConfig,
 };
 
 pub const TOKEN: &str = "token-for-programs-0123456789";
@@ -32,6 +34,7 @@ pub struct Fake {
     /// Makes an export fail after this many bytes.
     pub export_fails_after: Mutex<Option<usize>>,
     pub export_was_cut: AtomicBool,
+    pub desk: Desk,
 }
 
 impl Fake {
@@ -69,6 +72,10 @@ impl Backend for Fake {
 
     fn reload_rules(&self) -> RulesStatus {
         RulesStatus { problem: Some("rules/a.rules is gone".into()), ..self.rules() }
+    }
+
+    fn alerts(&self) -> &dyn AlertDesk {
+        &self.desk
     }
 
     fn interfaces(&self) -> anyhow::Result<Vec<Interface>> {
@@ -272,6 +279,12 @@ impl Site {
         self.ask(&format!("POST {path}"), &[("Authorization", &bearer)], body)
     }
 
+    /// A `DELETE` with the API token.
+    pub fn delete(&self, path: &str) -> Answer {
+        let bearer = format!("Bearer {TOKEN}");
+        self.ask(&format!("DELETE {path}"), &[("Authorization", &bearer)], "")
+    }
+
     /// Follows a new one-time link; gives the cookie.
     pub fn sign_in(&self) -> String {
         let url = self.server.login_url().unwrap();
@@ -362,8 +375,28 @@ impl Live {
         live
     }
 
-    /// The next event that is no ping.
+    /// The next event of flows and numbers.
     pub fn next(&mut self) -> Event {
+        loop {
+            let event = self.next_of_all();
+            if event.name != "alerts" {
+                return event;
+            }
+        }
+    }
+
+    /// The next event of alerts.
+    pub fn next_alerts(&mut self) -> Event {
+        loop {
+            let event = self.next_of_all();
+            if event.name == "alerts" {
+                return event;
+            }
+        }
+    }
+
+    /// The next event that is no ping.
+    fn next_of_all(&mut self) -> Event {
         let mut event = Event { name: String::new(), id: String::new(), data: ().into() };
         loop {
             // Sizes of chunks are lines too; they have no colon.
