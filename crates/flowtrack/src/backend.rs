@@ -1,5 +1,6 @@
 //! The program as the dashboard sees it.
 
+use crate::alerts::Alerts;
 use crate::control::{Control, Live, State};
 use crate::export::{self, PacketForm, Span};
 use crate::notify::People;
@@ -11,9 +12,7 @@ use flowtrack_output::TableFormat;
 use flowtrack_store::live::{FlowRow, RatePoint, Snapshot};
 use flowtrack_store::{HistoryReader, HistoryWriter, LiveReader, Query, StoreState};
 use flowtrack_web::{
-    Backend, CaptureProblem, CaptureRequest, CaptureState, CaptureStatus, ChannelStatus,
-    ExportKind, ExportRequest, FilterProblem, FlowQuery, FlowSort, Health, HealthPart, HealthState,
-    Interface, InterfaceKind, Order, Page, RulesStatus, SeriesQuery,
+    AlertDesk, Backend, CaptureProblem, CaptureRequest, CaptureState, CaptureStatus, ChannelStatus, ExportKind, ExportRequest, FilterProblem, FlowQuery, FlowSort, Health, HealthPart, HealthState, Interface, InterfaceKind, Order, Page, RulesStatus, SeriesQuery,
 };
 use std::io::Write;
 use std::path::PathBuf;
@@ -27,6 +26,8 @@ const EXPORT_PATIENCE: Duration = Duration::from_mins(10);
 pub struct Program {
     /// What is shown.
     pub live: LiveReader,
+    /// Alerts and mutes.
+    pub alerts: Arc<Alerts>,
     /// The capture.
     pub control: Arc<Control>,
     /// How live capture is set up, apart from what a request says.
@@ -84,6 +85,10 @@ impl Backend for Program {
                 parts
             },
         }
+    }
+
+    fn alerts(&self) -> &dyn AlertDesk {
+        &*self.alerts
     }
 
     fn interfaces(&self) -> anyhow::Result<Vec<Interface>> {
@@ -235,6 +240,11 @@ impl Backend for Program {
             }
             ExportKind::FlowsJson => {
                 return export::flows(&reader?, &span, TableFormat::Json, out).map(|_| ());
+            }
+            ExportKind::AlertsCsv | ExportKind::AlertsJson => {
+                let csv = request.kind == ExportKind::AlertsCsv;
+                let format = if csv { TableFormat::Csv } else { TableFormat::Json };
+                return export::alerts(&reader?, &span, &request.alerts, format, out).map(|_| ());
             }
             ExportKind::PacketsPcap => PacketForm::Pcap,
             ExportKind::PacketsPcapng => PacketForm::Pcapng,

@@ -4,6 +4,10 @@ mod notify;
 mod rules;
 
 pub use notify::NotifyAction;
+mod alerts;
+mod rules;
+
+pub use alerts::AlertsArgs;
 pub use rules::RulesAction;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -57,6 +61,8 @@ pub enum Command {
     Analyze(Analyze),
     /// Write flows, packets or events out of history
     Export(Export),
+    /// Print alerts of the history, and go on with those that come
+    Alerts(AlertsArgs),
     /// List the interfaces that can be captured on
     Interfaces {
         /// Print JSON
@@ -198,7 +204,7 @@ pub enum Checksums {
 /// `flowtrack export`.
 #[derive(Args, Debug)]
 pub struct Export {
-    /// `flows`, `packets`, `anomalies`, or an application protocol such as `dns`
+    /// `flows`, `packets`, `alerts`, `anomalies`, or an application protocol such as `dns`
     pub what: String,
     /// Form of the output
     #[arg(long, value_name = "FORMAT")]
@@ -209,7 +215,8 @@ pub struct Export {
     /// Up to this time
     #[arg(long, value_name = "T")]
     pub until: Option<String>,
-    /// Only what this expression matches, such as `host = 10.0.0.7 and dest_port = 443`
+    /// Only what this expression matches, such as `host = 10.0.0.7 and dest_port = 443`, or for
+    /// alerts `severity=high source=10.0.0.0/8`
     #[arg(long, value_name = "EXPR")]
     pub filter: Option<String>,
     /// Where to write to

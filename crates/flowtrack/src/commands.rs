@@ -1,5 +1,6 @@
 //! One file for each command.
 
+mod alerts;
 mod analyze;
 mod config;
 mod doctor;
@@ -25,6 +26,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<Status> {
     match &cli.command {
         Command::Run(args) => run::run(args, &config, &data_dir, &keeper(&cli.global, &data_dir)),
         Command::Analyze(args) => analyze::run(args, &config),
+        Command::Alerts(args) => alerts::run(args, &data_dir),
         Command::Export(args) => export::run(args, &data_dir),
         Command::Interfaces { json } => interfaces::run(*json),
         Command::Notify { action } => notify::run(action, &config, &keeper(&cli.global, &data_dir)),

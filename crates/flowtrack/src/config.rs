@@ -13,6 +13,7 @@ use crate::cli::Global;
 use anyhow::Context as _;
 use flowtrack_capture::{LiveConfig, RecorderConfig};
 use flowtrack_detect::Config as DetectConfig;
+use flowtrack_detect::alerts::Config as AlertsConfig;
 use flowtrack_engine::{DefragConfig, Dissect, FlowConfig};
 use flowtrack_notify::NotifyConfig;
 use flowtrack_output::{EveConfig, FileStoreConfig};
@@ -42,6 +43,8 @@ pub struct Config {
     pub detect: DetectConfig,
     /// Whom alerts are told to.
     pub notify: NotifyConfig,
+    /// How alerts are folded.
+    pub alerts: AlertsConfig,
     /// EVE JSON.
     pub eve: EveConfig,
     /// Files that the network carried.

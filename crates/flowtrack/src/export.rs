@@ -6,10 +6,12 @@ use flowtrack_capture::{
     Burst, Comments, PacketBuffer, PacketSource as _, PacketWriter, PcapWriter, PcapngWriter,
     Precision, Query as PacketQuery, Selection,
 };
+use flowtrack_detect::alerts::AlertFilter;
 use flowtrack_event::{FlowKey, IpProto, Timestamp};
 use flowtrack_filter::Filter;
 use flowtrack_output::table::Columns;
 use flowtrack_output::{TableFormat, TableWriter};
+use flowtrack_store::history::AlertQuery;
 use flowtrack_store::{FlowRow, HistoryReader, Query};
 use std::io::Write;
 use std::path::Path;
@@ -19,6 +21,35 @@ use std::time::Duration;
 const MAX_FLOWS: usize = 10_000;
 /// Rows asked for at a time.
 const PAGE: usize = 5_000;
+/// Columns of alerts; evidence, whose names differ, stands together in one more.
+const ALERT_COLUMNS: &[&str] = &[
+    "id",
+    "first_us",
+    "last_us",
+    "severity",
+    "state",
+    "kind",
+    "gid",
+    "sid",
+    "name",
+    "category",
+    "technique.id",
+    "technique.name",
+    "title",
+    "src_ip",
+    "dest_ip",
+    "dest_port",
+    "proto",
+    "count",
+    "occurrences",
+    "many",
+    "source_proved",
+    "muted_by",
+    "reopened",
+    "note",
+    "explanation",
+    "flows",
+];
 
 /// Which part of history.
 #[derive(Clone, Default, Debug)]
@@ -108,6 +139,38 @@ pub fn anomalies(
     }
     table.finish()?.flush()?;
     Ok(rows.len() as u64)
+}
+
+/// Writes alerts, the oldest first; answers how many.
+pub fn alerts(
+    history: &HistoryReader,
+    span: &Span,
+    filter: &AlertFilter,
+    format: TableFormat,
+    out: &mut dyn Write,
+) -> anyhow::Result<u64> {
+    let mut table = TableWriter::new(out, format, Columns::named(ALERT_COLUMNS));
+    let mut query = AlertQuery {
+        since_us: span.since_us,
+        until_us: span.until_us,
+        filter: filter.clone(),
+        descending: false,
+        limit: PAGE,
+        ..AlertQuery::default()
+    };
+    loop {
+        let page = history.alerts(&query)?;
+        for row in &page.rows {
+            table.write(row)?;
+        }
+        match page.next {
+            Some(next) => query.after = Some(next),
+            None => break,
+        }
+    }
+    let rows = table.rows();
+    table.finish()?.flush()?;
+    Ok(rows)
 }
 
 /// Writes transactions of one EVE event type; answers how many.

@@ -1,5 +1,6 @@
 //! The program: command line, configuration, threads, the hub, shutdown.
 
+mod alerts;
 mod backend;
 mod cli;
 mod commands;

@@ -5,6 +5,7 @@ use crate::config::Wrong;
 use crate::export::{self, PacketForm, Span};
 use crate::status::Status;
 use anyhow::Context as _;
+use flowtrack_detect::alerts::AlertFilter;
 use flowtrack_filter::Filter;
 use flowtrack_output::TableFormat;
 use flowtrack_store::HistoryReader;
@@ -20,7 +21,9 @@ const PATIENCE: Duration = Duration::from_hours(1);
 /// Runs the command.
 pub fn run(args: &Export, data_dir: &Path) -> anyhow::Result<Status> {
     let text = args.filter.as_deref().unwrap_or_default();
-    let filter = Filter::parse(text).map_err(|e| Wrong(format!("--filter: {e}")))?;
+    // Alerts are asked in words of their own.
+    let of_flows = if args.what == "alerts" { "" } else { text };
+    let filter = Filter::parse(of_flows).map_err(|e| Wrong(format!("--filter: {e}")))?;
     let now = Timestamp::now();
     let at = |option: &str, text: &Option<String>| {
         let text = text.as_deref();
@@ -68,6 +71,11 @@ pub fn run(args: &Export, data_dir: &Path) -> anyhow::Result<Status> {
             let history = history.as_ref().context("there is no history")?;
             match args.what.as_str() {
                 "flows" => export::flows(history, &span, format, &mut out)?,
+                "alerts" => {
+                    let filter =
+                        AlertFilter::parse(text).map_err(|e| Wrong(format!("--filter: {e}")))?;
+                    export::alerts(history, &span, &filter, format, &mut out)?
+                }
                 "anomalies" => export::anomalies(history, &span, format, &mut out)?,
                 protocol => {
                     check_protocol(protocol)?;
@@ -110,13 +118,13 @@ fn check_protocol(name: &str) -> Result<(), Wrong> {
     if known.contains(&name) {
         return Ok(());
     }
-    let words = known.into_iter().chain(["flows", "packets", "anomalies"]);
+    let words = known.into_iter().chain(["flows", "packets", "alerts", "anomalies"]);
     let nearest = words.min_by_key(|word| strsim::damerau_levenshtein(word, name));
     Err(Wrong(format!("cannot export `{name}`; did you mean `{}`?", nearest.unwrap_or("flows"))))
 }
 
 /// A time: a date, a date with time, or a duration before now; microseconds since the epoch.
-fn moment(text: &str, now: Timestamp) -> Result<i64, String> {
+pub(super) fn moment(text: &str, now: Timestamp) -> Result<i64, String> {
     if let Ok(ago) = text.parse::<SignedDuration>() {
         return Ok((now - ago.abs()).as_microsecond());
     }

@@ -1,5 +1,6 @@
 //! `flowtrack run`: capture or replay, track, keep, and serve the dashboard.
 
+use crate::alerts::Alerts;
 use crate::backend::Program;
 use crate::cli::Run;
 use crate::config::Config;
@@ -60,6 +61,10 @@ pub fn run(
     let hub = Arc::new(Hub::start(Outlets {
         detectors: DetectorSet::new(&config.detect, detect::networks(config)),
         watchers: people.iter().map(People::watcher).collect(),
+    let alerts = Arc::new(Alerts::open(&config.alerts, history.as_ref())?);
+    let hub = Arc::new(Hub::start(Outlets {
+        detectors: DetectorSet::new(&config.detect, detect::networks(config)),
+        watchers: vec![alerts.watcher()],
         live: LiveView::new(&ViewConfig::default()),
         history: history.clone(),
         recorder: recorder.as_ref().map(|(recorder, _)| Arc::clone(recorder)),
@@ -81,6 +86,7 @@ pub fn run(
     let rules = Arc::new(rules);
     let program = Arc::new(Program {
         live: hub.reader(),
+        alerts,
         control: Arc::clone(&control),
         capture: live.clone(),
         workers,

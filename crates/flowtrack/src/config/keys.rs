@@ -291,6 +291,20 @@ pub const KEYS: &[Key] = &[
         "notify.routes",
         "which alert goes to which channel and when, `[[notify.routes]]`; without any, the high and critical ones go to all",
     ),
+    key(
+        "alerts.fold_minutes",
+        "minutes without a repeat after which the next one is an alert of its own",
+    ),
+    key(
+        "alerts.max_open",
+        "alerts held at once; beyond, the least severe and oldest stay in history only",
+    ),
+    key(
+        "alerts.max_per_rule",
+        "alerts that one rule may open in a minute; further hosts fold into one alert",
+    ),
+    key("alerts.max_mutes", "mutes held at once"),
+    key("alerts.mute_days", "days after which a mute ends, where nothing else is said"),
     key("eve.community_id", "write the Community ID of flows"),
     key(
         "eve.community_id_seed",
@@ -304,7 +318,8 @@ pub const KEYS: &[Key] = &[
     key("eve.kinds.flow", "write flows, when they end"),
     key("eve.kinds.transaction", "write transactions of all application protocols"),
     key("eve.kinds.fileinfo", "write files"),
-    key("eve.kinds.alert", "write alerts"),
+    key("eve.kinds.alert", "write alerts, of signatures and of behaviour"),
+    key("eve.kinds.block", "write what became of blocks of the firewall"),
     key("eve.kinds.anomaly", "write malformed traffic"),
     key("eve.kinds.stats", "write counters"),
     key(
@@ -321,6 +336,7 @@ pub const KEYS: &[Key] = &[
     ),
     key("history.transactions", "keep application transactions"),
     key("history.transactions_per_second", "transactions kept per second of packet time"),
+    key("history.max_alerts", "alerts kept, 0 without limit; the oldest go first"),
     key("history.anomalies_per_second", "anomalies kept per second of packet time"),
     key(
         "history.checkpoint_seconds",
