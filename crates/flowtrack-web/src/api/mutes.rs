@@ -152,9 +152,11 @@ pub(super) async fn delete_mute(
     id: Result<Path<u64>, PathRejection>,
 ) -> Result<StatusCode, Problem> {
     let Path(id) = id?;
-    match app.ask(move |backend| backend.alerts().remove_mute(id)).await? {
-        true => Ok(StatusCode::NO_CONTENT),
-        false => Err(Problem::not_found("there is no such mute; it may be over")),
+    let found = app.ask(move |backend| backend.alerts().remove_mute(id)).await?;
+    if found {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Problem::not_found("there is no such mute; it may be over"))
     }
 }
 

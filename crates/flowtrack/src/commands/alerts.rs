@@ -59,7 +59,7 @@ pub fn run(args: &AlertsArgs, data_dir: &Path) -> anyhow::Result<Status> {
         print(&line(alert, args.json, &look)?)?;
     }
     if !args.follow {
-        say_rest(&page.rows, rows.len(), page.next.is_some())?;
+        say_rest(&page.rows, rows.len(), page.next.is_some());
         return Ok(Status::Ok);
     }
     let known = rows.iter().map(|alert| (alert.id, mark(alert))).collect();
@@ -189,7 +189,7 @@ fn ends(alert: &AlertRecord) -> String {
 }
 
 /// Says on standard error what was left out, and what to do next.
-fn say_rest(found: &[AlertRecord], printed: usize, more: bool) -> anyhow::Result<()> {
+fn say_rest(found: &[AlertRecord], printed: usize, more: bool) {
     let muted = found.len() - printed;
     if printed == 0 {
         eprintln!("no alert in this time; a longer one is asked for with --since, such as 7d");
@@ -200,7 +200,6 @@ fn say_rest(found: &[AlertRecord], printed: usize, more: bool) -> anyhow::Result
     if more {
         eprintln!("the newest {MOST}; `flowtrack export alerts --format csv` writes all");
     }
-    Ok(())
 }
 
 /// Prints; says whether anybody still reads.
