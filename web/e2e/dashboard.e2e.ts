@@ -14,7 +14,7 @@ const url = process.env.FLOWTRACK_URL ?? '';
 const origin = url && new URL(url).origin;
 const WIDE = { width: 1280, height: 900 };
 const NARROW = { width: 390, height: 844 };
-const PAGES = ['/', '/flows', '/hosts', '/encryption', '/system'];
+const PAGES = ['/', '/flows', '/hosts', '/encryption', '/alerts', '/response', '/system'];
 
 let browser: Browser;
 let context: BrowserContext;
@@ -201,6 +201,91 @@ describe('the flow table', () => {
   });
 });
 
+describe('alerts', () => {
+  const rows = () => page.locator('[data-alert]');
+  const drawer = () => page.getByRole('dialog', { name: 'Alert' });
+
+  it('appear without being asked for, with what proves them', async () => {
+    await open('/alerts');
+    await rows().first().waitFor({ timeout: 60_000 });
+    await rows().first().click();
+    await drawer().waitFor();
+    const text = await drawer().innerText();
+    expect(text).toContain('What found it');
+    expect(text).toMatch(/Evidence|Flows/);
+    expect(text).toMatch(/info|low|medium|high|critical/);
+    await page.keyboard.press('Escape');
+    await drawer().waitFor({ state: 'detached' });
+  }, 70_000);
+
+  it('say where a filter is wrong', async () => {
+    const box = page.getByLabel('Filter alerts');
+    await box.fill('scan severty=high');
+    await box.press('Enter');
+    await page.getByRole('alert').getByText('did you mean').waitFor();
+    await box.fill('');
+    await box.press('Enter');
+    await rows().first().waitFor();
+  });
+
+  it('stay seen with a note after a reload', async () => {
+    await open('/alerts?show=all&filter=state%3Dnew');
+    await rows().first().waitFor();
+    const id = await rows().first().getAttribute('data-alert');
+    await open(`/alerts?show=all&alert=${id}`);
+    await drawer().getByLabel('Note').fill('looked at by a test');
+    await drawer().getByRole('button', { name: 'Keep note' }).click();
+    await drawer().getByRole('button', { name: 'Keep note' }).waitFor({ state: 'detached' });
+    await drawer().getByRole('button', { name: 'Resolve' }).click();
+    await drawer().getByText('Resolved', { exact: true }).waitFor();
+    const kept = await page.request.get(`${origin}/api/v1/alerts/${id}`);
+    expect((await kept.json()).note).toBe('looked at by a test');
+    await page.reload();
+    await drawer().waitFor();
+    expect(await drawer().getByLabel('Note').inputValue()).toBe('looked at by a test');
+  });
+
+  it('are muted with a preview, and shown again when the mute ends', async () => {
+    await open('/alerts');
+    await rows().first().waitFor();
+    const id = await rows().first().getAttribute('data-alert');
+    await rows().first().click();
+    await drawer().getByRole('button', { name: 'Mute …' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Mute alerts' });
+    await dialog.getByText(/would have hidden \d/).waitFor();
+    await dialog.getByLabel('Source').fill('10.0.0.0/99');
+    await dialog.getByRole('alert').waitFor();
+    await dialog.getByLabel('Source').fill('');
+    await dialog.getByText(/would have hidden \d/).waitFor();
+    await dialog.getByLabel('Reason').fill('known to the test');
+    await dialog.getByRole('button', { name: /^Mute for/ }).click();
+    await dialog.waitFor({ state: 'detached' });
+    await page.locator(`[data-alert="${id}"]`).waitFor({ state: 'detached' });
+    await page.reload();
+    await page.getByRole('button', { name: 'Muted' }).click();
+    await page.locator(`[data-alert="${id}"]`).waitFor();
+
+    await open('/response');
+    await page.getByText('known to the test').waitFor();
+    await page.getByRole('button', { name: 'End now' }).first().click();
+    await page.getByText('No alert is muted').waitFor();
+    const shown = await page.request.get(`${origin}/api/v1/alerts/${id}`);
+    expect((await shown.json()).state).not.toBe('muted');
+  });
+
+  it('are exported as CSV', async () => {
+    await open('/alerts?show=all');
+    await page.getByRole('button', { name: 'Export' }).click();
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('link', { name: /Alerts as CSV/ }).click(),
+    ]);
+    const lines = (await readFile(await download.path(), 'utf8')).trim().split('\n');
+    expect(lines[0]).toMatch(/^id,first_us,last_us,severity,state/);
+    expect(lines.length).toBeGreaterThan(1);
+  });
+});
+
 describe('strings from the wire', () => {
   // The stream is replaced by one in which every text is one of these.
   const PAYLOADS = [
@@ -258,6 +343,38 @@ describe('strings from the wire', () => {
     await evil.route('**/api/v1/live*', (route) =>
       route.fulfill({ contentType: 'text/event-stream', body: body.join('') }),
     );
+    const alerts = PAYLOADS.map((text, i) => ({
+      id: i + 1,
+      kind: 'signature',
+      gid: 1,
+      sid: i,
+      severity: 'high',
+      count: 1,
+      occurrences: 1,
+      first_us: 1,
+      last_us: 1,
+      many: false,
+      flows: [text],
+      source_proved: false,
+      state: 'new',
+      reopened: 0,
+      src_ip: text,
+      dest_ip: text,
+      technique: { id: text, name: text },
+      evidence: [{ name: text, value: text }],
+      ...Object.fromEntries(
+        ['name', 'category', 'title', 'explanation', 'note'].map((key) => [key, text]),
+      ),
+    }));
+    await evil.route('**/api/v1/alerts?*', (route) =>
+      route.fulfill({ json: { rows: alerts, next: null } }),
+    );
+    const mutes = PAYLOADS.map((text, i) => ({
+      id: i,
+      ...{ rule: text, source: text, target: text, port: text, reason: text },
+      ...{ created_us: 1, until_us: 1, hidden: 1 },
+    }));
+    await evil.route('**/api/v1/mutes', (route) => route.fulfill({ json: mutes }));
     for (const path of PAGES) {
       await evil.goto(origin + path);
       await evil
@@ -270,6 +387,10 @@ describe('strings from the wire', () => {
         }
         await evil.locator('[data-row="0"]').click();
         await evil.getByRole('dialog', { name: 'Flow' }).waitFor();
+      }
+      if (path === '/alerts') {
+        await evil.locator('[data-alert]').first().click();
+        await evil.getByRole('dialog', { name: 'Alert' }).waitFor();
       }
       expect(await evil.evaluate('window.caught')).toBeUndefined();
       expect(await evil.title()).toMatch(/FlowTrack$/);

@@ -203,3 +203,61 @@ fn old_and_superfluous_alerts_go() {
     let reader = HistoryReader::open(&path).unwrap();
     assert_eq!(sources(&reader, &AlertQuery::default()), ["10.0.0.5", "10.0.0.4", "10.0.0.3"]);
 }
+
+/// Names the database for the child that is to be killed.
+const CHILD: &str = "FLOWTRACK_TEST_KILLED_ALERTS";
+
+/// The child: opens an alert after another until it is killed, and says which.
+#[test]
+fn write_alerts_until_killed() {
+    use std::io::Write as _;
+    let Some(path) = std::env::var_os(CHILD) else { return };
+    let writer = HistoryWriter::spawn(Path::new(&path), HistoryConfig::default()).unwrap();
+    let mut book = AlertBook::new(Config::default());
+    let begin = std::time::Instant::now();
+    let mut out = std::io::stdout();
+    for n in 0..250 {
+        book.detection(&detection(n, Severity::Low, i64::from(n)));
+        book.set(u64::from(n), Some(AlertState::Seen), Some("by hand"));
+        writer.try_alerts(alerts(&mut book)).unwrap();
+        writeln!(out, "alerts {} at {}", n + 1, begin.elapsed().as_millis()).unwrap();
+        out.flush().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn alerts_older_than_a_second_survive_a_kill() {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::{Command, Stdio};
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("history.db");
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["write_alerts_until_killed", "--exact", "--nocapture"])
+        .env(CHILD, &path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said: Vec<(u64, u64)> = Vec::new();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        let line = line.unwrap();
+        // The first line of the test begins with the test's name.
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if let [.., "alerts", n, "at", ms] = words[..] {
+            said.push((n.parse().unwrap(), ms.parse().unwrap()));
+            if said.last().unwrap().1 > 2_000 {
+                break;
+            }
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let killed_at = said.last().unwrap().1;
+    let old = said.iter().filter(|(_, at)| at + 1_000 < killed_at).map(|(n, _)| *n).max().unwrap();
+    drop(open(&path));
+    let reader = HistoryReader::open(&path).unwrap();
+    let left = reader.resume(i64::MAX >> 1, 10_000).unwrap();
+    assert!(left.alerts.len() as u64 >= old, "{} of {old}", left.alerts.len());
+    assert!(left.alerts.iter().filter(|alert| &*alert.note == "by hand").count() as u64 >= old - 1);
+    assert_eq!(left.next_alert, left.alerts.len() as u64 + 1);
+}

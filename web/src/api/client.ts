@@ -5,6 +5,11 @@ import type { components, operations, paths } from './schema';
 export const api = createClient<paths>({ baseUrl: '' });
 
 type Schemas = components['schemas'];
+export type Alert = Schemas['Alert'];
+export type AlertParams = NonNullable<operations['alerts']['parameters']['query']>;
+export type AlertSort = NonNullable<AlertParams['sort']>;
+export type AlertState = Schemas['AlertState'];
+export type BySeverity = Schemas['BySeverity'];
 export type CaptureStatus = Schemas['CaptureStatus'];
 export type CaptureRequest = Schemas['CaptureRequest'];
 export type Certificate = Schemas['Certificate'];
@@ -19,10 +24,15 @@ export type Health = Schemas['Health'];
 export type HealthState = Schemas['HealthState'];
 export type Host = Schemas['Host'];
 export type Interface = Schemas['Interface'];
+export type LiveAlerts = Schemas['LiveAlerts'];
 export type LiveFlows = Schemas['LiveFlows'];
 export type LiveState = Schemas['LiveState'];
+export type Mute = Schemas['Mute'];
+export type MutePreview = Schemas['MutePreview'];
+export type MuteRequest = Schemas['MuteRequest'];
 export type Protocol = Schemas['Protocol'];
 export type RatePoint = Schemas['RatePoint'];
+export type Severity = Schemas['Severity'];
 export type Suggestion = Schemas['Suggestion'];
 export type Totals = Schemas['Totals'];
 

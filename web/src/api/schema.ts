@@ -640,7 +640,7 @@ export interface components {
              */
             id: number;
             /** @description What raised it. */
-            kind: components["schemas"]["Kind"];
+            kind: components["schemas"]["AlertKind"];
             /**
              * Format: int64
              * @description When it was seen last, microseconds since the epoch.
@@ -686,6 +686,11 @@ export interface components {
             /** @description One line for a person. */
             title: string;
         };
+        /**
+         * @description What raised an alert.
+         * @enum {string}
+         */
+        AlertKind: "signature" | "behaviour";
         /** @description A part of the alerts that were asked for. */
         AlertPage: {
             /** @description What to give as `cursor` for those that follow; `null` on the last page. */
@@ -1197,11 +1202,23 @@ export interface components {
          * @enum {string}
          */
         InterfaceKind: "device" | "loopback" | "any" | "file";
-        /**
-         * @description What raised an alert.
-         * @enum {string}
-         */
-        Kind: "signature" | "behaviour";
+        /** @description A protocol, version or cipher suite */
+        Kind: {
+            /**
+             * Format: int64
+             * @description Captured bytes, both ways.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description Flows.
+             */
+            flows: number;
+            /** @description Name. */
+            name: string;
+            /** @description Whether it is broken or deprecated. */
+            weak: boolean;
+        };
         /** @description A link that signs one browser in, once. */
         Link: {
             /** @description To be appended to the dashboard's address. */

@@ -7,6 +7,7 @@
 import {
   type Flow,
   type FlowSort,
+  type LiveAlerts,
   type LiveFlows,
   type LiveState,
   messageOf,
@@ -42,6 +43,8 @@ class Live {
   second = $derived(newest(this.seconds, this.state?.at ?? 0));
   rows = $state.raw<Flow[]>([]);
   matched = $state(0);
+  /** What changed among alerts, and how many nobody has seen. */
+  alerts = $state.raw<LiveAlerts | null>(null);
   /** Whether `rows` answers the wish that is open now. */
   fresh = $state(false);
   /** Whether the order of `rows` must not change, because somebody is pointing at one. */
@@ -90,6 +93,7 @@ class Live {
     on('state', (data) => this.restart(JSON.parse(data)));
     on('tick', (data) => this.tick(JSON.parse(data)));
     on('flows', (data) => this.takeFlows(JSON.parse(data)));
+    on('alerts', (data) => (this.alerts = JSON.parse(data)));
     on('ping', () => {});
     source.onerror = () => this.lost();
     this.watch();

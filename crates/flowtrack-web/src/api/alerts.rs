@@ -82,6 +82,7 @@ pub(crate) struct Alert {
 
 /// What raised an alert.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = AlertKind)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
     /// A signature matched.
