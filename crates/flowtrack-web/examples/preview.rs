@@ -21,7 +21,9 @@ use std::{
 use anyhow::{Context, Result};
 use flowtrack_store::live::{FlowRow, HostRow, ProtocolRow, RatePoint, Snapshot};
 use flowtrack_web::{
-    AlertDesk, Backend, CaptureProblem, CaptureRequest, CaptureState, CaptureStatus, ChannelState, ChannelStatus, ExportKind, ExportRequest, FilterProblem, FlowQuery, Health, HealthPart, HealthState, Interface, InterfaceKind, Page, RulesStatus, SeriesQuery, Server, WebConfig,
+    AlertDesk, Backend, CaptureProblem, CaptureRequest, CaptureState, CaptureStatus, ChannelState,
+    ChannelStatus, ExportKind, ExportRequest, FilterProblem, FlowQuery, Health, HealthPart,
+    HealthState, Interface, InterfaceKind, Page, RulesStatus, SeriesQuery, Server, WebConfig,
 };
 
 fn main() -> Result<()> {

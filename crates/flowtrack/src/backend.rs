@@ -12,7 +12,9 @@ use flowtrack_output::TableFormat;
 use flowtrack_store::live::{FlowRow, RatePoint, Snapshot};
 use flowtrack_store::{HistoryReader, HistoryWriter, LiveReader, Query, StoreState};
 use flowtrack_web::{
-    AlertDesk, Backend, CaptureProblem, CaptureRequest, CaptureState, CaptureStatus, ChannelStatus, ExportKind, ExportRequest, FilterProblem, FlowQuery, FlowSort, Health, HealthPart, HealthState, Interface, InterfaceKind, Order, Page, RulesStatus, SeriesQuery,
+    AlertDesk, Backend, CaptureProblem, CaptureRequest, CaptureState, CaptureStatus, ChannelStatus,
+    ExportKind, ExportRequest, FilterProblem, FlowQuery, FlowSort, Health, HealthPart, HealthState,
+    Interface, InterfaceKind, Order, Page, RulesStatus, SeriesQuery,
 };
 use std::io::Write;
 use std::path::PathBuf;

@@ -1,13 +1,11 @@
 //! The command line, as it is typed.
 
+mod alerts;
 mod notify;
 mod rules;
 
-pub use notify::NotifyAction;
-mod alerts;
-mod rules;
-
 pub use alerts::AlertsArgs;
+pub use notify::NotifyAction;
 pub use rules::RulesAction;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

@@ -19,7 +19,10 @@ use std::{
 
 use flowtrack_store::live::{FlowRow, HostRow, RatePoint, Snapshot};
 use flowtrack_web::{
-    AlertDesk, Backend, CaptureProblem, CaptureRequest, CaptureState, CaptureStatus, ChannelState, ChannelStatus, ExportKind, ExportRequest, FilterProblem, FlowQuery, Health, HealthPart, HealthState, Interface, InterfaceKind, Page, RulesStatus, SeriesQuery, Server, ServerHandle, WebConfig,
+    AlertDesk, Backend, CaptureProblem, CaptureRequest, CaptureState, CaptureStatus, ChannelState,
+    ChannelStatus, ExportKind, ExportRequest, FilterProblem, FlowQuery, Health, HealthPart,
+    HealthState, Interface, InterfaceKind, Page, RulesStatus, SeriesQuery, Server, ServerHandle,
+    WebConfig,
 };
 
 pub const TOKEN: &str = "token-for-programs-0123456789";

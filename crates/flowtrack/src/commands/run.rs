@@ -58,13 +58,12 @@ pub fn run(
     if let Some(people) = &people {
         people.listen(args.read.is_none() || args.notify);
     }
-    let hub = Arc::new(Hub::start(Outlets {
-        detectors: DetectorSet::new(&config.detect, detect::networks(config)),
-        watchers: people.iter().map(People::watcher).collect(),
     let alerts = Arc::new(Alerts::open(&config.alerts, history.as_ref())?);
     let hub = Arc::new(Hub::start(Outlets {
         detectors: DetectorSet::new(&config.detect, detect::networks(config)),
-        watchers: vec![alerts.watcher()],
+        watchers: std::iter::once(alerts.watcher())
+            .chain(people.iter().map(People::watcher))
+            .collect(),
         live: LiveView::new(&ViewConfig::default()),
         history: history.clone(),
         recorder: recorder.as_ref().map(|(recorder, _)| Arc::clone(recorder)),
