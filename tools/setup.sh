@@ -29,6 +29,13 @@ test  can  nginx            file:/usr/sbin/nginx               the same
 test  can  curl             command:curl                  the same
 test  can  dnsmasq-base     file:/usr/sbin/dnsmasq             the same
 test  can  busybox          command:busybox               the same
+test  can  openssl          command:openssl               certificates for the tests of notifications
+test  can  python3-aiosmtpd file:/usr/lib/python3/dist-packages/aiosmtpd  the mail server that notifications are tested with
+test  can  rsyslog          file:/usr/sbin/rsyslogd       the syslog daemon that notifications are tested with
+test  can  rsyslog-gnutls   file:/usr/share/doc/rsyslog-gnutls  the same, by TLS
+test  can  dbus-daemon      command:dbus-daemon           the desktop that notifications are tested with
+test  can  python3-dbus     file:/usr/lib/python3/dist-packages/dbus      the same
+test  can  python3-gi       file:/usr/lib/python3/dist-packages/gi        the same
 bench must tcpdump          command:tcpdump               comparing speed
 bench must libndpi-bin      command:ndpiReader            comparing speed
 bench must python3          command:python3               building the benchmark capture

@@ -1,5 +1,6 @@
 //! What a person is told of one alert.
 
+use flowtrack_detect::alerts::{AlertKind, AlertRecord};
 use flowtrack_event::{Alert, Detection, Evidence, Severity, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt::Write as _;
@@ -119,6 +120,39 @@ impl Notice {
             last_seen_us: alert.ts.micros(),
             count: 1,
             evidence,
+        }
+    }
+
+    /// Of an alert of the book.
+    pub fn of_record(alert: &AlertRecord) -> Self {
+        // `port_scan/vertical`, by the detector's name in routes.
+        let detector = match alert.kind {
+            AlertKind::Behaviour => alert.name.split('/').next().unwrap_or_default().to_owned(),
+            AlertKind::Signature => alert.rule.to_string(),
+        };
+        Self {
+            key: key(&alert.rule.to_string(), alert.source, alert.target, alert.port),
+            severity: alert.severity,
+            title: clean(&alert.title, MAX_TITLE),
+            explanation: clean(&alert.explanation, MAX_EXPLANATION),
+            category: clean(&alert.category, MAX_NAME),
+            detector: clean(&detector, MAX_NAME),
+            source: alert.source,
+            target: alert.target,
+            target_port: alert.port,
+            technique: alert
+                .technique
+                .as_ref()
+                .map(|t| (clean(&t.id, MAX_NAME), clean(&t.name, MAX_NAME))),
+            first_seen_us: alert.first_seen.micros(),
+            last_seen_us: alert.last_seen.micros(),
+            count: alert.occurrences.max(1),
+            evidence: alert
+                .evidence
+                .iter()
+                .take(MAX_EVIDENCE)
+                .map(|(name, value)| (clean(name, MAX_NAME), clean(&text_of(value), MAX_VALUE)))
+                .collect(),
         }
     }
 
