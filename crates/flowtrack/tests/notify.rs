@@ -192,7 +192,7 @@ fn commands_test_and_list_channels_and_never_say_secrets() {
         &["notify", "list"][..],
         &["notify", "list", "--json"],
         &["config", "show"],
-        &["-vvv", "config", "check"],
+        &["config", "check", "-vvv"],
     ] {
         let output = output(folder, arguments);
         let said = [output.stdout, output.stderr].concat();
