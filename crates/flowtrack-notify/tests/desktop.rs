@@ -1,5 +1,7 @@
 //! The desktop, against a real bus: dbus-daemon.
 
+#![allow(clippy::disallowed_macros, reason = "a skipped test says why")]
+
 mod common;
 
 use common::{Secrets, Server, has, message, python_with, send};

@@ -1,6 +1,6 @@
 //! The page about notifications: each example is one that works, and each kind has one.
 
-use flowtrack_notify::{KINDS, NotifyConfig};
+use flowtrack_notify::{ChannelConfig, KINDS, NotifyConfig};
 use std::collections::BTreeSet;
 
 #[derive(serde::Deserialize)]
@@ -17,7 +17,7 @@ fn every_kind_has_an_example_that_is_right() {
         let block = block.split("```").next().unwrap();
         let file: File = toml::from_str(block).unwrap_or_else(|e| panic!("{block}\n{e}"));
         file.notify.check().unwrap_or_else(|e| panic!("{block}\n{e}"));
-        kinds.extend(file.notify.channels.iter().map(|channel| channel.kind()));
+        kinds.extend(file.notify.channels.iter().map(ChannelConfig::kind));
     }
     assert_eq!(kinds, KINDS.iter().map(|kind| kind.name).collect());
 }

@@ -1,5 +1,7 @@
 //! Syslog, against a real daemon: rsyslog, by UDP, TCP and TLS.
 
+#![allow(clippy::disallowed_macros, reason = "a skipped test says why")]
+
 mod common;
 
 use common::{Certificates, Secrets, Server, free_port, has, message, send, wait_for};

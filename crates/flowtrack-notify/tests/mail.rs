@@ -1,5 +1,7 @@
 //! E-mail, against a real mail server: aiosmtpd.
 
+#![allow(clippy::disallowed_macros, reason = "a skipped test says why")]
+
 mod common;
 
 use common::{Certificates, Secrets, Server, message, python_with, send};

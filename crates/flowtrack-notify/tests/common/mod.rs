@@ -21,8 +21,9 @@ pub struct Secrets {
 impl Secrets {
     pub fn new(variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let text: String =
-            variables.iter().map(|(name, value)| format!("{name}='{value}'\n")).collect();
+        let lines: Vec<String> =
+            variables.iter().map(|(name, value)| format!("{name}='{value}'")).collect();
+        let text = lines.join("\n");
         std::fs::write(folder.path().join(".env"), text).unwrap();
         Self { folder }
     }
