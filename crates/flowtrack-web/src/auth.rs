@@ -8,7 +8,7 @@ use std::{
     collections::VecDeque,
     fmt,
     hint::black_box,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -36,6 +36,8 @@ pub(crate) struct Auth {
 struct State {
     links: VecDeque<Secret>,
     sessions: VecDeque<Session>,
+    /// Where who may ask was last, and when.
+    peers: VecDeque<(IpAddr, Instant)>,
 }
 
 struct Session {
@@ -116,6 +118,24 @@ impl Auth {
             }
             found.then_some(Identity::Session)
         })
+    }
+
+    /// Notes from where somebody asked who may.
+    pub fn note_peer(&self, peer: IpAddr, now: Instant) {
+        let peer = peer.to_canonical();
+        let mut state = self.state();
+        state.peers.retain(|(known, _)| *known != peer);
+        if state.peers.len() == MAX_PEERS {
+            state.peers.pop_front();
+        }
+        state.peers.push_back((peer, now));
+    }
+
+    /// From where people who may ask did so within the time that a session lasts unused.
+    pub fn peers(&self, now: Instant) -> Vec<IpAddr> {
+        let mut state = self.state();
+        state.peers.retain(|(_, at)| now.saturating_duration_since(*at) < SESSION_IDLE);
+        state.peers.iter().map(|(peer, _)| *peer).collect()
     }
 
     fn is_api_token(&self, token: &str) -> bool {
@@ -204,6 +224,8 @@ fn same_bytes(a: &[u8], b: &[u8]) -> bool {
 const MAX_LINKS: usize = 8;
 /// Browsers that may be signed in; the one unused for longest is signed out for a new one.
 const MAX_SESSIONS: usize = 64;
+/// Addresses of people that are remembered; the one heard of longest ago goes for a new one.
+const MAX_PEERS: usize = 256;
 /// A session ends this long after it began.
 const SESSION_LIFE: Duration = Duration::from_hours(7 * 24);
 /// A session ends when it was not used for this long.
@@ -274,6 +296,18 @@ mod tests {
             assert_eq!(auth.identify(&headers, now), Some(Identity::Session), "it is in use");
         }
         assert_eq!(auth.identify(&headers, now + SESSION_IDLE), None);
+    }
+
+    #[test]
+    fn where_people_are_is_remembered_as_long_as_a_session_and_bounded() {
+        let (auth, now) = (auth(None), Instant::now());
+        auth.note_peer("::ffff:192.0.2.7".parse().unwrap(), now);
+        assert_eq!(auth.peers(now), [IpAddr::from([192, 0, 2, 7])]);
+        assert!(auth.peers(now + SESSION_IDLE).is_empty());
+        for n in 0..1_000_u32 {
+            auth.note_peer(IpAddr::from(n.to_be_bytes()), now);
+        }
+        assert_eq!(auth.peers(now).len(), MAX_PEERS);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::{io::Write, sync::Arc};
 use flowtrack_store::live::{FlowRow, RatePoint, Snapshot};
 
 use crate::api::{
+    blocks::Blocking,
     capture::{CaptureRequest, CaptureStatus, FilterProblem, Interface},
     channels::ChannelStatus,
     export::ExportRequest,
@@ -73,6 +74,11 @@ pub trait Backend: Send + Sync + 'static {
     ///
     /// An error before the first byte is told to the client, a later one cuts the transfer.
     fn export(&self, request: &ExportRequest, out: &mut dyn Write) -> anyhow::Result<()>;
+
+    /// Blocking, where the program can.
+    fn blocking(&self) -> Option<&dyn Blocking> {
+        None
+    }
 }
 
 /// A part of a longer result.

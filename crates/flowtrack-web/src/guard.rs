@@ -77,7 +77,12 @@ fn admit(app: &App, request: &Request<Body>, is_api: bool) -> Result<(), Problem
         Some(Identity::Session) if !is_safe(request.method()) && !has_origin(headers) => {
             Err(Problem::forbidden("the Origin header is missing"))
         }
-        Some(_) => Ok(()),
+        Some(_) => {
+            if let Some(peer) = peer {
+                app.auth.note_peer(peer, Instant::now());
+            }
+            Ok(())
+        }
     }
 }
 

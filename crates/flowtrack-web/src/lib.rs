@@ -18,6 +18,7 @@ mod sink;
 mod stall;
 
 pub use api::{
+    blocks::{BlockList, BlockPreview, BlockRequest, BlockRow, Blocking, Confirm, PreviewHost},
     capture::{
         CaptureRequest, CaptureState, CaptureStatus, FilterProblem, Interface, InterfaceKind,
     },
@@ -32,4 +33,4 @@ pub use api::{
 pub use backend::{Backend, CaptureProblem, Page};
 pub use config::WebConfig;
 pub use desk::{AlertDesk, AlertNews};
-pub use server::{Server, ServerHandle};
+pub use server::{Peers, Server, ServerHandle};

@@ -3,8 +3,8 @@
 use std::{
     convert::Infallible,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
-    sync::Arc,
-    time::Duration,
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
@@ -89,6 +89,11 @@ impl ServerHandle {
         Ok(format!("{}/login?token={}", self.url(), self.app.auth.new_link()?))
     }
 
+    /// Tells from where people use the dashboard.
+    pub fn peers(&self) -> Peers {
+        Peers(Arc::downgrade(&self.app))
+    }
+
     /// Stops listening, ends live updates, and waits a little for what is being answered.
     pub fn shutdown(mut self) {
         self.stop_serving();
@@ -106,6 +111,17 @@ impl ServerHandle {
 impl Drop for ServerHandle {
     fn drop(&mut self) {
         self.stop_serving();
+    }
+}
+
+/// From where people use the dashboard; outlives the server.
+#[derive(Clone)]
+pub struct Peers(Weak<App>);
+
+impl Peers {
+    /// Addresses from which somebody who is signed in asked within the last day.
+    pub fn list(&self) -> Vec<IpAddr> {
+        self.0.upgrade().map(|app| app.auth.peers(Instant::now())).unwrap_or_default()
     }
 }
 

@@ -7,6 +7,7 @@
 #![allow(unused_qualifications)]
 
 pub(crate) mod alerts;
+pub(crate) mod blocks;
 pub(crate) mod capture;
 pub(crate) mod channels;
 pub(crate) mod encryption;
@@ -145,6 +146,9 @@ fn described() -> OpenApiRouter<Arc<App>> {
             .routes(routes!(channels::test))
             .routes(routes!(rules::rules))
             .routes(routes!(rules::reload))
+            .routes(routes!(blocks::blocks, blocks::add, blocks::remove))
+            .routes(routes!(blocks::confirm))
+            .routes(routes!(blocks::preview))
             .routes(routes!(snapshot::snapshot))
             .routes(routes!(snapshot::hosts))
             .routes(routes!(snapshot::protocols))
