@@ -36,6 +36,9 @@ test  can  rsyslog-gnutls   file:/usr/share/doc/rsyslog-gnutls  the same, by TLS
 test  can  dbus-daemon      command:dbus-daemon           the desktop that notifications are tested with
 test  can  python3-dbus     file:/usr/lib/python3/dist-packages/dbus      the same
 test  can  python3-gi       file:/usr/lib/python3/dist-packages/gi        the same
+test  can  nftables         command:nft                   the tests of blocking
+test  can  iptables         command:iptables              the tests of blocking without nftables
+test  can  ipset            command:ipset                 the tests of blocking without nftables
 bench must tcpdump          command:tcpdump               comparing speed
 bench must libndpi-bin      command:ndpiReader            comparing speed
 bench must python3          command:python3               building the benchmark capture
@@ -87,7 +90,7 @@ install_packages() {
 
 is_there() {
   case $1 in
-    command:*) command -v "${1#command:}" >/dev/null ;;
+    command:*) PATH=$PATH:/sbin:/usr/sbin command -v "${1#command:}" >/dev/null ;;
     file:*) [ -e "${1#file:}" ] ;;
     library:*) ldconfig_cache | grep -q "${1#library:} " ;;
   esac

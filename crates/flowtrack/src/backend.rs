@@ -4,6 +4,7 @@ use crate::alerts::Alerts;
 use crate::control::{Control, Live, State};
 use crate::export::{self, PacketForm, Span};
 use crate::notify::People;
+use crate::respond::Respond;
 use crate::rules::book::{self, Rulebook};
 use flowtrack_capture::{ANY, Filter as BpfFilter, FilterError, LiveConfig, Recorder, SourceError};
 use flowtrack_event::LinkType;
@@ -12,9 +13,9 @@ use flowtrack_output::TableFormat;
 use flowtrack_store::live::{FlowRow, RatePoint, Snapshot};
 use flowtrack_store::{HistoryReader, HistoryWriter, LiveReader, Query, StoreState};
 use flowtrack_web::{
-    AlertDesk, Backend, CaptureProblem, CaptureRequest, CaptureState, CaptureStatus, ChannelStatus,
-    ExportKind, ExportRequest, FilterProblem, FlowQuery, FlowSort, Health, HealthPart, HealthState,
-    Interface, InterfaceKind, Order, Page, RulesStatus, SeriesQuery,
+    AlertDesk, Backend, Blocking, CaptureProblem, CaptureRequest, CaptureState, CaptureStatus,
+    ChannelStatus, ExportKind, ExportRequest, FilterProblem, FlowQuery, FlowSort, Health,
+    HealthPart, HealthState, Interface, InterfaceKind, Order, Page, RulesStatus, SeriesQuery,
 };
 use std::io::Write;
 use std::path::PathBuf;
@@ -44,6 +45,8 @@ pub struct Program {
     pub people: Option<Arc<People>>,
     /// The recorder, where packets are kept, and its folder.
     pub recorder: Option<(Arc<Recorder>, PathBuf)>,
+    /// Blocking.
+    pub respond: Arc<Respond>,
 }
 
 impl Program {
@@ -81,8 +84,12 @@ impl Backend for Program {
     fn health(&self) -> Health {
         Health {
             parts: {
-                let mut parts =
-                    vec![self.capture_health(), self.history_health(), self.recorder_health()];
+                let mut parts = vec![
+                    self.capture_health(),
+                    self.history_health(),
+                    self.recorder_health(),
+                    self.blocking_health(),
+                ];
                 parts.extend(self.people.as_ref().map(|people| people.health()));
                 parts
             },
@@ -222,6 +229,10 @@ impl Backend for Program {
         Ok(self.reader()?.series(query.since, query.until, i64::from(query.step))?)
     }
 
+    fn blocking(&self) -> Option<&dyn Blocking> {
+        Some(&*self.respond)
+    }
+
     fn export(&self, request: &ExportRequest, out: &mut dyn Write) -> anyhow::Result<()> {
         let span = Span {
             since_us: request.since_us,
@@ -294,6 +305,22 @@ impl Program {
             format!("{} rows written, {} dropped", health.rows_written, health.rows_dropped)
         });
         HealthPart { name, state, message }
+    }
+
+    fn blocking_health(&self) -> HealthPart {
+        let health = self.respond.health();
+        let (state, message) = match (&*health.problem, health.dropped) {
+            ("", 0) if health.blocks == 0 && !health.automatic => {
+                (HealthState::Off, "attackers are not blocked (respond.automatic)".into())
+            }
+            ("", 0) => (HealthState::Ok, format!("{} blocks in force", health.blocks)),
+            ("", dropped) => (HealthState::Degraded, format!("{dropped} attacks were not judged")),
+            (problem, _) if health.blocks > 0 || health.automatic => {
+                (HealthState::Failed, problem.to_owned())
+            }
+            (problem, _) => (HealthState::Off, problem.to_owned()),
+        };
+        HealthPart { name: "blocking".into(), state, message }
     }
 
     fn recorder_health(&self) -> HealthPart {

@@ -1,10 +1,12 @@
 //! The command line, as it is typed.
 
 mod alerts;
+mod block;
 mod notify;
 mod rules;
 
 pub use alerts::AlertsArgs;
+pub use block::{Block, Blocked, Confirm, Unblock};
 pub use notify::NotifyAction;
 pub use rules::RulesAction;
 
@@ -79,6 +81,14 @@ pub enum Command {
         #[command(subcommand)]
         action: RulesAction,
     },
+    /// Keep addresses, networks or ports out by the firewall
+    Block(Block),
+    /// Undo blocks
+    Unblock(Unblock),
+    /// Keep blocks that are undone unless they are confirmed
+    Confirm(Confirm),
+    /// List what is blocked
+    Blocked(Blocked),
     /// List the ways to people, and test them
     Notify {
         /// What to do with them.

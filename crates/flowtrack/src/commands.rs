@@ -2,6 +2,7 @@
 
 mod alerts;
 mod analyze;
+mod block;
 mod config;
 mod doctor;
 mod export;
@@ -31,7 +32,11 @@ pub fn run(cli: &Cli) -> anyhow::Result<Status> {
         Command::Interfaces { json } => interfaces::run(*json),
         Command::Notify { action } => notify::run(action, &config, &keeper(&cli.global, &data_dir)),
         Command::Rules { action } => rules::run(action, &config, &data_dir),
-        Command::Doctor { json } => doctor::run(*json, &data_dir),
+        Command::Block(args) => block::block(args, &config, &data_dir),
+        Command::Unblock(args) => block::unblock(args, &config, &data_dir),
+        Command::Confirm(args) => block::confirm(args, &config, &data_dir),
+        Command::Blocked(args) => block::blocked(*args, &config, &data_dir),
+        Command::Doctor { json } => doctor::run(*json, &data_dir, &config),
         Command::Config { .. } => Ok(Status::Ok),
     }
 }

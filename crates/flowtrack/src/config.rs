@@ -17,6 +17,7 @@ use flowtrack_detect::alerts::Config as AlertsConfig;
 use flowtrack_engine::{DefragConfig, Dissect, FlowConfig};
 use flowtrack_notify::NotifyConfig;
 use flowtrack_output::{EveConfig, FileStoreConfig};
+use flowtrack_respond::RespondConfig;
 use flowtrack_store::HistoryConfig;
 use flowtrack_web::WebConfig;
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,8 @@ pub struct Config {
     pub history: HistoryConfig,
     /// What is kept of packets.
     pub recorder: RecorderConfig,
+    /// Blocking.
+    pub respond: RespondConfig,
     /// The dashboard.
     pub web: WebConfig,
 }
@@ -94,6 +97,7 @@ impl Config {
             .map_err(|e: toml::de::Error| Wrong(format!("configuration: {}", e.message())))?;
         config.web.check().map_err(|e| Wrong(format!("configuration: {e}")))?;
         config.notify.check().map_err(|e| Wrong(format!("configuration: {e}")))?;
+        config.respond.check().map_err(|e| Wrong(format!("configuration: {e}")))?;
         config.rules.check().map_err(|e| Wrong(format!("configuration: {e}")))?;
         Ok(config)
     }

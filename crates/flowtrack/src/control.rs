@@ -2,6 +2,7 @@
 
 use crate::hub::{Hub, HubSender};
 use crate::rules::Rules;
+use crate::watch::Origin;
 use crate::worker;
 use flowtrack_capture::{
     Burst, LiveConfig, PacketSource, Recorder, RecorderHandle, SourceError, open_live,
@@ -152,7 +153,7 @@ impl Control {
             since: Some(SystemTime::now()),
             note: String::new(),
         };
-        *running = Some(self.begin(sources, status, Mode::Live));
+        *running = Some(self.begin(sources, status, Mode::Live, Origin::Interfaces));
         Ok(())
     }
 
@@ -169,7 +170,7 @@ impl Control {
             note: replay.note.clone(),
             ..Status::default()
         };
-        *running = Some(self.begin(vec![source], status, replay.mode));
+        *running = Some(self.begin(vec![source], status, replay.mode, Origin::File));
         *lock(&self.replay) = Some(replay);
         Ok(())
     }
@@ -204,9 +205,15 @@ impl Control {
         }
     }
 
-    fn begin(&self, sources: Vec<Box<dyn PacketSource>>, status: Status, mode: Mode) -> Capture {
+    fn begin(
+        &self,
+        sources: Vec<Box<dyn PacketSource>>,
+        status: Status,
+        mode: Mode,
+        from: Origin,
+    ) -> Capture {
         let names = sources.first().map(|s| interface_names(&**s)).unwrap_or_default();
-        self.hub.reset(names, sources.len());
+        self.hub.reset(names, sources.len(), from);
         *lock(&self.status) = status;
         let stop = Arc::new(AtomicBool::new(false));
         let workers = sources

@@ -4,7 +4,7 @@
 //! live worker never waits for it, and what does not fit is counted by the worker.
 
 use crate::control;
-use crate::watch::Watcher;
+use crate::watch::{Origin, Watcher};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use flowtrack_capture::Recorder;
 use flowtrack_detect::DetectorSet;
@@ -32,6 +32,7 @@ enum Message {
     Reset {
         interfaces: Vec<String>,
         workers: usize,
+        from: Origin,
     },
     /// Open log files anew, because somebody moved them.
     Reopen,
@@ -122,8 +123,8 @@ impl Hub {
     }
 
     /// Forgets what is shown, for a new capture from these interfaces by so many workers.
-    pub fn reset(&self, interfaces: Vec<String>, workers: usize) {
-        self.tell(Message::Reset { interfaces, workers });
+    pub fn reset(&self, interfaces: Vec<String>, workers: usize, from: Origin) {
+        self.tell(Message::Reset { interfaces, workers, from });
     }
 
     /// Opens log files anew.
@@ -221,11 +222,14 @@ impl State {
     fn take(&mut self, message: Message) {
         match message {
             Message::Batch(batch, waits) => self.ingest(batch, waits),
-            Message::Reset { interfaces, workers } => {
+            Message::Reset { interfaces, workers, from } => {
                 self.workers.clear();
                 let outlets = &mut self.outlets;
                 outlets.detectors.set_workers(workers);
-                outlets.watchers.iter_mut().for_each(|watcher| watcher.reset());
+                for watcher in &mut outlets.watchers {
+                    watcher.reset();
+                    watcher.begin(from);
+                }
                 outlets.live.reset();
                 outlets.live.set_interfaces(interfaces.clone());
                 if let Some(history) = &outlets.history {

@@ -12,6 +12,7 @@ mod files;
 mod hub;
 mod input;
 mod notify;
+mod respond;
 mod rules;
 mod status;
 mod watch;

@@ -15,4 +15,16 @@ pub trait Watcher: Send {
 
     /// A new capture begins.
     fn reset(&mut self) {}
+
+    /// What the capture that begins reads; follows [`Watcher::reset`].
+    fn begin(&mut self, _from: Origin) {}
+}
+
+/// What a capture reads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// Interfaces: what is seen happens now, and here.
+    Interfaces,
+    /// A file, at whatever pace: what is seen happened some time, somewhere.
+    File,
 }

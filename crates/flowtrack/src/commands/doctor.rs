@@ -1,6 +1,7 @@
 //! `flowtrack doctor`: what this machine lacks, and what to do about it.
 
 use super::print;
+use crate::config::Config;
 use crate::status::Status;
 use flowtrack_capture::Filter;
 use flowtrack_event::LinkType;
@@ -16,8 +17,9 @@ struct Finding {
 }
 
 /// Runs the command. What is missing is said, and is an error only where nothing would work.
-pub fn run(json: bool, data_dir: &Path) -> anyhow::Result<Status> {
-    let findings = [capture(), interface(), filters(), data(data_dir), offloads()];
+pub fn run(json: bool, data_dir: &Path, config: &Config) -> anyhow::Result<Status> {
+    let findings =
+        [capture(), interface(), filters(), data(data_dir), firewall(config), offloads()];
     let status = if findings.iter().all(|f| f.ok) { Status::Ok } else { Status::Failed };
     if json {
         print(&(serde_json::to_string_pretty(&findings)? + "\n"))?;
@@ -77,6 +79,17 @@ fn data(data_dir: &Path) -> Finding {
             found: format!("{}: {e}; choose another with --data-dir", data_dir.display()),
         },
     }
+}
+
+/// A firewall is missed only where attackers are to be blocked.
+fn firewall(config: &Config) -> Finding {
+    let (blocker, problem) = flowtrack_respond::choose(&config.respond);
+    let (ok, found) = match problem {
+        None => (true, format!("{} can block", blocker.name())),
+        Some(problem) if config.respond.automatic => (false, problem.to_string()),
+        Some(problem) => (true, format!("nothing can be blocked: {problem}")),
+    };
+    Finding { what: "firewall", ok, found }
 }
 
 fn offloads() -> Finding {

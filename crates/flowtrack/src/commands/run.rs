@@ -10,6 +10,7 @@ use crate::files;
 use crate::hub::{Hub, Outlets};
 use crate::input;
 use crate::notify::People;
+use crate::respond::Respond;
 use crate::rules::book::Rulebook;
 use crate::status::Status;
 use anyhow::Context as _;
@@ -59,10 +60,13 @@ pub fn run(
         people.listen(args.read.is_none() || args.notify);
     }
     let alerts = Arc::new(Alerts::open(&config.alerts, history.as_ref())?);
+    let (respond, ears) = Respond::start(&config.respond, data_dir, history.clone())?;
+    let respond = Arc::new(respond);
     let hub = Arc::new(Hub::start(Outlets {
         detectors: DetectorSet::new(&config.detect, detect::networks(config)),
         watchers: std::iter::once(alerts.watcher())
             .chain(people.iter().map(People::watcher))
+            .chain([ears])
             .collect(),
         live: LiveView::new(&ViewConfig::default()),
         history: history.clone(),
@@ -93,11 +97,13 @@ pub fn run(
         recorder,
         rules: Arc::clone(&rules),
         people: people.clone(),
+        respond: Arc::clone(&respond),
     });
     let web = WebConfig { listen: args.listen.unwrap_or(config.web.listen), ..config.web.clone() };
     let listen = web.listen;
     let server = Server::start(web, program)
         .with_context(|| format!("cannot serve the dashboard on {listen}"))?;
+    respond.spare_dashboard(server.peers(), server.addr().port());
     let status = start(args, &live, workers, &control, data_dir)?;
     if let Some(people) = &people
         && args.read.is_none()
@@ -113,6 +119,8 @@ pub fn run(
     drop(watch);
     control.stop();
     server.shutdown();
+    // What becomes of blocks now is told like everything else.
+    respond.end();
     if let Some(recorder) = &recording {
         // What it still holds is written before it is counted.
         recorder.flush();

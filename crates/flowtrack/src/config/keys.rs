@@ -358,6 +358,35 @@ pub const KEYS: &[Key] = &[
     ),
     key("files.max_total_mib", "MiB that all kept files take; the oldest is deleted first"),
     key("files.max_memory_mib", "MiB that files on their way take in memory"),
+    key(
+        "respond.automatic",
+        "block attackers without a person's word; off, it is only said whom that would have been",
+    ),
+    key(
+        "respond.when",
+        "which attacks are blocked automatically: `[{ detector = \"port_scan\", category = \"\", severity = \"medium\", secs = 600 }]`; what is empty or left out says nothing, one that fits is enough; `rules` is any signature, `sid:2024897` one",
+    ),
+    key(
+        "respond.firewall",
+        "`nftables`, `ipset` (with iptables), `dry_run` for none, or `auto` for the first that works",
+    ),
+    key("respond.allow", "addresses and networks that are never blocked, whatever they do"),
+    key("respond.widest_v4", "prefix length of the largest IPv4 network that may be blocked"),
+    key("respond.widest_v6", "prefix length of the largest IPv6 network that may be blocked"),
+    key("respond.first_secs", "seconds for which an attacker is blocked for the first time"),
+    key("respond.repeat_factor", "how many times longer each time it comes back"),
+    key("respond.max_secs", "seconds that no block exceeds"),
+    key("respond.max_blocks", "blocks in force at once"),
+    key("respond.max_per_minute", "addresses that are blocked automatically within a minute"),
+    key("respond.confirm_secs", "seconds after which a block is undone that is to be confirmed"),
+    key(
+        "respond.keep_on_exit",
+        "leave blocks in the firewall when the program ends, each until its time is over",
+    ),
+    key(
+        "respond.request_rate",
+        "requests for connections per second that a service of this host still gets while it is flooded from spoofed addresses; 0 to leave it to SYN cookies",
+    ),
     key("web.listen", "address and port of the dashboard"),
     key(
         "web.api_token",

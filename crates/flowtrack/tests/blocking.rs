@@ -1,0 +1,289 @@
+//! The whole way: real traffic, the real program, the real firewall, in namespaces.
+
+#[path = "../../flowtrack-respond/tests/net/mod.rs"]
+#[expect(dead_code, reason = "shared with tests that need more of it")]
+mod net;
+
+use flowtrack_capture::{PacketWriter as _, PcapWriter, Precision};
+use flowtrack_event::{IfaceId, LinkType, RawPacket, Timestamp};
+use net::{ATTACKER, NEIGHBOUR, Net, PORTS, TARGET};
+use serde_json::Value;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+const RULE: &str = "alert tcp any any -> any 8080 (msg:\"shell in a request\"; \
+                    flow:established,to_server; content:\"cmd.exe\"; sid:9000001; priority:1;)\n";
+
+/// The program on the target; killed on drop.
+struct Program<'a> {
+    net: &'a Net,
+    folder: &'a Path,
+    child: Child,
+}
+
+impl<'a> Program<'a> {
+    fn start(net: &'a Net, folder: &'a Path, settings: &[&str]) -> Self {
+        std::fs::write(folder.join("test.rules"), RULE).unwrap();
+        let mut command = on_target(net, folder);
+        command.args(["run", "-i", "br0", "--workers", "1", "--listen", "10.77.0.1:9999", "-S"]);
+        command.arg(folder.join("test.rules")).arg("--eve").arg(folder.join("eve.json"));
+        command.args(["--set", &format!("web.api_token={TOKEN}")]);
+        for setting in settings {
+            command.args(["--set", setting]);
+        }
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        // It says how to stop it once it captures.
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.map_while(Result::ok).any(|line| line.starts_with("stop")), "it runs");
+        Self { net, folder, child }
+    }
+
+    fn cli(&self, args: &[&str]) -> Output {
+        on_target(self.net, self.folder).args(args).output().unwrap()
+    }
+
+    fn blocked(&self) -> Value {
+        let output = self.cli(&["blocked", "--past", "--json"]);
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    fn signal(&mut self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Program<'_> {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn on_target(net: &Net, folder: &Path) -> Command {
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", &net.name("t"), env!("CARGO_BIN_EXE_flowtrack"), "--data-dir"]);
+    command.arg(folder).env_remove("SSH_CONNECTION");
+    command
+}
+
+/// Sends an attack over a real connection; whether the service answered.
+fn attack(net: &Net, host: &str, family: usize) -> bool {
+    let to = SocketAddr::new(TARGET[family].parse::<IpAddr>().unwrap(), PORTS[1]);
+    net.inside(host, || {
+        let Ok(mut stream) = TcpStream::connect_timeout(&to, Duration::from_millis(400)) else {
+            return false;
+        };
+        let _ = stream.write_all(b"GET /cmd.exe HTTP/1.0\r\n\r\n");
+        let mut answer = String::new();
+        stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+        stream.read_to_string(&mut answer).is_ok()
+    })
+}
+
+/// Asks the API of the program from a host; gives the status line and the body.
+fn api(net: &Net, host: &str, request: &str, body: &str) -> String {
+    let to: SocketAddr = "10.77.0.1:9999".parse().unwrap();
+    net.inside(host, || {
+        let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(2)).unwrap();
+        let head = format!(
+            "{request} HTTP/1.1\r\nHost: 10.77.0.1:9999\r\nAuthorization: Bearer {TOKEN}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    })
+}
+
+fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(15), "not within 15 s: {what}");
+    }
+    begun.elapsed()
+}
+
+const WHEN: &str = "respond.when=[{ detector = \"sid:9000001\" }]";
+
+#[test]
+fn the_attacker_is_blocked_and_the_administrator_is_not() {
+    let Some(net) = Net::new(&["nft"]) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = Program::start(&net, folder.path(), &["respond.automatic=true", WHEN]);
+    let web = PORTS[1];
+    // The neighbour uses the dashboard, and attacks all the same.
+    assert!(api(&net, "n", "GET /api/v1/blocks", "").contains("200 OK"));
+    for family in [0, 1] {
+        assert!(net.reaches("a", family, web));
+        attack(&net, "n", 0);
+        attack(&net, "a", family);
+        until("the attacker is cut off", || !net.reaches("a", family, web));
+        assert!(net.reaches("n", family, web), "the administrator is not");
+    }
+    let blocked = program.blocked();
+    let mut whats: Vec<_> =
+        blocked["blocks"].as_array().unwrap().iter().map(|b| &b["what"]).collect();
+    whats.sort_by_key(|what| what.as_str().map(str::len));
+    assert_eq!(whats, ATTACKER);
+    let first =
+        blocked["blocks"].as_array().unwrap().iter().find(|b| b["what"] == ATTACKER[0]).unwrap();
+    assert_eq!(
+        (&first["who"], &first["why"]),
+        (&"sid:9000001".into(), &"shell in a request".into())
+    );
+    assert!(first["packets"].as_u64().unwrap() >= 1, "{first}");
+    assert!(
+        blocked["stats"]["refused"].as_u64().unwrap() >= 1,
+        "the administrator was spared: {blocked}"
+    );
+
+    // A person undoes it, and blocks again for a moment.
+    assert!(program.cli(&["unblock", "--all"]).status.success());
+    assert!(net.reaches("a", 0, web));
+    let output = program.cli(&["block", ATTACKER[0], "--for", "2s", "--why", "to try it"]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(!net.reaches("a", 0, web));
+    let took = until("it ends by itself", || net.reaches("a", 0, web));
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    for never in [NEIGHBOUR[0], TARGET[0], "10.77.0.0/24", "0.0.0.0/0", "9999", "22", "127.0.0.1"] {
+        let output = program.cli(&["block", never]);
+        assert!(!output.status.success(), "{never}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("is never blocked"), "{output:?}");
+    }
+
+    // From another machine it is undone unless it is confirmed.
+    let request = format!("{{\"what\": [\"{}\"], \"secs\": 600}}", ATTACKER[0]);
+    let answer = api(&net, "n", "POST /api/v1/blocks", &request);
+    assert!(answer.contains("\"confirmed_until_us\":1"), "{answer}");
+    let answer = api(&net, "n", "POST /api/v1/blocks/confirm", "{}");
+    assert!(answer.contains("\"confirmed_until_us\":null"), "{answer}");
+    let answer =
+        api(&net, "n", "POST /api/v1/blocks/preview", &request.replace(", \"secs\": 600", ""));
+    assert!(answer.contains("\"flows\":") && !answer.contains("\"flows\":0,"), "{answer}");
+    let answer = api(&net, "n", &format!("DELETE /api/v1/blocks?what={}", NEIGHBOUR[0]), "");
+    assert!(answer.starts_with("HTTP/1.1 409"), "{answer}");
+
+    program.signal("-TERM");
+    assert_eq!(net.on_target("nft list tables").trim(), "", "nothing is left");
+    assert!(net.reaches("a", 0, web));
+}
+
+#[test]
+fn a_killed_program_leaves_only_what_ends() {
+    let Some(net) = Net::new(&["nft"]) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = Program::start(&net, folder.path(), &[]);
+    for args in [["block", ATTACKER[0], "--for", "3s"], ["block", NEIGHBOUR[0], "--for", "1h"]] {
+        assert!(program.cli(&args).status.success());
+    }
+    program.signal("-KILL");
+    assert!(!net.reaches("a", 0, PORTS[1]) && !net.reaches("n", 0, PORTS[1]));
+    let took = until("the kernel ends it", || net.reaches("a", 0, PORTS[1]));
+    assert!(took < Duration::from_secs(6), "{took:?}");
+    let sets = net.on_target("nft list table inet flowtrack");
+    let elements = sets.lines().filter(|line| line.contains("elements")).count();
+    assert_eq!((elements, sets.matches("expires").count()), (1, 1), "{sets}");
+
+    // Without the program, the command line goes on by itself.
+    let listed = program.cli(&["blocked"]);
+    assert!(String::from_utf8_lossy(&listed.stdout).contains(NEIGHBOUR[0]), "{listed:?}");
+    assert!(program.cli(&["block", ATTACKER[0], "--for", "1h"]).status.success());
+    assert!(!net.reaches("a", 0, PORTS[1]) && !net.reaches("n", 0, PORTS[1]));
+
+    // And the next start takes both over.
+    drop(program);
+    let mut again = Program::start(&net, folder.path(), &["respond.keep_on_exit=true"]);
+    assert_eq!(again.blocked()["blocks"].as_array().unwrap().len(), 2);
+    assert!(again.cli(&["unblock", NEIGHBOUR[0]]).status.success());
+    assert!(!net.reaches("a", 0, PORTS[1]) && net.reaches("n", 0, PORTS[1]));
+    again.signal("-TERM");
+    assert!(!net.reaches("a", 0, PORTS[1]), "it stays, as configured");
+}
+
+#[test]
+fn nobody_is_blocked_unless_a_person_turned_it_on() {
+    let Some(net) = Net::new(&["nft"]) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::start(&net, folder.path(), &[WHEN]);
+    attack(&net, "a", 0);
+    until("it is said", || program.blocked()["stats"]["would_block"] == 1);
+    assert!(net.reaches("a", 0, PORTS[1]));
+    assert_eq!(net.on_target("nft list tables").trim(), "", "the firewall is untouched");
+}
+
+#[test]
+fn a_file_blocks_nobody() {
+    let Some(net) = Net::new(&["nft"]) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("test.rules"), RULE).unwrap();
+    // The same attack as live, out of a capture: told, not answered.
+    let capture = folder.path().join("attack.pcap");
+    write_attack(&capture);
+    let mut command = on_target(&net, folder.path());
+    command.args(["run", "--pace", "max", "--listen", "127.0.0.1:0", "-S"]);
+    command.arg(folder.path().join("test.rules")).arg("-r").arg(&capture);
+    command.args(["--set", "respond.automatic=true", "--set", WHEN, "--eve"]);
+    command.arg(folder.path().join("eve.json"));
+    let child = command.stdout(Stdio::null()).spawn().unwrap();
+    let program = Program { net: &net, folder: folder.path(), child };
+    until("the alert is told", || {
+        let eve = std::fs::read_to_string(folder.path().join("eve.json")).unwrap_or_default();
+        eve.contains("9000001")
+    });
+    let blocked = program.blocked();
+    assert_eq!(blocked["blocks"].as_array().unwrap().len(), 0);
+    assert_eq!(blocked["stats"]["triggers"], 0, "{blocked}");
+}
+
+/// Writes a capture of the attack: a handshake, the request, its acknowledgement.
+fn write_attack(path: &Path) {
+    const FIN: u8 = 1;
+    const SYN: u8 = 2;
+    const ACK: u8 = 16;
+    let request: &[u8] = b"GET /cmd.exe HTTP/1.0\r\n\r\n";
+    let behind = 101 + request.len() as u32;
+    let segments: [(bool, u32, u32, u8, &[u8]); 7] = [
+        (true, 100, 0, SYN, b""),
+        (false, 500, 101, SYN | ACK, b""),
+        (true, 101, 501, ACK, b""),
+        (true, 101, 501, ACK, request),
+        (false, 501, behind, ACK, b""),
+        (true, behind, 501, FIN | ACK, b""),
+        (false, 501, behind + 1, FIN | ACK, b""),
+    ];
+    let mut writer = PcapWriter::new(std::fs::File::create(path).unwrap(), Precision::Micros);
+    for (number, (from_attacker, seq, ack, flags, payload)) in segments.into_iter().enumerate() {
+        let (attacker, target) = ([10, 77, 0, 2], [10, 77, 0, 1]);
+        let (src, dst) = if from_attacker { (attacker, target) } else { (target, attacker) };
+        let ports: [u16; 2] = if from_attacker { [40_000, 8_080] } else { [8_080, 40_000] };
+        let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0];
+        frame.extend((40 + payload.len() as u16).to_be_bytes());
+        frame.extend([0, 1, 0, 0, 64, 6, 0, 0]);
+        frame.extend(src);
+        frame.extend(dst);
+        frame.extend(ports.map(u16::to_be_bytes).as_flattened());
+        frame.extend([seq, ack].map(u32::to_be_bytes).as_flattened());
+        frame.extend([0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+        frame.extend(payload);
+        let packet = RawPacket {
+            ts: Timestamp::from_micros(1_700_000_000_000_000 + number as i64 * 1_000),
+            iface: IfaceId(0),
+            link: LinkType::ETHERNET,
+            number: 1,
+            wire_len: frame.len() as u32,
+            vlan_tci: None,
+            data: &frame,
+        };
+        writer.write(&packet, "").unwrap();
+    }
+    writer.finish().unwrap();
+}
