@@ -39,6 +39,59 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/blocks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is blocked */
+        get: operations["blocks"];
+        put?: never;
+        /** Blocks addresses, networks and ports, all or none */
+        post: operations["add"];
+        /** Undoes blocks */
+        delete: operations["remove"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/blocks/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keeps blocks that are undone unless they are confirmed */
+        post: operations["confirm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/blocks/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What blocks would have cut, by history */
+        post: operations["preview"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/capture": {
         parameters: {
             query?: never;
@@ -716,6 +769,146 @@ export interface components {
             /** @description Alerts that there are of those named. */
             found: number;
         };
+        /** @description Which blocks are meant. */
+        BlockChoice: {
+            /** @description One of them; all where it is `null`. */
+            what?: string | null;
+        };
+        /** @description What is blocked, and how blocking is. */
+        BlockList: {
+            /** @description Whether attackers are blocked without a person's word. */
+            automatic: boolean;
+            /**
+             * Format: int64
+             * @description Blocks made since the program runs.
+             */
+            blocked: number;
+            /** @description In force, the newest first. */
+            blocks: components["schemas"]["BlockRow"][];
+            /** @description The firewall in use: `nftables`, `ipset` or `dry_run`. */
+            firewall: string;
+            /**
+             * Format: int64
+             * @description Blocks held back because there were too many at once.
+             */
+            held_back: number;
+            /** @description Ended, the newest first. */
+            past: components["schemas"]["BlockRow"][];
+            /** @description What is wrong with it; empty where nothing is. */
+            problem: string;
+            /**
+             * Format: int64
+             * @description Attacks whose source must never be blocked.
+             */
+            refused: number;
+            /**
+             * Format: int64
+             * @description Attacks whose source may be spoofed.
+             */
+            unproved: number;
+            /**
+             * Format: int64
+             * @description Blocks that would have been made, were blocking automatic.
+             */
+            would_block: number;
+        };
+        /** @description What blocks would have cut. */
+        BlockPreview: {
+            /**
+             * Format: int64
+             * @description Bytes of these flows.
+             */
+            bytes: number;
+            /** @description Whether all of history in these hours was looked at. */
+            complete: boolean;
+            /**
+             * Format: int64
+             * @description Flows.
+             */
+            flows: number;
+            /**
+             * Format: int64
+             * @description Hosts that would have lost some of these flows, those that are to be blocked left out.
+             */
+            hosts: number;
+            /**
+             * Format: int32
+             * @description How many hours back.
+             */
+            hours: number;
+            /** @description Names of the hosts that would have been blocked. */
+            names: string[];
+            /**
+             * Format: int64
+             * @description Packets of these flows.
+             */
+            packets: number;
+            /** @description What would be refused, and why. */
+            refused: string[];
+            /** @description Those that would have lost most, and the traffic they would have lost. */
+            top: components["schemas"]["PreviewHost"][];
+        };
+        /** @description What is to be blocked. */
+        BlockRequest: {
+            /**
+             * @description Whether it is undone unless it is confirmed. Where it is not said: for networks, and where
+             *     the dashboard is open on another machine.
+             */
+            confirm?: boolean | null;
+            /**
+             * Format: int64
+             * @description For how many seconds; as configured where it is not said.
+             */
+            secs?: number | null;
+            /** @description Addresses, networks and ports. */
+            what: string[];
+            /** @description Why, in words. */
+            why?: string;
+        };
+        /** @description A block. */
+        BlockRow: {
+            /** @description Whether no person was asked. */
+            automatic: boolean;
+            /**
+             * Format: int64
+             * @description Bytes of these packets.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description Until when it lasts once it is confirmed; `null` where nothing is to be confirmed.
+             */
+            confirmed_until_us?: number | null;
+            /** @description Why it ended; empty while it is in force. */
+            end: string;
+            /**
+             * Format: int64
+             * @description When it ended, in microseconds since the epoch; `null` while it is in force.
+             */
+            ended_us?: number | null;
+            /**
+             * Format: int64
+             * @description Packets that it stopped, as read last.
+             */
+            packets: number;
+            /**
+             * Format: int64
+             * @description Microseconds since the epoch.
+             */
+            since_us: number;
+            /**
+             * Format: int64
+             * @description Until when, in microseconds since the epoch; while it is to be confirmed, until when that may
+             *     be done.
+             */
+            until_us: number;
+            /** @description Address, network or port: `192.0.2.1`, `192.0.2.0/24`, `tcp/23`. */
+            what: string;
+            /** @description `admin`, or the name of a detector or rule. */
+            who: string;
+            /** @description Why, in words. */
+            why: string;
+        };
         /** @description Numbers of alerts by severity. */
         BySeverity: {
             /** Format: int64 */
@@ -1356,6 +1549,28 @@ export interface components {
             /** @description Whom it is done to; anybody where not given. */
             target?: string;
         };
+        /** @description A host that would have lost traffic. */
+        PreviewHost: {
+            /** @description Address. */
+            addr: string;
+            /**
+             * Format: int64
+             * @description Bytes that it would not have sent or received.
+             */
+            bytes: number;
+            /** @description Host name, where one is known. */
+            name?: string | null;
+        };
+        /** @description What would have been cut. */
+        PreviewRequest: {
+            /**
+             * Format: int32
+             * @description How many hours back, at most 31 days.
+             */
+            hours?: number;
+            /** @description Addresses, networks and ports. */
+            what: string[];
+        };
         /** @description Why a request was not answered as asked. */
         Problem: {
             /**
@@ -1744,6 +1959,143 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    blocks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockList"];
+                };
+            };
+        };
+    };
+    add: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BlockRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockRow"][];
+                };
+            };
+            /** @description It must not be blocked, or cannot be */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove: {
+        parameters: {
+            query: {
+                /** @description What is blocked, as the list says it; `all` for all. */
+                what: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockRow"][];
+                };
+            };
+            /** @description There is no such block */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    confirm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BlockChoice"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockRow"][];
+                };
+            };
+            /** @description There is no such block */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    preview: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PreviewRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockPreview"];
                 };
             };
         };
