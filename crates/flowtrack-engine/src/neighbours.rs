@@ -120,7 +120,7 @@ mod tests {
         assert_eq!(claims(&arp(3)), None);
     }
 
-    /// An ICMPv6 message from fe80::1 to ff02::1.
+    /// An ICMPv6 message from `fe80::1` to `ff02::1`.
     fn icmp6(hops: u8, message: &[u8]) -> Vec<u8> {
         let length = u16::try_from(message.len()).unwrap().to_be_bytes();
         let mut source = [0; 16];

@@ -1,12 +1,12 @@
 //! Tells people about alerts: e-mail, SMS, webhooks, chats, syslog, desktop.
 //!
 //! ```text
-//! events ── Watcher ──> Notice ──> Notifier's desk ── Message ──> one thread per Channel
+//! alert that changed ──> Notice ──> Notifier's desk ── Message ──> one thread per Channel
 //!                                   fold, routes, quiet hours,
 //!                                   digests, rates, queue on disk
 //! ```
 //!
-//! [`Watcher`] and [`Notifier::tell`] never wait. The desk is one thread and decides by the time it
+//! [`Notifier::tell`] never waits. The desk is one thread and decides by the time it
 //! is told; sending blocks, each channel in a thread of its own, and every wait there has a bound.
 //! What was accepted is kept in a file until the receiver has taken it: it is told at least once,
 //! or counted as failed or dropped.
@@ -27,7 +27,6 @@ mod queue;
 mod quiet;
 mod secret;
 mod tls;
-mod watcher;
 
 pub use channels::{Channel, KINDS, Kind};
 pub use config::{ChannelConfig, NotifyConfig, Route};
@@ -38,4 +37,3 @@ pub use notice::Notice;
 pub use notifier::{Notifier, NotifyError, test_channel, warnings};
 pub use quiet::QuietHours;
 pub use secret::{Keeper, Secret, Vault};
-pub use watcher::Watcher;

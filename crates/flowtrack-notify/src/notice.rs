@@ -1,7 +1,7 @@
 //! What a person is told of one alert.
 
 use flowtrack_detect::alerts::{AlertKind, AlertRecord};
-use flowtrack_event::{Alert, Detection, Evidence, Severity, Timestamp};
+use flowtrack_event::{Evidence, Severity, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -48,81 +48,6 @@ pub struct Notice {
 }
 
 impl Notice {
-    /// Of a detector's finding.
-    pub fn of_detection(detection: &Detection) -> Self {
-        let kind = if detection.kind.is_empty() { "" } else { "." };
-        Self {
-            key: key(
-                &format!("{}{kind}{}", detection.detector, detection.kind),
-                detection.source,
-                detection.target,
-                detection.target_port,
-            ),
-            severity: detection.severity,
-            title: clean(&detection.title, MAX_TITLE),
-            explanation: clean(&detection.explanation, MAX_EXPLANATION),
-            category: detection.category.to_owned(),
-            detector: detection.detector.to_owned(),
-            source: detection.source,
-            target: detection.target,
-            target_port: detection.target_port,
-            technique: detection.technique.map(|t| (t.id.to_owned(), t.name.to_owned())),
-            first_seen_us: detection.first_seen.micros(),
-            last_seen_us: detection.last_seen.micros(),
-            count: detection.count.max(1),
-            evidence: detection
-                .evidence
-                .iter()
-                .take(MAX_EVIDENCE)
-                .map(|(name, value)| (clean(name, MAX_NAME), clean(&text_of(value), MAX_VALUE)))
-                .collect(),
-        }
-    }
-
-    /// Of a signature's match.
-    pub fn of_alert(alert: &Alert) -> Self {
-        let ends = alert.ends.key;
-        let (target, source) = match alert.target_and_source() {
-            Some((target, source)) => (Some(target), Some(source)),
-            None => (ends.map(|k| (k.dst, k.dst_port)), ends.map(|k| (k.src, k.src_port))),
-        };
-        let rule = &alert.rule;
-        let port = target.map(|(_, port)| port).filter(|&port| port > 0);
-        let mut evidence = Vec::new();
-        if let Some(app) = alert.flow.as_ref().and_then(|flow| flow.app) {
-            evidence.push(("protocol".to_owned(), app.name().to_owned()));
-        }
-        for reference in rule.references.iter().take(3) {
-            evidence.push(("see".to_owned(), clean(reference, MAX_VALUE)));
-        }
-        let technique = |name: &str| {
-            let value = rule.metadata.iter().find(|(key, _)| &**key == name);
-            value.map(|(_, value)| clean(&value.replace('_', " "), MAX_NAME))
-        };
-        Self {
-            key: key(
-                &format!("{}:{}", rule.gid, rule.sid),
-                source.map(|(address, _)| address),
-                target.map(|(address, _)| address),
-                port,
-            ),
-            severity: Severity::of_priority(rule.severity),
-            title: clean(&rule.signature, MAX_TITLE),
-            explanation: String::new(),
-            category: clean(&rule.category, MAX_NAME),
-            detector: format!("{}:{}", rule.gid, rule.sid),
-            source: source.map(|(address, _)| address),
-            target: target.map(|(address, _)| address),
-            target_port: port,
-            technique: technique("mitre_technique_id")
-                .map(|id| (id, technique("mitre_technique_name").unwrap_or_default())),
-            first_seen_us: alert.ts.micros(),
-            last_seen_us: alert.ts.micros(),
-            count: 1,
-            evidence,
-        }
-    }
-
     /// Of an alert of the book.
     pub fn of_record(alert: &AlertRecord) -> Self {
         // `port_scan/vertical`, by the detector's name in routes.
@@ -271,12 +196,55 @@ mod severity {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flowtrack_detect::alerts::{AlertBook, Config};
+    use flowtrack_event::{Detection, Technique};
 
     #[test]
     fn text_of_strangers_is_cleaned_and_cut() {
         assert_eq!(clean("a\r\nBcc: x\u{202e}b", 50), "a  Bcc: x b");
         assert_eq!(clean("abcdef", 4), "abc…");
         assert_eq!(clean("abcd", 4), "abcd");
+    }
+
+    #[test]
+    fn an_alert_of_the_book_is_told_whole() {
+        let mut book = AlertBook::new(Config::default());
+        book.detection(&Detection {
+            ts: Timestamp::from_secs(7),
+            detector: "port_scan",
+            kind: "vertical",
+            sid: 101,
+            title: "192.0.2.7 scans\nports".into(),
+            explanation: "Look at it.".into(),
+            severity: Severity::High,
+            category: "reconnaissance",
+            technique: Some(Technique { id: "T1046", name: "Network Service Discovery" }),
+            source: Some([192, 0, 2, 7].into()),
+            target: Some([10, 0, 0, 5].into()),
+            target_port: None,
+            proto: None,
+            first_seen: Timestamp::from_secs(5),
+            last_seen: Timestamp::from_secs(7),
+            count: 40,
+            evidence: vec![("ports".into(), Evidence::Count(40))],
+            flows: Vec::new(),
+            source_proved: false,
+        });
+        let changes = book.drain(10);
+        assert!(changes[0].change.is_news());
+        let notice = Notice::of_record(&changes[0].alert);
+        assert_eq!(
+            (notice.title.as_str(), notice.detector.as_str()),
+            ("192.0.2.7 scans ports", "port_scan")
+        );
+        assert_eq!((notice.severity, notice.count), (Severity::High, 40));
+        assert_eq!((notice.first_seen_us, notice.last_seen_us), (5_000_000, 7_000_000));
+        assert_eq!(notice.technique.unwrap().0, "T1046");
+        assert!(
+            notice.evidence.contains(&("ports".to_owned(), "40".to_owned())),
+            "{:?}",
+            notice.evidence
+        );
     }
 
     #[test]

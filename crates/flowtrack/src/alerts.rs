@@ -5,6 +5,7 @@
 //! only, never for the disk.
 
 use crate::control;
+use crate::notify::People;
 use crate::watch::Watcher;
 use flowtrack_detect::alerts::{
     AlertBook, AlertChange, AlertId, AlertRecord, AlertState, Config, FlowRef, Mute, MuteId,
@@ -22,6 +23,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct Alerts {
     book: Mutex<AlertBook>,
     history: Option<(Arc<HistoryWriter>, HistoryReader)>,
+    /// Whoever is told of what is new.
+    people: Option<Arc<People>>,
     outgoing: Mutex<Outgoing>,
     news: Mutex<Arc<AlertNews>>,
 }
@@ -49,7 +52,11 @@ const MICROS_PER_MINUTE: i64 = 60_000_000;
 
 impl Alerts {
     /// Goes on where the history ended.
-    pub fn open(config: &Config, history: Option<&Arc<HistoryWriter>>) -> anyhow::Result<Self> {
+    pub fn open(
+        config: &Config,
+        history: Option<&Arc<HistoryWriter>>,
+        people: Option<Arc<People>>,
+    ) -> anyhow::Result<Self> {
         let mut book = AlertBook::new(config.clone());
         let history = history.map(|writer| (Arc::clone(writer), writer.reader()));
         if let Some((writer, reader)) = &history {
@@ -62,6 +69,7 @@ impl Alerts {
         Ok(Self {
             book: Mutex::new(book),
             history,
+            people,
             outgoing: Mutex::default(),
             news: Mutex::new(Arc::new(news)),
         })
@@ -121,6 +129,9 @@ impl Alerts {
         };
         if let Some(unseen) = unseen {
             self.tell(&changes, unseen);
+        }
+        if let Some(people) = &self.people {
+            people.hear(&changes);
         }
         let Some((writer, _)) = &self.history else { return };
         for change in changes {

@@ -2,12 +2,11 @@
 
 use crate::cli::Global;
 use crate::config::Config;
-use crate::watch::Watcher;
-use flowtrack_event::Event;
-use flowtrack_notify::{self as notify, Keeper, Notifier};
+use flowtrack_detect::alerts::AlertChange;
+use flowtrack_event::Timestamp;
+use flowtrack_notify::{self as notify, Keeper, Notice, Notifier};
 use flowtrack_web::{ChannelState, ChannelStatus, HealthPart, HealthState};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Where passwords and tokens are looked for: the environment, then `.env` in the data folder and
@@ -19,9 +18,9 @@ pub fn keeper(global: &Global, data_dir: &Path) -> Keeper {
 
 /// Whoever is told of alerts.
 pub struct People {
-    notifier: Arc<Notifier>,
+    notifier: Notifier,
     /// Whether what is seen is real: a replayed file wakes nobody.
-    listening: Arc<AtomicBool>,
+    listening: AtomicBool,
 }
 
 impl People {
@@ -35,7 +34,7 @@ impl People {
         }
         let folder = data_dir.join("notify");
         let notifier = Notifier::start(&config.notify, keeper.clone(), Some(&folder))?;
-        Ok(Some(Self { notifier: Arc::new(notifier), listening: Arc::default() }))
+        Ok(Some(Self { notifier, listening: AtomicBool::new(false) }))
     }
 
     /// Whether to tell of what is seen from now on.
@@ -43,10 +42,12 @@ impl People {
         self.listening.store(yes, Ordering::Relaxed);
     }
 
-    /// Looks at events as they pass the hub.
-    pub fn watcher(self: &Arc<Self>) -> Box<dyn Watcher> {
-        let watcher = notify::Watcher::new(Arc::clone(&self.notifier));
-        Box::new(PeopleWatcher { watcher, listening: Arc::clone(&self.listening) })
+    /// Tells of alerts that are new, came back or became more urgent; muted ones are no news.
+    pub fn hear(&self, changes: &[AlertChange]) {
+        if self.listening.load(Ordering::Relaxed) {
+            let news = changes.iter().filter(|change| change.change.is_news());
+            news.for_each(|change| self.notifier.tell(Notice::of_record(&change.alert)));
+        }
     }
 
     /// The channels, for the dashboard.
@@ -63,8 +64,8 @@ impl People {
                 notify::ChannelState::Failed => ChannelState::Failed,
             },
             problem: health.problem,
-            delivered_at_us: health.delivered_at.map(|at| at.micros()),
-            retry_at_us: health.retry_at.map(|at| at.micros()),
+            delivered_at_us: health.delivered_at.map(Timestamp::micros),
+            retry_at_us: health.retry_at.map(Timestamp::micros),
             delivered: health.counts.delivered,
             failed: health.counts.failed,
             dropped: health.counts.dropped,
@@ -105,19 +106,5 @@ impl People {
             }
         };
         HealthPart { name: "notifications".into(), state, message }
-    }
-}
-
-/// What the hub asks.
-struct PeopleWatcher {
-    watcher: notify::Watcher,
-    listening: Arc<AtomicBool>,
-}
-
-impl Watcher for PeopleWatcher {
-    fn watch(&mut self, events: &[Event], _out: &mut Vec<Event>) {
-        if self.listening.load(Ordering::Relaxed) {
-            self.watcher.watch(events);
-        }
     }
 }

@@ -1,7 +1,6 @@
 //! The whole way: real traffic, the real program, the real firewall, in namespaces.
 
 #[path = "../../flowtrack-respond/tests/net/mod.rs"]
-#[expect(dead_code, reason = "shared with tests that need more of it")]
 mod net;
 
 use flowtrack_capture::{PacketWriter as _, PcapWriter, Precision};

@@ -30,7 +30,7 @@ pub struct Net {
 impl Net {
     /// Makes the network, with a service on both ports of the target; none, with the reason
     /// printed, where that is not permitted or a program is missing.
-    #[expect(clippy::disallowed_macros, reason = "a skipped test says so")]
+    #[allow(clippy::disallowed_macros, reason = "a skipped test says so")]
     pub fn new(programs: &[&str]) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         if !nix::unistd::geteuid().is_root() {

@@ -59,15 +59,12 @@ pub fn run(
     if let Some(people) = &people {
         people.listen(args.read.is_none() || args.notify);
     }
-    let alerts = Arc::new(Alerts::open(&config.alerts, history.as_ref())?);
+    let alerts = Arc::new(Alerts::open(&config.alerts, history.as_ref(), people.clone())?);
     let (respond, ears) = Respond::start(&config.respond, data_dir, history.clone())?;
     let respond = Arc::new(respond);
     let hub = Arc::new(Hub::start(Outlets {
         detectors: DetectorSet::new(&config.detect, detect::networks(config)),
-        watchers: std::iter::once(alerts.watcher())
-            .chain(people.iter().map(People::watcher))
-            .chain([ears])
-            .collect(),
+        watchers: vec![alerts.watcher(), ears],
         live: LiveView::new(&ViewConfig::default()),
         history: history.clone(),
         recorder: recorder.as_ref().map(|(recorder, _)| Arc::clone(recorder)),
