@@ -1,5 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { bitRate, bytes, count, day, duration, endpoint, exact, percent, protocolOf } from './format';
+import {
+  bitRate,
+  bytes,
+  count,
+  day,
+  duration,
+  endpoint,
+  exact,
+  percent,
+  protocolOf,
+} from './format';
 
 describe('numbers', () => {
   it('have three significant digits and an SI prefix', () => {
