@@ -1,53 +1,11 @@
 /** Blocks of the firewall and ways to people, where this FlowTrack has them. */
 import { messageOf } from '../api/client';
+import type { components } from '../api/schema';
 
-export interface Block {
-  what: string;
-  who: string;
-  why: string;
-  automatic: boolean;
-  since_us: number;
-  until_us: number;
-  /** Until when it lasts once it is confirmed; `null` where nothing is to be confirmed. */
-  confirmed_until_us: number | null;
-  packets: number;
-  bytes: number;
-  ended_us: number | null;
-  end: string;
-}
-
-export interface BlockList {
-  firewall: string;
-  problem: string;
-  automatic: boolean;
-  blocks: Block[];
-  past: Block[];
-  would_block: number;
-  refused: number;
-  unproved: number;
-}
-
-export interface BlockPreview {
-  hours: number;
-  flows: number;
-  packets: number;
-  bytes: number;
-  hosts: number;
-  names: string[];
-  refused: string[];
-}
-
-export interface Channel {
-  name: string;
-  kind: string;
-  destination: string;
-  state: 'unused' | 'ok' | 'retrying' | 'failed';
-  problem: string | null;
-  delivered: number;
-  failed: number;
-  dropped: number;
-  waiting: number;
-}
+export type Block = components['schemas']['BlockRow'];
+export type BlockList = components['schemas']['BlockList'];
+export type BlockPreview = components['schemas']['BlockPreview'];
+export type Channel = components['schemas']['ChannelStatus'];
 
 /** What the server answered: data, or what is wrong; `missing` where it has no such thing. */
 export type Answer<T> =
