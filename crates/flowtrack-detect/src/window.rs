@@ -3,116 +3,103 @@
 use flowtrack_event::{Distinct, Timestamp};
 use std::hash::Hash;
 
-/// Counts what happened in the last `span` seconds, in `SLOTS` slots, so it is exact to one slot.
+/// The last so many seconds, in `SLOTS` slots.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Window {
-    slots: [u64; Self::SLOTS],
+struct Ring<T, const SLOTS: usize> {
+    slots: [T; SLOTS],
     /// Seconds of a slot.
     width: u32,
     /// Number of the newest slot since the epoch.
     newest: i64,
 }
 
-impl Window {
-    /// Parts of a window.
-    pub const SLOTS: usize = 12;
-
-    /// An empty window of about `span` seconds.
-    pub fn new(span: u32) -> Self {
-        let width = span.div_ceil(Self::SLOTS as u32).max(1);
-        Self { slots: [0; Self::SLOTS], width, newest: i64::MIN }
+impl<T, const SLOTS: usize> Ring<T, SLOTS> {
+    /// About `span` seconds of empty slots.
+    fn new(slots: [T; SLOTS], span: u32) -> Self {
+        Self { slots, width: span.div_ceil(SLOTS as u32).max(1), newest: i64::MIN }
     }
 
-    /// Counts `n` at `now`.
-    pub fn add(&mut self, now: Timestamp, n: u64) {
-        let at = self.advance(now);
-        if let Some(slot) = self.slots.get_mut(at) {
-            *slot = slot.saturating_add(n);
-        }
-    }
-
-    /// What was counted in the window that ends at `now`.
-    pub fn sum(&mut self, now: Timestamp) -> u64 {
-        self.advance(now);
-        self.slots.iter().fold(0, |sum, &n| sum.saturating_add(n))
-    }
-
-    /// Moves on; gives the place of the slot to count in.
-    fn advance(&mut self, now: Timestamp) -> usize {
+    /// Moves on and clears what is over; gives the slot to count in.
+    fn advance(&mut self, now: Timestamp, clear: impl Fn(&mut T)) -> Option<&mut T> {
         let number = now.secs().div_euclid(i64::from(self.width));
-        let slots = Self::SLOTS as i64;
+        let slots = SLOTS as i64;
         if number > self.newest {
             let passed = number.saturating_sub(self.newest).min(slots);
             for back in 0..passed {
                 if let Some(slot) = self.slots.get_mut((number - back).rem_euclid(slots) as usize) {
-                    *slot = 0;
+                    clear(slot);
                 }
             }
             self.newest = number;
         }
         // What comes late counts in the oldest slot that is left.
         let number = number.max(self.newest - slots + 1);
-        number.rem_euclid(slots) as usize
+        self.slots.get_mut(number.rem_euclid(slots) as usize)
     }
 }
 
-/// Distinct values of the last `span` seconds, in `SLOTS` slots.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct DistinctWindow {
-    slots: [Distinct; Self::SLOTS],
-    width: u32,
-    newest: i64,
-}
+/// Counts what happened in the last `span` seconds, in 12 slots, so it is exact to one slot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Window(Ring<u64, 12>);
 
-impl DistinctWindow {
-    /// Parts of a window.
-    pub const SLOTS: usize = 6;
-
+impl Window {
     /// An empty window of about `span` seconds.
     pub fn new(span: u32) -> Self {
-        let width = span.div_ceil(Self::SLOTS as u32).max(1);
-        Self { slots: Default::default(), width, newest: i64::MIN }
+        Self(Ring::new(Default::default(), span))
+    }
+
+    /// Counts `n` at `now`.
+    pub fn add(&mut self, now: Timestamp, n: u64) {
+        if let Some(slot) = self.slot(now) {
+            *slot = slot.saturating_add(n);
+        }
+    }
+
+    /// What was counted in the window that ends at `now`.
+    pub fn sum(&mut self, now: Timestamp) -> u64 {
+        self.slot(now);
+        self.0.slots.iter().fold(0, |sum, &n| sum.saturating_add(n))
+    }
+
+    fn slot(&mut self, now: Timestamp) -> Option<&mut u64> {
+        self.0.advance(now, |slot| *slot = 0)
+    }
+}
+
+/// Distinct values of the last `span` seconds, in 6 slots.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DistinctWindow(Ring<Distinct, 6>);
+
+impl DistinctWindow {
+    /// An empty window of about `span` seconds.
+    pub fn new(span: u32) -> Self {
+        Self(Ring::new(Default::default(), span))
     }
 
     /// Counts a value.
     pub fn insert<T: Hash + ?Sized>(&mut self, now: Timestamp, value: &T) {
-        let at = self.advance(now);
-        if let Some(slot) = self.slots.get_mut(at) {
+        if let Some(slot) = self.slot(now) {
             slot.insert(value);
         }
     }
 
     /// Counts the values of another.
     pub fn merge(&mut self, now: Timestamp, other: &Distinct) {
-        let at = self.advance(now);
-        if let Some(slot) = self.slots.get_mut(at) {
+        if let Some(slot) = self.slot(now) {
             slot.merge(other);
         }
     }
 
     /// Distinct values in the window that ends at `now`.
     pub fn count(&mut self, now: Timestamp) -> u64 {
-        self.advance(now);
+        self.slot(now);
         let mut all = Distinct::default();
-        for slot in &self.slots {
-            all.merge(slot);
-        }
+        self.0.slots.iter().for_each(|slot| all.merge(slot));
         all.count()
     }
 
-    fn advance(&mut self, now: Timestamp) -> usize {
-        let number = now.secs().div_euclid(i64::from(self.width));
-        let slots = Self::SLOTS as i64;
-        if number > self.newest {
-            let passed = number.saturating_sub(self.newest).min(slots);
-            for back in 0..passed {
-                if let Some(slot) = self.slots.get_mut((number - back).rem_euclid(slots) as usize) {
-                    slot.clear();
-                }
-            }
-            self.newest = number;
-        }
-        number.max(self.newest - slots + 1).rem_euclid(slots) as usize
+    fn slot(&mut self, now: Timestamp) -> Option<&mut Distinct> {
+        self.0.advance(now, Distinct::clear)
     }
 }
 
