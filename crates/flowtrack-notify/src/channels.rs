@@ -6,6 +6,7 @@
 mod desktop;
 mod discord;
 mod email;
+mod posted;
 mod slack;
 mod sms;
 mod syslog;
@@ -17,6 +18,7 @@ use crate::error::SendError;
 use crate::message::Message;
 use crate::secret::{Secret, Vault};
 use flowtrack_event::Severity;
+use posted::Posted;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -25,9 +27,13 @@ pub static KINDS: &[Kind] = &[
     Kind { name: "email", about: "e-mail by SMTP", open: open::<email::Email> },
     Kind { name: "sms", about: "text message by Twilio", open: open::<sms::Sms> },
     Kind { name: "webhook", about: "signed JSON to a web server", open: open::<webhook::Webhook> },
-    Kind { name: "slack", about: "Slack, by incoming webhook", open: open::<slack::Slack> },
-    Kind { name: "discord", about: "Discord, by webhook", open: open::<discord::Discord> },
-    Kind { name: "teams", about: "Microsoft Teams, by workflow", open: open::<teams::Teams> },
+    Kind { name: "slack", about: "Slack, by incoming webhook", open: open::<Posted<slack::Slack>> },
+    Kind { name: "discord", about: "Discord, by webhook", open: open::<Posted<discord::Discord>> },
+    Kind {
+        name: "teams",
+        about: "Microsoft Teams, by workflow",
+        open: open::<Posted<teams::Teams>>,
+    },
     Kind { name: "telegram", about: "Telegram, by a bot", open: open::<telegram::Telegram> },
     Kind { name: "syslog", about: "syslog of RFC 5424", open: open::<syslog::Syslog> },
     Kind { name: "desktop", about: "notification on the desktop", open: open::<desktop::Desktop> },

@@ -1,34 +1,19 @@
 //! Discord: a webhook, <https://discord.com/developers/docs/resources/webhook#execute-webhook>.
 
-use super::{Channel, colour, reveal_url};
-use crate::error::SendError;
-use crate::http;
+use super::colour;
+use super::posted::Form;
 use crate::message::Message;
 use crate::notice::cut;
-use crate::secret::{Secret, Vault};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// A channel of Discord.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Discord {
-    /// The webhook's address; whoever has it can post.
-    url: Secret,
-}
+pub(super) struct Discord;
 
-impl Channel for Discord {
-    fn destination(&self) -> String {
-        format!("the webhook in {}", self.url)
-    }
+impl Form for Discord {
+    const PLACE: &'static str = "webhook";
 
-    fn secrets(&self) -> Vec<&Secret> {
-        vec![&self.url]
-    }
-
-    fn send(&self, message: &Message, vault: &Vault<'_>) -> Result<(), SendError> {
-        let url = reveal_url(vault, &self.url)?;
-        http::post_json(&url, &body(message)).map(drop)
+    fn body(message: &Message) -> Value {
+        body(message)
     }
 }
 

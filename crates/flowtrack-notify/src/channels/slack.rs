@@ -1,34 +1,19 @@
 //! Slack: an incoming webhook, <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>.
 
-use super::{Channel, escape, reveal_url};
-use crate::error::SendError;
-use crate::http;
+use super::escape;
+use super::posted::Form;
 use crate::message::Message;
 use crate::notice::cut;
-use crate::secret::{Secret, Vault};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// A channel of Slack, or of what takes the same messages, such as Mattermost.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Slack {
-    /// The webhook's address; whoever has it can post.
-    url: Secret,
-}
+pub(super) struct Slack;
 
-impl Channel for Slack {
-    fn destination(&self) -> String {
-        format!("the webhook in {}", self.url)
-    }
+impl Form for Slack {
+    const PLACE: &'static str = "webhook";
 
-    fn secrets(&self) -> Vec<&Secret> {
-        vec![&self.url]
-    }
-
-    fn send(&self, message: &Message, vault: &Vault<'_>) -> Result<(), SendError> {
-        let url = reveal_url(vault, &self.url)?;
-        http::post_json(&url, &body(message)).map(drop)
+    fn body(message: &Message) -> Value {
+        body(message)
     }
 }
 

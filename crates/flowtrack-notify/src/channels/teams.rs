@@ -1,34 +1,18 @@
 //! Microsoft Teams: a workflow "when a Teams webhook request is received", with an Adaptive Card.
 
-use super::{Channel, reveal_url};
-use crate::error::SendError;
-use crate::http;
+use super::posted::Form;
 use crate::message::Message;
-use crate::secret::{Secret, Vault};
 use flowtrack_event::Severity;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// A channel of Microsoft Teams.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Teams {
-    /// The workflow's address; whoever has it can post.
-    url: Secret,
-}
+pub(super) struct Teams;
 
-impl Channel for Teams {
-    fn destination(&self) -> String {
-        format!("the workflow in {}", self.url)
-    }
+impl Form for Teams {
+    const PLACE: &'static str = "workflow";
 
-    fn secrets(&self) -> Vec<&Secret> {
-        vec![&self.url]
-    }
-
-    fn send(&self, message: &Message, vault: &Vault<'_>) -> Result<(), SendError> {
-        let url = reveal_url(vault, &self.url)?;
-        http::post_json(&url, &body(message)).map(drop)
+    fn body(message: &Message) -> Value {
+        body(message)
     }
 }
 
