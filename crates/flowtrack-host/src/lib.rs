@@ -12,5 +12,5 @@ pub use interfaces::{
     Counters, HostInterface, InterfaceKind, IpNetwork, default_interface, interfaces,
 };
 pub use permission::{NotPermitted, can_capture};
-pub use surroundings::{HostSurroundings, is_remote_session, surroundings, syn_cookies};
+pub use surroundings::{HostSurroundings, is_remote_session, surroundings};
 pub use system::{HostSystem, Metrics, System};

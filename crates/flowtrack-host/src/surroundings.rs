@@ -60,13 +60,6 @@ pub fn is_remote_session() -> bool {
     std::env::var_os("SSH_CONNECTION").is_some() || ssh::has_ssh_ancestor(Path::new("/proc"))
 }
 
-/// Whether the kernel answers a flood of connection requests with SYN cookies; `None` where it
-/// does not tell.
-pub fn syn_cookies() -> Option<bool> {
-    let text = fs::read_to_string("/proc/sys/net/ipv4/tcp_syncookies").ok()?;
-    Some(text.trim() != "0")
-}
-
 /// Columns of `/proc/net/route` and `/proc/net/ipv6_route`, see `interfaces/route.rs`.
 fn gateways(ipv4: &str, ipv6: &str) -> Vec<IpAddr> {
     let of_ipv4 = |line: &str| {
