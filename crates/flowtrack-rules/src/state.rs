@@ -8,7 +8,7 @@ mod vars;
 
 pub use dataset::{Dataset, DatasetForm, DatasetKind, DatasetSpec};
 pub use reputation::Reputation;
-pub use shared::{Bit, Shared, SharedCounters, Track};
+pub use shared::{Bit, Shared, SharedCounters, Track, Turn};
 pub use threshold::{
     Count, Distinct, Limits, RateFilter, Scope, Suppress, Threshold, Thresholds, Verdict,
 };

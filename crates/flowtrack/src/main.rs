@@ -15,6 +15,7 @@ mod notify;
 mod respond;
 mod rules;
 mod status;
+mod turns;
 mod watch;
 mod worker;
 

@@ -7,7 +7,7 @@ use crate::config::Config;
 use anyhow::Context as _;
 use files::{Places, text_of};
 use flowtrack_rules::lang::Problem;
-use flowtrack_rules::state::{Dataset, DatasetForm, DatasetSpec};
+use flowtrack_rules::state::{Dataset, DatasetForm, DatasetSpec, Turn};
 use flowtrack_rules::{Loaded, RuleSet, Shared};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,6 +27,12 @@ impl Rules {
     #[must_use]
     pub fn again(&self) -> Self {
         Self { set: Arc::clone(&self.set), shared: Arc::new(self.shared.again()) }
+    }
+
+    /// The same rules for one of several workers that share the packets of a capture.
+    #[must_use]
+    pub fn in_turn(&self, turn: Box<dyn Turn>) -> Self {
+        Self { set: Arc::clone(&self.set), shared: Arc::new(self.shared.in_turn(turn)) }
     }
 }
 

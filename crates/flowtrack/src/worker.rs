@@ -1,6 +1,7 @@
 //! Runs packets of a source through an engine.
 
 use crate::status::Status;
+use crate::turns::Seat;
 use flowtrack_capture::{Burst, PacketSource};
 use flowtrack_engine::{Engine, Output, Seed};
 use flowtrack_event::{CaptureStats, Event, Stats};
@@ -25,15 +26,19 @@ pub fn seed() -> anyhow::Result<Seed> {
 /// Reads a source to its end. Damage is said on standard error with its place, and what came
 /// before it is kept.
 ///
-/// `emit` takes events as they come and says whether to go on.
+/// With `seat`, the worker shares the packets with others. `emit` takes events as they come and says whether to go on.
 pub fn read(
     source: &mut dyn PacketSource,
     engine: &mut Engine,
+    seat: Option<&Seat>,
     emit: &mut dyn FnMut(&mut Vec<Event>, &dyn Progress) -> bool,
 ) -> Status {
     let mut out = Output::default();
     loop {
-        let burst = source.next_burst(WAIT, &mut |packets, _| engine.process(packets, &mut out));
+        let burst = source.next_burst(WAIT, &mut |packets, _| match seat {
+            Some(seat) => seat.burst(packets, || engine.process(packets, &mut out)),
+            None => engine.process(packets, &mut out),
+        });
         let go_on = emit(&mut out.events, &SourceProgress(source));
         out.events.clear();
         match burst {

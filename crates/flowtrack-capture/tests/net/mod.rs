@@ -15,7 +15,7 @@ pub struct Net {
 
 impl Net {
     /// Makes the network; none, with the reason printed, where that is not permitted.
-    #[expect(clippy::disallowed_macros, reason = "a skipped test says so")]
+    #[allow(clippy::disallowed_macros, reason = "a skipped test says so")]
     pub fn new() -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         if !nix::unistd::geteuid().is_root() {
@@ -59,6 +59,14 @@ impl Net {
             .output()
             .expect("ip runs");
         assert!(output.status.success(), "ip {words}: {output:?}");
+    }
+
+    /// A program that will run inside; what it reads of interfaces below `/sys` is of there too.
+    #[allow(dead_code, reason = "for the tests of the whole program")]
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name, program]);
+        command
     }
 
     /// Runs `f` on a thread of its own inside the namespace; threads that it starts are inside too.

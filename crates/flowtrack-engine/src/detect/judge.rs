@@ -147,6 +147,7 @@ impl Judge {
     /// Judges a packet, and what of its flow is due with it.
     pub(crate) fn packet(&mut self, now: &Now<'_>, watch: Option<&mut Watch>, out: &mut Output) {
         let Self { rules: Some(rules), work } = self else { return };
+        rules.shared.at(now.number);
         match watch {
             Some(watch) if watch.settled => {}
             Some(watch) => work.on_flow(rules, now, watch, out),
@@ -162,6 +163,7 @@ impl Judge {
     /// Judges all that is left of a flow that ended.
     pub(crate) fn end(&mut self, now: &Now<'_>, watch: &mut Watch, out: &mut Output) {
         let Self { rules: Some(rules), work } = self else { return };
+        rules.shared.at(now.number);
         let key = watch.context.key;
         for (direction, key) in [(Direction::ToServer, key), (Direction::ToClient, key.reversed())]
         {

@@ -12,7 +12,7 @@ use super::vars::VarId;
 use ahash::AHashMap;
 use flowtrack_event::{FlowId, FlowKey, Timestamp};
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Whose bit it is.
@@ -34,11 +34,27 @@ const CAP: usize = 262_144;
 /// What rules remember beyond flows; shared by all workers, bounded.
 #[derive(Default, Debug)]
 pub struct Shared {
+    memory: Arc<Memory>,
+    /// What is known of addresses; fixed while rules run.
+    pub reputation: Arc<Reputation>,
+    turn: Option<Box<dyn Turn>>,
+}
+
+/// Keeps the order of packets where several workers share the packets of one capture: without it a
+/// limit that hosts of different workers fill would speak of whichever worker came first.
+pub trait Turn: Send + Sync + std::fmt::Debug {
+    /// The packet that is judged next, by its place in the capture; 0 where flows end without one.
+    fn at(&self, number: u64);
+
+    /// Returns once every other worker is behind what comes before that packet.
+    fn wait(&self);
+}
+
+#[derive(Default, Debug)]
+struct Memory {
     bits: Mutex<Bits>,
     limits: Mutex<Thresholds>,
     datasets: Mutex<AHashMap<VarId, Dataset>>,
-    /// What is known of addresses; fixed while rules run.
-    pub reputation: Reputation,
 }
 
 /// What could not be remembered.
@@ -73,6 +89,11 @@ pub struct Bit {
 }
 
 impl Bit {
+    /// Whether two workers may ask for it: packets between two hosts are one worker's.
+    const fn crosses(&self) -> bool {
+        matches!(self.whose, Whose::Host(_))
+    }
+
     /// The bit that belongs to the ends of a packet, or to a transaction; `None` where these are
     /// not there.
     pub fn of(
@@ -100,19 +121,52 @@ impl Bit {
 impl Shared {
     /// With what is known of addresses.
     pub fn with_reputation(reputation: Reputation) -> Self {
-        Self { reputation, ..Self::default() }
+        Self { reputation: Arc::new(reputation), ..Self::default() }
     }
 
     /// What data sets hold and lists say, without any memory of traffic.
     #[must_use]
     pub fn again(&self) -> Self {
-        let datasets = Mutex::new(lock(&self.datasets).clone());
-        Self { datasets, reputation: self.reputation.clone(), ..Self::default() }
+        let datasets = Mutex::new(lock(&self.memory.datasets).clone());
+        let memory = Arc::new(Memory { datasets, ..Memory::default() });
+        Self { memory, reputation: Arc::clone(&self.reputation), turn: None }
+    }
+
+    /// The same memory, for a worker that uses it in its turn.
+    #[must_use]
+    pub fn in_turn(&self, turn: Box<dyn Turn>) -> Self {
+        Self {
+            memory: Arc::clone(&self.memory),
+            reputation: Arc::clone(&self.reputation),
+            turn: Some(turn),
+        }
+    }
+
+    /// Says which packet is judged next, by its place in the capture; 0 where a flow ends without
+    /// one.
+    #[inline]
+    pub fn at(&self, number: u64) {
+        if let Some(turn) = &self.turn {
+            turn.at(number);
+        }
+    }
+
+    fn wait(&self) {
+        if let Some(turn) = &self.turn {
+            turn.wait();
+        }
+    }
+
+    fn bits(&self, bit: &Bit) -> MutexGuard<'_, Bits> {
+        if bit.crosses() {
+            self.wait();
+        }
+        lock(&self.memory.bits)
     }
 
     /// Whether a bit is set and not over.
     pub fn has(&self, bit: Bit, now: Timestamp) -> bool {
-        let mut bits = lock(&self.bits);
+        let mut bits = self.bits(&bit);
         match bits.set.get(&(bit.name, bit.whose)) {
             Some(until) if *until >= now => true,
             Some(_) => {
@@ -125,7 +179,7 @@ impl Shared {
 
     /// Sets a bit for so many seconds.
     pub fn set(&self, bit: Bit, now: Timestamp, seconds: u32) {
-        let mut bits = lock(&self.bits);
+        let mut bits = self.bits(&bit);
         if bits.set.len() >= CAP {
             bits.set.retain(|_, until| *until >= now);
         }
@@ -139,30 +193,34 @@ impl Shared {
 
     /// Clears a bit.
     pub fn unset(&self, bit: Bit) {
-        lock(&self.bits).set.remove(&(bit.name, bit.whose));
+        self.bits(&bit).set.remove(&(bit.name, bit.whose));
     }
 
-    /// Works on what thresholds count.
-    pub fn limits<T>(&self, work: impl FnOnce(&mut Thresholds) -> T) -> T {
-        work(&mut lock(&self.limits))
+    /// Works on what thresholds count; `crosses` where hosts of other workers are counted too.
+    pub fn limits<T>(&self, crosses: bool, work: impl FnOnce(&mut Thresholds) -> T) -> T {
+        if crosses {
+            self.wait();
+        }
+        work(&mut lock(&self.memory.limits))
     }
 
     /// Works on a data set; `None` where there is none of this name.
     pub fn dataset<T>(&self, name: VarId, work: impl FnOnce(&mut Dataset) -> T) -> Option<T> {
-        lock(&self.datasets).get_mut(&name).map(work)
+        self.wait();
+        lock(&self.memory.datasets).get_mut(&name).map(work)
     }
 
     /// Puts a data set in place of the one of this name.
     pub fn put_dataset(&self, name: VarId, dataset: Dataset) {
-        lock(&self.datasets).insert(name, dataset);
+        lock(&self.memory.datasets).insert(name, dataset);
     }
 
     /// What could not be remembered so far.
     pub fn counters(&self) -> SharedCounters {
         SharedCounters {
-            bits: lock(&self.bits).dropped,
-            limits: lock(&self.limits).overflow,
-            values: lock(&self.datasets).values().map(|set| set.dropped).sum(),
+            bits: lock(&self.memory.bits).dropped,
+            limits: lock(&self.memory.limits).overflow,
+            values: lock(&self.memory.datasets).values().map(|set| set.dropped).sum(),
         }
     }
 }

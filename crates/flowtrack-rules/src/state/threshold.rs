@@ -135,6 +135,13 @@ impl Limits {
             && self.suppress.is_empty()
     }
 
+    /// Whether matches of hosts that are different workers' are counted together.
+    fn crosses(&self) -> bool {
+        let thresholds = [&self.filter, &self.threshold].into_iter().flatten();
+        let mut scopes = thresholds.map(|t| t.scope).chain(self.rate.map(|rate| rate.scope));
+        scopes.any(|scope| !matches!(scope, Scope::Both | Scope::Flow))
+    }
+
     /// Judges a match of `rule` (generator and signature), and counts it.
     pub fn judge(&self, rule: (u32, u32), cx: &Context<'_>) -> Verdict {
         if self.is_empty() {
@@ -145,7 +152,7 @@ impl Limits {
             return Verdict::ActSilently;
         }
         let flow = cx.flow.as_ref().map(|flow| flow.context.id);
-        cx.shared.limits(|memory| {
+        cx.shared.limits(self.crosses(), |memory| {
             for threshold in [&self.filter, &self.threshold].into_iter().flatten() {
                 let Some(key) = Key::of(rule, threshold.scope, ends, flow, Purpose::Threshold)
                 else {

@@ -6,6 +6,7 @@ use crate::files;
 use crate::input;
 use crate::rules::{self, Rules, files::Places};
 use crate::status::Status;
+use crate::turns::{Seat, Turns};
 use crate::worker::{self, Progress};
 use anyhow::Context as _;
 use crossbeam_channel::bounded;
@@ -95,7 +96,7 @@ fn one_worker(
 ) -> anyhow::Result<(Status, Stats)> {
     let mut engine = engine(config, rules, 0, seed);
     let bar = progress_bar(args);
-    let (status, capture) = read_files(args, &mut engine, &mut |events, progress| {
+    let (status, capture) = read_files(args, &mut engine, None, &mut |events, progress| {
         show_progress(&bar, progress);
         outputs.take(events);
         !outputs.is_closed()
@@ -119,20 +120,24 @@ fn several_workers(
     std::thread::scope(|scope| {
         let (send, receive) = bounded::<Vec<Event>>(QUEUE);
         let threads: Vec<_> = (0..workers)
-            .map(|index| {
+            .zip(Turns::seats(workers as usize))
+            .map(|(index, seat)| {
                 let send = send.clone();
                 let bar = if index == 0 { bar.clone() } else { ProgressBar::hidden() };
                 let shard = Some(Shard { index, count: workers });
                 let config = EngineConfig { shard, ..config.clone() };
                 scope.spawn(move || {
-                    let mut engine = engine(&config, rules, index as u16, seed);
+                    let rules = rules.map(|rules| rules.in_turn(seat.turn()));
+                    let mut engine = engine(&config, rules.as_ref(), index as u16, seed);
                     // A file is the same for all workers; one of them says what is wrong with it.
                     let (status, capture) =
-                        read_files(args, &mut engine, &mut |events, progress| {
+                        read_files(args, &mut engine, Some(&seat), &mut |events, progress| {
                             show_progress(&bar, progress);
                             events.is_empty() || send.send(std::mem::take(events)).is_ok()
                         })?;
+                    seat.ending();
                     let (events, stats) = worker::finish(&mut engine, &capture);
+                    drop(seat);
                     let _ = send.send(events);
                     anyhow::Ok((status, stats))
                 })
@@ -166,14 +171,18 @@ fn several_workers(
 fn read_files(
     args: &Analyze,
     engine: &mut Engine,
+    seat: Option<&Seat>,
     emit: &mut dyn FnMut(&mut Vec<Event>, &dyn Progress) -> bool,
 ) -> anyhow::Result<(Status, CaptureStats)> {
     let mut status = Status::Ok;
     let mut capture = CaptureStats::default();
-    for path in &args.files {
+    for (index, path) in args.files.iter().enumerate() {
+        if let Some(seat) = seat {
+            seat.file(index);
+        }
         match input::open(path, args.filter.as_deref()) {
             Ok(mut source) => {
-                status = status.max(worker::read(&mut *source, engine, emit));
+                status = status.max(worker::read(&mut *source, engine, seat, emit));
                 capture.merge(&source.stats());
             }
             Err(e) if Status::of(&e) == Status::Broken && args.files.len() > 1 => {
@@ -247,7 +256,7 @@ fn one_run(
     let mut detectors = detectors(args, config);
     let (status, capture) = match input::open(path, args.filter.as_deref()) {
         Ok(mut source) => {
-            let status = worker::read(&mut *source, &mut engine, &mut |batch, _| {
+            let status = worker::read(&mut *source, &mut engine, None, &mut |batch, _| {
                 if let Some(files) = files {
                     files.take(batch, true);
                 }

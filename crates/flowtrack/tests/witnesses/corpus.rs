@@ -27,6 +27,11 @@ impl Corpus {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// Where a file of the corpus is.
+    pub fn path(&self, file: &str) -> PathBuf {
+        self.0.join(file)
+    }
+
     /// What other programs measured, one object for each capture.
     pub fn facts(&self) -> Vec<Value> {
         self.read("facts.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()

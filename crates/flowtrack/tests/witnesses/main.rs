@@ -2,12 +2,18 @@
 //!
 //! The corpus is read in place, from `FLOWTRACK_CORPUS` or from beside the repository, and analysed
 //! by the built program. Where it is absent each test says that it is skipped. Every test prints
-//! its figure; where one fails it lists what differs.
+//! its figure; where one fails it lists what differs. And beside itself: with more workers, and on
+//! a wire.
 
+mod alerts;
 mod corpus;
 mod http;
 mod ja4;
 mod ndpi;
+#[cfg(target_os = "linux")]
+#[path = "../../../flowtrack-capture/tests/net/mod.rs"]
+#[expect(dead_code, reason = "not every frame that it can make is sent")]
+mod net;
 mod schema;
 
 /// Counts how often two programs agree, and keeps what they differ in.

@@ -33,7 +33,7 @@ pub fn run(
     engine.set_rules(rules.set.clone(), rules.shared.clone());
     engine.profile_rules();
     let mut source = input::open(file, None)?;
-    let status = worker::read(&mut *source, &mut engine, &mut |_, _| true);
+    let status = worker::read(&mut *source, &mut engine, None, &mut |_, _| true);
     engine.finish(&mut Output::default());
     let mut spent: Vec<_> = engine.rules_spent().iter().zip(rules.set.signatures()).collect();
     spent.sort_by_key(|(spent, _)| std::cmp::Reverse((spent.bytes, spent.judged)));
