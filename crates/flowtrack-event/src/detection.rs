@@ -3,6 +3,7 @@
 use crate::{FlowId, IpProto, Timestamp};
 use serde::Serialize;
 use std::borrow::Cow;
+use std::fmt;
 use std::net::IpAddr;
 
 /// How urgent an alert is, the least first.
@@ -85,6 +86,21 @@ pub enum Evidence {
     Text(String),
     /// Which ones, at most a handful.
     List(Vec<String>),
+}
+
+/// As a person reads it; texts may hold anything.
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(count) => count.fmt(f),
+            Self::Number(number) => {
+                let text = format!("{number:.2}");
+                f.write_str(text.trim_end_matches('0').trim_end_matches('.'))
+            }
+            Self::Text(text) => f.write_str(text),
+            Self::List(list) => f.write_str(&list.join(", ")),
+        }
+    }
 }
 
 /// Behaviour that looks like an attack.

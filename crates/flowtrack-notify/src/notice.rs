@@ -1,7 +1,7 @@
 //! What a person is told of one alert.
 
 use flowtrack_detect::alerts::{AlertKind, AlertRecord};
-use flowtrack_event::{Evidence, Severity, Timestamp};
+use flowtrack_event::{Severity, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -76,7 +76,7 @@ impl Notice {
                 .evidence
                 .iter()
                 .take(MAX_EVIDENCE)
-                .map(|(name, value)| (clean(name, MAX_NAME), clean(&text_of(value), MAX_VALUE)))
+                .map(|(name, value)| (clean(name, MAX_NAME), clean(&value.to_string(), MAX_VALUE)))
                 .collect(),
         }
     }
@@ -139,18 +139,6 @@ fn key(what: &str, source: Option<IpAddr>, target: Option<IpAddr>, port: Option<
     key
 }
 
-fn text_of(value: &Evidence) -> String {
-    match value {
-        Evidence::Count(count) => count.to_string(),
-        Evidence::Number(number) => {
-            let text = format!("{number:.2}");
-            text.trim_end_matches('0').trim_end_matches('.').to_owned()
-        }
-        Evidence::Text(text) => text.clone(),
-        Evidence::List(list) => list.join(", "),
-    }
-}
-
 /// `text` without control characters and without those that turn its direction, cut to `max`
 /// characters: much of it was chosen by whoever sent the traffic.
 pub(crate) fn clean(text: &str, max: usize) -> String {
@@ -197,7 +185,7 @@ mod severity {
 mod tests {
     use super::*;
     use flowtrack_detect::alerts::{AlertBook, Config};
-    use flowtrack_event::{Detection, Technique};
+    use flowtrack_event::{Detection, Evidence, Technique};
 
     #[test]
     fn text_of_strangers_is_cleaned_and_cut() {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::ser::Serializer;
 use std::borrow::Cow;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// Number of an alert, unique in one history.
@@ -193,6 +193,20 @@ impl AlertRecord {
     pub const FLOWS: usize = 8;
     /// Longest note, in bytes.
     pub const NOTE: usize = 2_000;
+
+    /// Who does it to whom, such as `192.0.2.7 -> 10.0.0.5:22`; empty where neither is known.
+    pub fn ends(&self) -> String {
+        let target = self.target.map(|address| match self.port {
+            Some(port) => SocketAddr::new(address, port).to_string(),
+            None => address.to_string(),
+        });
+        match (self.source, target) {
+            (None, None) => String::new(),
+            (Some(source), None) => source.to_string(),
+            (None, Some(target)) => format!("many -> {target}"),
+            (Some(source), Some(target)) => format!("{source} -> {target}"),
+        }
+    }
 
     /// Keeps a flow, the oldest going where there is no room; allocates nothing then.
     pub(super) fn add_flow(&mut self, flow: FlowRef) {
