@@ -9,7 +9,7 @@ pub struct AlertsArgs {
     /// Go on and print alerts as they open, come back or get worse
     #[arg(short, long)]
     pub follow: bool,
-    /// From this time on: `2026-01-31`, `2026-01-31T12:00:00Z`, or a duration such as `2h` ago
+    /// From this time on: `2026-01-31`, `2026-01-31T12:00:00Z`, or so long ago: `30m`, `2h`, `7d`
     #[arg(long, value_name = "T", default_value = "24h")]
     pub since: String,
     /// Only this severity and higher ones: `info`, `low`, `medium`, `high`, `critical`

@@ -1,5 +1,6 @@
 //! `flowtrack block`, `unblock`, `confirm` and `blocked`.
 
+use crate::moment::duration;
 use clap::Args;
 use jiff::SignedDuration;
 use std::path::PathBuf;
@@ -65,34 +66,4 @@ pub struct Blocked {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-}
-
-fn duration(text: &str) -> Result<SignedDuration, String> {
-    // Days are 24 hours here, which the crate leaves to calendars.
-    let days = text.strip_suffix('d').and_then(|days| days.trim().parse::<i64>().ok());
-    let found = match days {
-        Some(days) => days
-            .checked_mul(24)
-            .and_then(|hours| hours.checked_mul(3_600))
-            .map(SignedDuration::from_secs),
-        None => text.parse().ok(),
-    };
-    found
-        .filter(|found| *found >= SignedDuration::from_secs(1))
-        .ok_or_else(|| "want a duration such as `30m`, `1h` or `7d`".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_as_people_write_them() {
-        assert_eq!(duration("1h").unwrap().as_secs(), 3_600);
-        assert_eq!(duration("7d").unwrap().as_secs(), 604_800);
-        assert_eq!(duration("1h 30m").unwrap().as_secs(), 5_400);
-        for wrong in ["", "x", "0s", "-1h", "99999999999999999d"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
-        }
-    }
 }

@@ -1,9 +1,9 @@
 //! `flowtrack alerts`: what signatures and detectors found, in the terminal.
 
-use super::export::moment;
 use super::print;
 use crate::cli::AlertsArgs;
 use crate::config::Wrong;
+use crate::moment::moment;
 use crate::status::Status;
 use console::{Style, Term};
 use flowtrack_detect::alerts::{AlertFilter, AlertId, AlertRecord, AlertState};
@@ -157,7 +157,7 @@ fn line(alert: &AlertRecord, json: bool, look: &Look) -> anyhow::Result<String> 
     let plain = at.len() + 8 + times.len().max(7) + 6;
     let mut what = shown(&alert.title, 300);
     // The title of a signature does not say between whom.
-    let ends = ends(alert);
+    let ends = alert.ends();
     if !ends.is_empty() && !what.contains(&ends) && alert.kind.name() == "signature" {
         let _ = write!(what, "  {ends}");
     }
@@ -170,22 +170,6 @@ fn line(alert: &AlertRecord, json: bool, look: &Look) -> anyhow::Result<String> 
     text.push_str(&console::truncate_str(&what, look.width.saturating_sub(plain), "…"));
     text.push('\n');
     Ok(text)
-}
-
-/// Who does it to whom.
-fn ends(alert: &AlertRecord) -> String {
-    let source = alert.source.map(|address| address.to_string());
-    let target = alert.target.map(|address| match alert.port {
-        Some(port) if address.is_ipv6() => format!("[{address}]:{port}"),
-        Some(port) => format!("{address}:{port}"),
-        None => address.to_string(),
-    });
-    match (source, target) {
-        (None, None) => String::new(),
-        (Some(source), None) => source,
-        (None, Some(target)) => format!("many -> {target}"),
-        (Some(source), Some(target)) => format!("{source} -> {target}"),
-    }
 }
 
 /// Says on standard error what was left out, and what to do next.

@@ -3,13 +3,14 @@
 use crate::cli::{Export, Format};
 use crate::config::Wrong;
 use crate::export::{self, PacketForm, Span};
+use crate::moment::moment;
 use crate::status::Status;
 use anyhow::Context as _;
 use flowtrack_detect::alerts::AlertFilter;
 use flowtrack_filter::Filter;
 use flowtrack_output::TableFormat;
 use flowtrack_store::HistoryReader;
-use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
+use jiff::Timestamp;
 use std::fs::File;
 use std::io::{BufWriter, Write, stdout};
 use std::path::Path;
@@ -121,36 +122,4 @@ fn check_protocol(name: &str) -> Result<(), Wrong> {
     let words = known.into_iter().chain(["flows", "packets", "alerts", "anomalies"]);
     let nearest = words.min_by_key(|word| strsim::damerau_levenshtein(word, name));
     Err(Wrong(format!("cannot export `{name}`; did you mean `{}`?", nearest.unwrap_or("flows"))))
-}
-
-/// A time: a date, a date with time, or a duration before now; microseconds since the epoch.
-pub(super) fn moment(text: &str, now: Timestamp) -> Result<i64, String> {
-    if let Ok(ago) = text.parse::<SignedDuration>() {
-        return Ok((now - ago.abs()).as_microsecond());
-    }
-    if let Ok(at) = text.parse::<Timestamp>() {
-        return Ok(at.as_microsecond());
-    }
-    let local = text.parse::<civil::DateTime>().or_else(|_| {
-        text.parse::<civil::Date>().map(|date| date.to_datetime(civil::Time::midnight()))
-    });
-    local
-        .and_then(|at| at.to_zoned(TimeZone::system()))
-        .map(|at| at.timestamp().as_microsecond())
-        .map_err(|_| "want `2026-01-31`, `2026-01-31T12:00:00Z`, or a duration such as `2h`".into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn moments() {
-        let now: Timestamp = "2026-01-31T12:00:00Z".parse().unwrap();
-        assert_eq!(moment("2h", now).unwrap(), now.as_microsecond() - 7_200_000_000);
-        let at: Timestamp = "2026-01-30T10:00:00Z".parse().unwrap();
-        assert_eq!(moment("2026-01-30T10:00:00Z", now).unwrap(), at.as_microsecond());
-        assert!(moment("2026-01-30", now).is_ok());
-        assert!(moment("yesterday-ish", now).unwrap_err().contains("2h"));
-    }
 }
