@@ -100,13 +100,14 @@ pub(crate) fn time_of_day(ts: Timestamp) -> String {
     format!("{hour:02}:{minute:02}:{second:02}")
 }
 
+/// The end of a time span whose beginning is told: its date only where it is another one.
+pub(crate) fn later(start: Timestamp, end: Timestamp) -> String {
+    if date(start) == date(end) { time_of_day(end) } else { date_time(end) }
+}
+
 /// A time span: the second date only where it is another one.
 pub(crate) fn span(start: Timestamp, end: Timestamp) -> String {
-    if date(start) == date(end) {
-        format!("{} – {}", date_time(start), time_of_day(end))
-    } else {
-        format!("{} – {}", date_time(start), date_time(end))
-    }
+    format!("{} – {}", date_time(start), later(start, end))
 }
 
 /// Text of the wire without what cannot be seen or changes how the rest is seen: control

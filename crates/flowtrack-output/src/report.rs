@@ -12,11 +12,12 @@ mod tests;
 use std::io::{self, Write};
 
 use askama::Template;
+use flowtrack_detect::alerts::{AlertKind, AlertRecord};
 use flowtrack_event::encryption::{CertificateRow, GradedVolume, Validity, Volume};
-use flowtrack_event::{Histogram, Timestamp};
+use flowtrack_event::{Histogram, Severity, Timestamp};
 
 use crate::human;
-use crate::summary::{Grid, Percentiles, Summary, SummaryView, Table, TrafficRow};
+use crate::summary::{FindingRow, Grid, Percentiles, Summary, SummaryView, Table, TrafficRow};
 use svg::{Series, TimeAxis, Unit};
 
 /// What a report says about itself.
@@ -53,7 +54,9 @@ pub struct Report {
 impl Report {
     /// A report of everything that `summary` took in.
     pub fn new(summary: &Summary, info: ReportInfo) -> Self {
-        Self { info, view: summary.view(ROWS) }
+        let mut view = summary.view(ROWS);
+        view.findings = summary.finding_rows(ALERTS);
+        Self { info, view }
     }
 
     /// Writes the HTML file.
@@ -81,6 +84,7 @@ impl Report {
                 format!("{} UTC ({length})", human::span(span.start, span.end))
             }),
             tiles: tiles(view),
+            alerts: alerts(view),
             charts: charts(view, &palette),
             protocols: protocols(view, &palette),
             donut: donut(view, &palette),
@@ -100,6 +104,10 @@ impl Report {
 
 /// Rows of each table.
 const ROWS: usize = 20;
+/// Alerts that are told with their evidence.
+const ALERTS: usize = 200;
+/// Pieces of evidence shown of one alert, and characters of each.
+const EVIDENCE: (usize, usize) = (24, 400);
 /// Protocols with a colour of their own.
 const COLORS: usize = 6;
 
@@ -115,6 +123,7 @@ struct Page<'a> {
     generated: String,
     span: Option<String>,
     tiles: Vec<Tile>,
+    alerts: AlertLines,
     charts: Vec<Chart>,
     protocols: Vec<ProtocolLine>,
     donut: String,
@@ -135,6 +144,29 @@ struct Tile {
     label: &'static str,
     value: String,
     detail: String,
+}
+
+struct AlertLines {
+    /// How many of each severity, the gravest first, of all that were kept.
+    counts: Vec<(&'static str, String)>,
+    section: Section<AlertLine>,
+}
+
+struct AlertLine {
+    severity: &'static str,
+    title: String,
+    explanation: String,
+    /// Source and target, each with the name that the traffic gave it.
+    source: Option<(String, String)>,
+    target: Option<(String, String)>,
+    first: String,
+    last: Option<String>,
+    count: String,
+    category: String,
+    /// Identifier and name.
+    technique: Option<(String, String)>,
+    rule: String,
+    evidence: Vec<(String, String)>,
 }
 
 struct Chart {
@@ -318,6 +350,59 @@ fn tiles(view: &SummaryView) -> Vec<Tile> {
         tiles.push(tile("Sent again", human::percent(share), detail));
     }
     tiles
+}
+
+/// Alerts in words.
+fn alerts(view: &SummaryView) -> AlertLines {
+    let table = &view.findings;
+    let counts = Severity::ALL.into_iter().rev().filter_map(|severity| {
+        let count = view.findings_by_severity.get(severity.name())?;
+        Some((severity.name(), human::count(*count)))
+    });
+    let section = Section {
+        rows: table.rows.iter().map(alert).collect(),
+        remainder: remainder(table, "alerts"),
+    };
+    AlertLines { counts: counts.collect(), section }
+}
+
+fn alert(row: &FindingRow) -> AlertLine {
+    let FindingRow { alert, src_name, dest_name } = row;
+    let port = alert.port.map_or_else(String::new, |port| format!(" port {port}"));
+    AlertLine {
+        severity: alert.severity.name(),
+        title: shown(Some(&alert.title)),
+        explanation: shown(Some(&alert.explanation)),
+        source: alert.source.map(|addr| (addr.to_string(), shown(src_name.as_deref()))),
+        target: alert.target.map(|addr| (format!("{addr}{port}"), shown(dest_name.as_deref()))),
+        first: human::date_time(alert.first_seen),
+        last: (alert.last_seen.secs() != alert.first_seen.secs())
+            .then(|| human::later(alert.first_seen, alert.last_seen)),
+        count: human::count(alert.count),
+        category: shown(Some(&alert.category)),
+        technique: alert
+            .technique
+            .as_ref()
+            .map(|technique| (shown(Some(&technique.id)), shown(Some(&technique.name)))),
+        rule: match alert.kind {
+            AlertKind::Behaviour => shown(Some(&alert.name)),
+            AlertKind::Signature => alert.rule.to_string(),
+        },
+        evidence: evidence(alert),
+    }
+}
+
+fn evidence(alert: &AlertRecord) -> Vec<(String, String)> {
+    let (pieces, length) = EVIDENCE;
+    let rows = alert.evidence.iter().take(pieces).map(|(name, value)| {
+        let value = value.to_string();
+        let mut text: String = value.chars().take(length).collect();
+        if text.len() < value.len() {
+            text.push('…');
+        }
+        (shown(Some(&name.replace('_', " "))), shown(Some(&text)))
+    });
+    rows.collect()
 }
 
 /// Charts over time, for captures long enough to have one.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use flowtrack_detect::alerts::{AlertBook, AlertRecord};
 use flowtrack_event::{
     Anomaly, AnomalyLayer, AppProto, AppRecord, BlockEvent, BlockPhase, CertificateFacts,
     Confidence, ConnState, DetectStats, Detection, Direction, Encryption, EndReason, Event,
@@ -411,6 +412,13 @@ pub fn stats() -> Stats {
     stats
 }
 
+/// What the book of alerts makes of these events.
+pub fn findings(events: &[Event]) -> Vec<Arc<AlertRecord>> {
+    let mut book = AlertBook::new(flowtrack_detect::alerts::Config::default());
+    book.take(events);
+    book.drain(usize::MAX).into_iter().map(|change| change.alert).collect()
+}
+
 /// A scan, with a name that would like to be markup.
 pub fn detection() -> Event {
     Event::Detection(Box::new(Detection {
@@ -514,6 +522,7 @@ pub fn office() -> Vec<Event> {
     events.push(ended(udp_flow(), EndReason::Timeout));
     events.push(ended(icmp_flow(), EndReason::Timeout));
     events.extend(anomalies());
+    events.extend([detection(), detection()]);
     on_flows.packets += 2;
     on_flows.bytes += 166;
     // What is on flows is spread over the minute, most of it in the middle; ARP comes evenly.

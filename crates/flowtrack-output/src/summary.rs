@@ -4,6 +4,7 @@
 //! of the HTML report. Memory is bounded: tables of hosts and conversations let their lightest
 //! rows go, and say so; every total is counted apart from them and stays exact.
 
+mod findings;
 mod named;
 mod text;
 mod timeline;
@@ -18,6 +19,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ahash::AHashMap;
+use flowtrack_detect::alerts::AlertRecord;
 use flowtrack_event::{
     Alert, AnomalyLayer, AppProto, ConnState, Detection, Durations, EncryptionBook, Event,
     FlowEvent, FlowId, FlowKey, FlowPhase, FlowRecord, IpProto, RuleInfo, Second, Stats, Timestamp,
@@ -26,6 +28,7 @@ use flowtrack_event::{
 use serde::{Serialize, Serializer};
 
 use crate::eve::tunnel_name;
+use findings::Findings;
 use named::Named;
 use timeline::Timeline;
 
@@ -54,6 +57,7 @@ pub struct Summary {
     alerts: BTreeMap<(u32, u32), AlertTotals>,
     /// Alerts of signatures beyond [`ALERTS`].
     more_alerts: u64,
+    findings: Findings,
     anomalies: BTreeMap<&'static str, Oddity>,
     transactions: BTreeMap<&'static str, u64>,
     files: Traffic,
@@ -178,6 +182,7 @@ impl Summary {
             slowest: Vec::new(),
             alerts: BTreeMap::new(),
             more_alerts: 0,
+            findings: Findings::default(),
             anomalies: BTreeMap::new(),
             transactions: BTreeMap::new(),
             files: Traffic::default(),
@@ -211,6 +216,13 @@ impl Summary {
             Event::Detection(detection) => self.detection(detection),
             Event::Block(_) | Event::Login(_) | Event::Neighbour(_) | Event::Activity(_) => {}
         }
+    }
+
+    /// Takes in an alert as the book of alerts holds it now, instead of what it was before.
+    ///
+    /// Events are counted by signature and detector; who did what to whom is told by these.
+    pub fn finding(&mut self, alert: Arc<AlertRecord>) {
+        self.findings.take(alert);
     }
 
     fn alert(&mut self, alert: &Alert) {
@@ -255,6 +267,16 @@ impl Summary {
             let rule = rule(detection);
             self.alerts.insert(key, AlertTotals { rule, count: 1, first_packet: 0 });
         }
+    }
+
+    /// How many alerts there were, repeats included.
+    pub fn alerts(&self) -> u64 {
+        self.more_alerts + self.alerts.values().map(|row| row.count).sum::<u64>()
+    }
+
+    /// When the capture begins, where it has packets.
+    pub fn begin(&self) -> Option<Timestamp> {
+        self.whole_span().map(|span| span.start)
     }
 
     /// The summary as text for a terminal of `width` columns.

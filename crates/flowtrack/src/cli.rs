@@ -180,10 +180,10 @@ pub struct Analyze {
     /// Print one JSON object instead of the summary
     #[arg(long)]
     pub json: bool,
-    /// Write a report with plots
+    /// Write a report with plots, and with alerts and their evidence
     #[arg(long, value_name = "FILE.html", conflicts_with = "each")]
     pub report: Option<PathBuf>,
-    /// Keep flows and rates in this history database
+    /// Keep flows, rates and alerts in this history database, for `flowtrack alerts` and `export`
     #[arg(long, value_name = "FILE", conflicts_with = "each")]
     pub db: Option<PathBuf>,
     /// Worker threads; with `--each`, files that are read at once
@@ -217,7 +217,7 @@ pub struct Export {
     /// Form of the output
     #[arg(long, value_name = "FORMAT")]
     pub format: Format,
-    /// From this time on: `2026-01-31`, `2026-01-31T12:00:00Z`, or a duration such as `2h` ago
+    /// From this time on: `2026-01-31`, `2026-01-31T12:00:00Z`, or so long ago: `30m`, `2h`, `7d`
     #[arg(long, value_name = "T")]
     pub since: Option<String>,
     /// Up to this time

@@ -223,3 +223,74 @@ fn files_of_a_capture_are_stored_under_their_hash() {
     assert_eq!(stats["stored"], found.len(), "{stats}");
     assert_eq!(stats["fs_errors"], 0);
 }
+
+#[test]
+fn alerts_of_a_capture_are_kept_reported_and_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/../../demo/office.pcap.zst");
+    let [db, report, rules] =
+        ["history.db", "r.html", "own.rules"].map(|n| folder.path().join(n).display().to_string());
+    std::fs::write(
+        &rules,
+        "alert dns any any -> any any (msg:\"a question\"; dns.query; content:\".\"; \
+         sid:1000001; rev:1; metadata:mitre_technique_id T1071;)\n",
+    )
+    .unwrap();
+    let args = ["analyze", demo, "--detect", "-S", &rules, "--db", &db, "--report", &report];
+    let done = flowtrack(&args);
+    assert!(done.status.success(), "{}", stderr(&done));
+    let summary = stdout(&done);
+    let has = |what: &str| summary.lines().any(|line| what.split('*').all(|w| line.contains(w)));
+    assert!(has("  high *SYN flood against 10.20.0.10"), "{summary}");
+    assert!(has("  medium *10.20.0.66 scans ports of 10.20.0.10"), "{summary}");
+    assert!(has("  low *a question  10.20.10.174 -> 10.20.0.1:53*178"), "{summary}");
+    // What it says to do next gives the same alerts, rules' and detectors', with evidence.
+    let next = summary.lines().last().unwrap().split(": flowtrack ").nth(1).unwrap();
+    let alerts = flowtrack(&next.split(' ').collect::<Vec<_>>());
+    let alerts: Vec<serde_json::Value> = serde_json::from_str(&stdout(&alerts)).unwrap();
+    let of = |kind: &str| alerts.iter().filter(|a| a["kind"] == kind).collect::<Vec<_>>();
+    assert!(!of("signature").is_empty() && of("behaviour").len() > 2, "{alerts:#?}");
+    let scan =
+        of("behaviour").into_iter().find(|a| a["name"].as_str() == Some("port_scan/vertical"));
+    let scan = scan.unwrap();
+    assert!(!scan["evidence"].as_object().unwrap().is_empty(), "{scan}");
+    let json = flowtrack(&["analyze", demo, "--detect", "-S", &rules, "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&stdout(&json)).unwrap();
+    let told: u64 = alerts.iter().map(|a| a["count"].as_u64().unwrap()).sum();
+    assert_eq!(told, json["totals"]["alerts"].as_u64().unwrap());
+    // The same from the data folder, and as a table.
+    let data = folder.path().to_str().unwrap();
+    let again = flowtrack(&["alerts", "--data-dir", data, "--since", "2000-01-01", "--json"]);
+    let again: Vec<serde_json::Value> = serde_json::from_str(&stdout(&again)).unwrap();
+    assert_eq!(again, alerts);
+    let csv = flowtrack(&["export", "alerts", "--format", "csv", "--db", &db]);
+    assert!(stdout(&csv).lines().count() > alerts.len(), "{}", stdout(&csv));
+    let html = std::fs::read_to_string(&report).unwrap();
+    for what in ["<h2>Alerts", scan["explanation"].as_str().unwrap(), "a question", "T1071"] {
+        assert!(html.contains(what), "{what}");
+    }
+    // A second run of the same numbers its alerts on, or goes on with them; none is lost.
+    assert!(flowtrack(&args).status.success());
+    let twice = flowtrack(&["alerts", "--db", &db, "--since", "2000-01-01", "--json"]);
+    let twice: Vec<serde_json::Value> = serde_json::from_str(&stdout(&twice)).unwrap();
+    let total: u64 = twice.iter().map(|a| a["count"].as_u64().unwrap()).sum();
+    assert_eq!(total, 2 * told);
+}
+
+#[test]
+fn alerts_since_so_many_days_are_asked_for_as_help_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = capture(folder.path(), "a.pcap", 1);
+    let db = folder.path().join("h.db");
+    let db = db.to_str().unwrap();
+    assert!(flowtrack(&["analyze", path.to_str().unwrap(), "--db", db]).status.success());
+    for since in ["90s", "30m", "2h", "7d", "2w"] {
+        let done = flowtrack(&["alerts", "--db", db, "--since", since]);
+        assert!(done.status.success(), "{since}: {}", stderr(&done));
+        let done = flowtrack(&["export", "flows", "--format", "csv", "--db", db, "--since", since]);
+        assert!(done.status.success(), "{since}: {}", stderr(&done));
+    }
+    let wrong = flowtrack(&["alerts", "--db", db, "--since", "7y"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(stderr(&wrong).contains("--since 7y: want `2026-01-31`"), "{}", stderr(&wrong));
+}

@@ -18,6 +18,9 @@ fn html(events: &[flowtrack_event::Event], info: ReportInfo) -> String {
     for event in events {
         summary.ingest(event);
     }
+    for alert in samples::findings(events) {
+        summary.finding(alert);
+    }
     let mut out = Vec::new();
     Report::new(&summary, info).write_to(&mut out).unwrap();
     String::from_utf8(out).unwrap()
@@ -27,6 +30,7 @@ fn html(events: &[flowtrack_event::Event], info: ReportInfo) -> String {
 fn an_office_has_every_part() {
     let html = html(&samples::office(), info("office.pcap"));
     for heading in [
+        "Alerts",
         "Throughput",
         "Round-trip time",
         "TCP segments sent again or never seen",
@@ -44,6 +48,15 @@ fn an_office_has_every_part() {
         "Where every frame went",
     ] {
         assert!(html.contains(&format!("<h2>{heading}")), "{heading}");
+    }
+    for text in [
+        "192.168.1.66 scans ports of 192.168.1.10 &#60;b&#62;",
+        "<small>2×</small>",
+        "it looks for a way in.",
+        "T1046 Network Service Discovery",
+        "<dt><bdi>some ports</bdi></dt><dd><bdi>22, 80</bdi></dd>",
+    ] {
+        assert!(html.contains(text), "{text}");
     }
     for text in ["68.5 MB", "203.0.113.80", "www.example.org", "ipv4.trunc_pkt", "The sums agree."]
     {

@@ -7,6 +7,8 @@ use std::fmt::Write as _;
 
 use super::{Percentiles, SummaryView, TrafficRow};
 use crate::human;
+use flowtrack_detect::alerts::{AlertKind, AlertRecord};
+use flowtrack_event::Severity;
 use flowtrack_event::encryption::{CertificateRow, Validity};
 
 /// Renders for `width` columns, with colours where the terminal has them.
@@ -14,6 +16,7 @@ pub(super) fn render(view: &SummaryView, width: usize, color: bool) -> String {
     let width = width.clamp(72, 120);
     let mut page = Page { text: String::new(), width, color };
     page.head(view);
+    page.alerts(view);
     page.throughput(view);
     page.protocols(view);
     page.talkers(view);
@@ -22,7 +25,6 @@ pub(super) fn render(view: &SummaryView, width: usize, color: bool) -> String {
     page.certificates(view);
     page.latency(view);
     page.tcp(view);
-    page.alerts(view);
     page.oddities(view);
     page.ledger(view);
     page.text
@@ -41,6 +43,7 @@ enum Look {
     Bar,
     Dim,
     Warning,
+    Bad,
 }
 
 impl Page {
@@ -408,21 +411,22 @@ impl Page {
         self.remainder(view.anomalies.len().min(10), total, "kind");
     }
 
+    /// The gravest alerts: how grave, what, between whom where the title does not say it, how often.
     fn alerts(&mut self, view: &SummaryView) {
-        if view.alerts.is_empty() {
+        let table = &view.findings;
+        if table.rows.is_empty() {
             return;
         }
-        self.heading("Alerts", "severity    count   first packet");
-        let room = self.width - INDENT.len() - 36;
-        for row in view.alerts.iter().take(10) {
-            let first = row.first_packet.map_or_else(|| "-".to_owned(), human::count);
-            let name = format!("{:<room$}", fit(&row.signature, room));
-            let name = self.look(Look::Warning, &name);
-            let count = human::count(row.count);
-            self.line(&format!("{INDENT}{name}{:>12}{count:>9}{first:>15}", row.severity));
+        self.heading("Alerts", "count");
+        let room = self.width - INDENT.len() - SEVERITY - 10;
+        for row in table.rows.iter().take(ALERTS) {
+            let alert = &row.alert;
+            let look = if alert.severity >= Severity::High { Look::Bad } else { Look::Warning };
+            let severity = self.look(look, &format!("{:<SEVERITY$}", alert.severity.name()));
+            let title = format!("{:<room$}", titled(alert, room));
+            self.line(&format!("{INDENT}{severity}{title}{:>10}", human::count(alert.count)));
         }
-        let total = Some(view.alerts.len() as u64);
-        self.remainder(view.alerts.len().min(10), total, "signature");
+        self.remainder(table.rows.len().min(ALERTS), table.total_rows, "alert");
     }
 
     /// Says where every frame went, so that a reader can add it up.
@@ -507,6 +511,7 @@ impl Page {
             Look::Bar => "36",
             Look::Dim => "2",
             Look::Warning => "33",
+            Look::Bad => "31",
         };
         if self.color && !text.trim().is_empty() {
             format!("\x1b[{code}m{text}\x1b[0m")
@@ -523,6 +528,23 @@ const INDENT: &str = "  ";
 const LABEL: usize = 16;
 /// Columns of flows, packets and bytes.
 const NUMBERS: usize = 34;
+
+/// Alerts shown.
+const ALERTS: usize = 10;
+/// Columns of a severity.
+const SEVERITY: usize = 10;
+
+/// The title of an alert in at most `room` columns; that of a signature does not say between whom.
+fn titled(alert: &AlertRecord, room: usize) -> String {
+    let ends = alert.ends();
+    if alert.kind == AlertKind::Behaviour || ends.is_empty() {
+        return fit(&alert.title, room);
+    }
+    match room.checked_sub(ends.len() + 2).filter(|&room| room >= 16) {
+        Some(room) => format!("{}  {ends}", fit(&alert.title, room)),
+        None => fit(&alert.title, room),
+    }
+}
 
 fn plural(n: u64, what: &str) -> String {
     format!("{} {what}{}", human::count(n), if n == 1 { "" } else { "s" })

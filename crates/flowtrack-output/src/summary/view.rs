@@ -4,7 +4,9 @@
 //! in `_us` and seconds where it ends in `seconds`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use flowtrack_detect::alerts::AlertRecord;
 use flowtrack_event::{
     AnomalyLayer, CaptureStats, Durations, EncryptionView, Histogram, Ledger, Timestamp,
 };
@@ -45,6 +47,10 @@ pub struct SummaryView {
     pub encryption: EncryptionView,
     /// Alerts by signature or detector, the most urgent first.
     pub alerts: Vec<AlertRow>,
+    /// Alerts with their repeats folded and with their evidence, the gravest first.
+    pub findings: Table<FindingRow>,
+    /// How many of them there are by severity.
+    pub findings_by_severity: BTreeMap<&'static str, u64>,
     /// Malformed traffic by name.
     pub anomalies: Vec<AnomalyRow>,
     /// Fragments of IP.
@@ -330,6 +336,22 @@ pub struct AlertRow {
     pub first_packet: Option<u64>,
 }
 
+/// One alert, with all its repeats.
+#[derive(Clone, Debug, Serialize)]
+pub struct FindingRow {
+    /// As the book of alerts holds it.
+    #[serde(flatten, serialize_with = "record")]
+    pub alert: Arc<AlertRecord>,
+    /// Name of its source, where the traffic gave it one.
+    pub src_name: Option<String>,
+    /// Name of its target, where the traffic gave it one.
+    pub dest_name: Option<String>,
+}
+
+fn record<S: Serializer>(alert: &Arc<AlertRecord>, serializer: S) -> Result<S::Ok, S::Error> {
+    alert.serialize(serializer)
+}
+
 /// One kind of malformed traffic.
 #[derive(Clone, Debug, Serialize)]
 pub struct AnomalyRow {
@@ -387,6 +409,8 @@ impl Summary {
             outcomes: self.outcome_rows(),
             encryption: self.encryption.view(rows),
             alerts: self.alert_rows(),
+            findings: self.finding_rows(rows),
+            findings_by_severity: self.findings.by_severity(),
             anomalies: self.anomaly_rows(),
             fragments: self.fragments(),
             tunnels: traffic_rows(
@@ -406,7 +430,7 @@ impl Summary {
     }
 
     /// From flows to the nanosecond; seconds only widen it where frames are on no flow.
-    fn whole_span(&self) -> Option<Span> {
+    pub(super) fn whole_span(&self) -> Option<Span> {
         let (start, end) = match (self.span, self.timeline.range()) {
             (None, None) => return None,
             (Some(flows), None) => flows,
@@ -436,7 +460,7 @@ impl Summary {
             transactions: self.transactions.values().sum(),
             files: self.files.packets,
             file_bytes: self.files.bytes,
-            alerts: self.more_alerts + self.alerts.values().map(|row| row.count).sum::<u64>(),
+            alerts: self.alerts(),
             anomalies: self.anomaly_rows().iter().map(|row| row.count).sum(),
         }
     }
@@ -574,6 +598,10 @@ impl Summary {
             .collect();
         rows.sort_by_key(|row| std::cmp::Reverse(row.flows));
         rows
+    }
+
+    pub(crate) fn finding_rows(&self, rows: usize) -> Table<FindingRow> {
+        self.findings.table(rows, |addr| self.name(addr))
     }
 
     fn alert_rows(&self) -> Vec<AlertRow> {

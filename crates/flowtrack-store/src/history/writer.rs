@@ -168,6 +168,11 @@ impl HistoryWriter {
         }
     }
 
+    /// Hands alerts over as they are now and waits for room, as a file that is read can.
+    pub fn alerts(&self, alerts: Vec<Arc<AlertRecord>>) {
+        self.tell(Command::Alerts(alerts));
+    }
+
     /// Changes what a person says of an alert that is kept.
     pub fn set_alert(&self, id: AlertId, state: Option<AlertState>, note: Option<&str>) {
         self.tell(Command::SetAlert(id, state, note.map(str::to_owned)));

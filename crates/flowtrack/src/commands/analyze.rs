@@ -1,5 +1,7 @@
 //! `flowtrack analyze`: capture files in, summary, report and events out.
 
+mod found;
+
 use crate::cli::{Analyze, Checksums};
 use crate::config::Config;
 use crate::files;
@@ -17,6 +19,7 @@ use flowtrack_output::report::ReportSource;
 use flowtrack_output::sink::OpenMode;
 use flowtrack_output::{EveFile, EveWriter, FileStore, Report, ReportInfo, Sink, Summary};
 use flowtrack_store::HistoryWriter;
+use found::Found;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fs::File;
 use std::io::{IsTerminal as _, Write as _, stdout};
@@ -314,6 +317,7 @@ fn detect(detectors: Option<&mut DetectorSet>, events: &mut Vec<Event>) {
 /// Where the events of a run go.
 struct Outputs {
     detectors: Option<DetectorSet>,
+    found: Found,
     summary: Option<Summary>,
     eve: Option<Box<dyn Sink>>,
     history: Option<HistoryWriter>,
@@ -339,7 +343,9 @@ impl Outputs {
         let summary = wanted.then(Summary::new);
         let files = files::open(args.store_files.as_deref(), config)?;
         let detectors = detectors(args, config);
-        Ok(Self { detectors, summary, eve, history: history.transpose()?, files })
+        let history = history.transpose()?;
+        let found = Found::open(config, history.as_ref())?;
+        Ok(Self { detectors, found, summary, eve, history, files })
     }
 
     fn take(&mut self, events: &mut Vec<Event>) {
@@ -347,6 +353,7 @@ impl Outputs {
             files.take(events, true);
         }
         detect(self.detectors.as_mut(), events);
+        self.found.take(events, self.summary.as_mut(), self.history.as_ref());
         if let Some(summary) = &mut self.summary {
             events.iter().for_each(|event| summary.ingest(event));
         }
@@ -384,7 +391,8 @@ impl Outputs {
                 anyhow::bail!("cannot write events: {error}");
             }
         }
-        if let Some(history) = self.history {
+        self.found.finish(self.summary.as_mut(), self.history.as_ref());
+        if let Some(history) = &self.history {
             history.flush();
             let health = history.health();
             if health.rows_dropped > 0 {
@@ -395,9 +403,9 @@ impl Outputs {
                 );
             }
         }
-        let Some(summary) = self.summary else { return Ok(()) };
+        let Some(summary) = &self.summary else { return Ok(()) };
         if let Some(path) = &args.report {
-            write_report(&summary, args, path)
+            write_report(summary, args, path)
                 .with_context(|| format!("cannot write {}", path.display()))?;
         }
         let on_stdout = args.eve.as_deref().is_some_and(|path| path.as_os_str() == "-");
@@ -406,12 +414,14 @@ impl Outputs {
         }
         let mut out = stdout().lock();
         let written = if args.json {
-            serde_json::to_writer(&mut out, &summary)
+            serde_json::to_writer(&mut out, summary)
                 .map_err(std::io::Error::from)
                 .and_then(|()| writeln!(out))
         } else {
             let color = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            out.write_all(summary.to_text(width(), color).as_bytes())
+            let hint = hint(summary, args).map(|hint| format!("\n{hint}\n"));
+            let text = summary.to_text(width(), color) + &hint.unwrap_or_default();
+            out.write_all(text.as_bytes())
         };
         match written {
             Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
@@ -438,6 +448,39 @@ fn write_report(summary: &Summary, args: &Analyze, path: &Path) -> anyhow::Resul
     Report::new(summary, info).write_to(&mut file)?;
     file.flush()?;
     Ok(())
+}
+
+/// Where more is said of alerts, if there were some.
+fn hint(summary: &Summary, args: &Analyze) -> Option<String> {
+    if summary.alerts() == 0 {
+        return None;
+    }
+    Some(match (&args.db, &args.report) {
+        (Some(db), _) => {
+            let since = summary.begin().unwrap_or(flowtrack_event::Timestamp::ZERO);
+            let since = jiff::Timestamp::from_microsecond(since.micros()).unwrap_or_default();
+            format!(
+                "All alerts with their evidence: flowtrack alerts --db {} --since {} --json",
+                shell_word(&db.display().to_string()),
+                since.strftime("%Y-%m-%d"),
+            )
+        }
+        (None, Some(report)) => {
+            format!("All alerts with their evidence: {}", report.display())
+        }
+        (None, None) => "The evidence of alerts: --report FILE.html writes it down, --db FILE \
+                         keeps it for `flowtrack alerts --db FILE`"
+            .to_owned(),
+    })
+}
+
+/// A path as a shell takes it.
+fn shell_word(path: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
+    if !path.is_empty() && path.chars().all(plain) {
+        return path.to_owned();
+    }
+    format!("'{}'", path.replace('\'', r"'\''"))
 }
 
 /// Columns of the terminal, or 80.
