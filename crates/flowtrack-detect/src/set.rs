@@ -218,7 +218,6 @@ fn merge_source(a: &mut SourceActivity, b: &SourceActivity) {
     a.outcomes.merge(&b.outcomes);
     a.volume.merge(&b.volume);
     a.one_way += b.one_way;
-    a.proved |= b.proved;
     a.failed_targets.merge(&b.failed_targets);
     a.pinged.merge(&b.pinged);
     extend(&mut a.probes, &b.probes, SourceActivity::PROBES);

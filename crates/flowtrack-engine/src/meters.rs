@@ -58,6 +58,8 @@ struct Known {
     bytes: [u64; 2],
     /// Its handshake completed, or its responder answered.
     completed: bool,
+    /// Its originator is not spoofed.
+    proved: bool,
     /// It came to nothing, and that was said.
     failed: bool,
     /// It ended without payload, and that was said.
@@ -74,6 +76,8 @@ struct Look {
     flags: [u8; 2],
     state: FlowState,
     icmp_errors: u16,
+    /// Its originator is not spoofed.
+    proved: bool,
 }
 
 /// How much time a flow had to be answered.
@@ -192,9 +196,11 @@ impl Meters {
         let completes = !known.completed && look.is_completed();
         known.completed |= completes;
         let completed = known.completed;
-        let empties = completed && !known.empty && look.is_empty_session();
+        let proves = completed && !known.proved && look.proved;
+        known.proved |= proves;
+        let empties = known.proved && !known.empty && look.is_empty_session();
         known.empty |= empties;
-        if packets == [0, 0] && !completes && !empties {
+        if packets == [0, 0] && !completes && !proves && !empties {
             return;
         }
         self.all.packets += packets[0] + packets[1];
@@ -207,6 +213,7 @@ impl Meters {
         let outcomes = Outcomes {
             begun: u64::from(is_new),
             completed: u64::from(completes),
+            proved: u64::from(proves),
             empty: u64::from(empties),
             syns: match look.flags[0] {
                 Tcp::SYN if !completed => packets[0],
@@ -232,14 +239,13 @@ impl Meters {
             source.volume.bytes_out += bytes[0];
             source.volume.packets_in += packets[1];
             source.volume.bytes_in += bytes[1];
-            source.proved |= completed && key.proto == IpProto::TCP;
             if !completed && is_one_host(key.dst) {
                 source.one_way += one_way;
             }
             if is_new && key.is_icmp() && look.kind() == Some(ProbeKind::Icmp) {
                 source.pinged.insert(&key.dst);
             }
-            if is_new || completes || empties {
+            if is_new || completes || proves || empties {
                 if let Some(peer) = peer_of(source, key) {
                     peer.outcomes.merge(&outcomes);
                 }
@@ -362,6 +368,7 @@ impl Look {
             flags: ways.map(|way| flow.flags(way)),
             state: flow.state(),
             icmp_errors: flow.icmp_errors(),
+            proved: flow.originator_is_proved(),
         }
     }
 
@@ -377,6 +384,8 @@ impl Look {
             flags: [tcp.flags_to_server, tcp.flags_to_client],
             state: record.state,
             icmp_errors: 0,
+            // A record does not tell; a flow stays for a while, and was looked at before it ended.
+            proved: false,
         }
     }
 

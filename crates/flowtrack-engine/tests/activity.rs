@@ -33,15 +33,30 @@ impl Traffic {
     fn tcp(
         &mut self,
         micros: i64,
+        src: ([u8; 4], u16),
+        dst: ([u8; 4], u16),
+        flags: u8,
+        payload: &[u8],
+    ) {
+        self.segment(micros, src, dst, flags, 101, payload);
+    }
+
+    /// A segment of who begins at 100, as both sides do, and that acknowledges `ack`.
+    fn segment(
+        &mut self,
+        micros: i64,
         (src, src_port): ([u8; 4], u16),
         (dst, dst_port): ([u8; 4], u16),
         flags: u8,
+        ack: u32,
         payload: &[u8],
     ) {
         let mut body = Vec::new();
         body.extend(src_port.to_be_bytes());
         body.extend(dst_port.to_be_bytes());
-        body.extend([0, 0, 0, 100, 0, 0, 0, 100, 0x50, flags, 0x20, 0, 0, 0, 0, 0]);
+        body.extend(if flags & SYN != 0 { 100_u32 } else { 101 }.to_be_bytes());
+        body.extend(ack.to_be_bytes());
+        body.extend([0x50, flags, 0x20, 0, 0, 0, 0, 0]);
         body.extend(payload);
         self.ip(micros, src, dst, 6, &body);
     }
@@ -128,7 +143,7 @@ fn outcomes_are_told_with_their_ports() {
     assert_eq!(first.outcomes.begun, 4);
     assert_eq!((first.outcomes.completed, first.outcomes.refused), (1, 1));
     assert_eq!((first.outcomes.half_open, first.outcomes.unanswered), (1, 0));
-    assert!(first.proved);
+    assert_eq!(first.outcomes.proved, 1);
     assert_eq!((first.volume.packets_out, first.volume.packets_in), (7, 3));
     let probes: Vec<_> = told
         .iter()
@@ -216,4 +231,26 @@ fn a_tunnel_each_of_whose_directions_is_a_flow_is_not_one_way() {
     let all = traffic.activity();
     assert!(source(&all, A).iter().all(|a| a.one_way == 0 && a.outcomes.failed() == 0));
     assert_eq!(source(&all, A).iter().map(|a| a.volume.packets_out).sum::<u64>(), 3_000);
+}
+
+#[test]
+fn who_does_not_get_the_answers_proves_nothing() {
+    // One that got the SYN-ACK, one that made up what to acknowledge, one that hangs up unseen.
+    for (ack, flags, proved) in
+        [(101, ACK, 1), (102, ACK, 0), (1_000_000, ACK, 0), (101, RST | ACK, 0)]
+    {
+        let mut traffic = Traffic::default();
+        for n in 0..3 {
+            let (client, server) = ((A, 1_000 + n), (B, 80));
+            let begin = i64::from(n) * 1_000;
+            traffic.tcp(begin, client, server, SYN, b"");
+            traffic.tcp(begin + 10, server, client, SYN | ACK, b"");
+            traffic.segment(begin + 20, client, server, flags, ack, b"");
+            traffic.segment(begin + 30, client, server, RST | ACK, ack, b"");
+        }
+        traffic.udp(2_000_000, ([9; 4], 5), ([8; 4], 53), b"?");
+        let all = traffic.activity();
+        let outcomes = source(&all, A)[0].outcomes;
+        assert_eq!((outcomes.proved, outcomes.empty), (3 * proved, 3 * proved), "{ack} {flags}");
+    }
 }

@@ -40,7 +40,10 @@ pub struct Outcomes {
     /// TCP sessions that were offered by the responder and not taken: SYN-ACK without ACK, or with
     /// RST.
     pub half_open: u64,
-    /// TCP sessions that ended without a byte of payload, among the completed.
+    /// TCP sessions whose originator acknowledged the number that the responder chose, which only
+    /// who gets the answers knows: its address is not spoofed. Among the completed.
+    pub proved: u64,
+    /// TCP sessions that ended without a byte of payload, among the proved.
     pub empty: u64,
     /// SYN segments on sessions that are not established.
     pub syns: u64,
@@ -54,6 +57,7 @@ impl Outcomes {
         self.refused += other.refused;
         self.unanswered += other.unanswered;
         self.half_open += other.half_open;
+        self.proved += other.proved;
         self.empty += other.empty;
         self.syns += other.syns;
     }
@@ -180,8 +184,6 @@ pub struct SourceActivity {
     pub volume: Volume,
     /// Packets it sent on flows that were not answered so far.
     pub one_way: u64,
-    /// Whether it completed a handshake or answered, so that its address is not spoofed.
-    pub proved: bool,
     /// Some of its flows that came to nothing, at most [`Self::PROBES`].
     pub probes: Vec<Probe>,
     /// Distinct address and port of its flows that came to nothing.
@@ -209,7 +211,6 @@ impl SourceActivity {
             outcomes: Outcomes::default(),
             volume: Volume::default(),
             one_way: 0,
-            proved: false,
             probes: Vec::new(),
             failed_targets: Distinct::default(),
             pinged: Distinct::default(),

@@ -305,6 +305,13 @@ impl<'a, A> Flow<'a, A> {
         self.side(direction).has(crate::tcp::bits::SYN)
     }
 
+    /// Whether the number of its responder's SYN was acknowledged exactly: who spoofs the address of
+    /// the originator does not get to know it.
+    pub const fn originator_is_proved(&self) -> bool {
+        let responder = self.side(Direction::ToClient);
+        responder.has(crate::tcp::bits::SYN) && responder.has(crate::tcp::bits::SYN_ACKED)
+    }
+
     /// How far the window of one way is to be shifted (RFC 7323), as its SYN said.
     pub const fn window_scale(&self, direction: Direction) -> u8 {
         self.side(direction).window_scale

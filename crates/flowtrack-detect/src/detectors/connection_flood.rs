@@ -75,7 +75,7 @@ struct Pair {
     flows: Vec<FlowId>,
     first: Timestamp,
     since: u64,
-    proved: bool,
+    proved: Window,
     told: Option<Timestamp>,
 }
 
@@ -116,7 +116,7 @@ impl ConnectionFlood {
             flows: Vec::new(),
             first: now,
             since: 0,
-            proved: false,
+            proved: Window::new(MINUTE),
             told: None,
         });
         if pair.begun.sum(now) == 0 {
@@ -128,7 +128,7 @@ impl ConnectionFlood {
         pair.refused.add(now, outcomes.refused);
         pair.empty.add(now, outcomes.empty);
         pair.since += outcomes.begun;
-        pair.proved |= outcomes.completed > 0 && source.proved;
+        pair.proved.add(now, outcomes.proved);
         add_flows(&mut pair.flows, source.flows.iter().copied());
         let begun = pair.begun.sum(now);
         let usual = self.services.entry(service, || Usual {
@@ -193,7 +193,8 @@ impl ConnectionFlood {
             number("usual_per_minute", mean),
         ];
         told.flows.clone_from(&pair.flows);
-        told.source_proved = pair.proved;
+        // A few sessions of its own do not prove that it sent what others may send in its name.
+        told.source_proved = pair.proved.sum(now) * 2 > begun;
         if findings.tell(told) {
             (pair.since, pair.told) = (0, Some(now));
         }
@@ -243,6 +244,7 @@ mod tests {
             now.peer("10.0.0.9", "10.0.0.5", 80, Outcomes {
                 begun,
                 completed,
+                proved: completed,
                 refused: begun - completed,
                 empty,
                 ..Outcomes::default()

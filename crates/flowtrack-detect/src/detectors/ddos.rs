@@ -20,7 +20,8 @@ pub const ABOUT: About = About {
            Answers that nobody asked for, from `senders` services or more on a port that is abused \
            for it (DNS, NTP, SSDP, memcached, CLDAP, SNMP and others; SYN-ACKs too), are a \
            reflected attack from `reflected_per_second` on. `per_second` pings are a flood though \
-           they are answered.",
+           they are answered. Anybody may send such packets in the name of another, so no source is \
+           proved.",
     category: "denial of service",
     technique: Some(Technique { id: "T1498.001", name: "Network Denial of Service: Direct Network Flood" }),
     kinds: &[
@@ -182,7 +183,6 @@ impl Ddos {
             count("refused", source.outcomes.refused),
             text("protocol", over),
         ];
-        told.source_proved = source.proved;
         if findings.tell(told) {
             track.was_told(now);
         }

@@ -126,6 +126,8 @@ struct Track {
     named: Vec<String>,
     flows: Vec<FlowId>,
     told: Option<Timestamp>,
+    /// Whether it was told with a source that is proved.
+    proved: bool,
 }
 
 /// Hosts that a source sent a ping.
@@ -179,6 +181,7 @@ impl Track {
             named: Vec::new(),
             flows: Vec::new(),
             told: None,
+            proved: false,
         }
     }
 
@@ -214,9 +217,11 @@ impl Track {
             .map_or(ProbeKind::Other, |(kind, _)| kind)
     }
 
-    fn may_tell(&self, now: Timestamp) -> bool {
-        self.told.is_none_or(|told| now.secs() - told.secs() >= AGAIN)
+    /// A source that is proved only now is told at once: nobody is blocked before.
+    fn may_tell(&self, now: Timestamp, proved: bool) -> bool {
+        proved && !self.proved || self.told.is_none_or(|told| now.secs() - told.secs() >= AGAIN)
     }
+
 }
 
 const KINDS: [ProbeKind; 10] = [
@@ -281,7 +286,10 @@ impl PortScan {
             return;
         }
         let went_well = known.completed.sum(now) > known.failed.sum(now).saturating_mul(2);
+        // Sessions that it opens for nothing prove that it is there, as its other sessions do not:
+        // somebody else may probe in the name of whoever works here.
         let empty = known.empty.sum(now);
+        let proved = empty > 0;
         // Of a flood of them not every attempt is told one by one.
         let times = failed.div_ceil(source.probes.len() as u64).max(1);
         let is_fast = source.failed_targets.count() > self.config.per_second;
@@ -317,11 +325,11 @@ impl PortScan {
         let busy = if went_well { BUSY } else { 1 };
         for key in vertical {
             let Some(track) = self.vertical.get_mut(&key) else { continue };
-            let Some(found) = judge(&self.config, track, now, is_fast, busy) else { continue };
+            let Some(found) = judge(&self.config, track, now, proved, is_fast, busy) else { continue };
             let distinct = estimate(found.distinct, source, track.since);
             let (kind, words) = if found.is_slow { ("slow", "slowly ") } else { ("vertical", "") };
             let how = how(track, empty);
-            let mut told = said(kind, track, now, distinct, source);
+            let mut told = said(kind, track, now, distinct, source, proved);
             told.target = Some(key.1);
             told.title = format!("{} {words}scans ports of {}", key.0, key.1);
             told.explanation = format!(
@@ -332,15 +340,13 @@ impl PortScan {
                 key.0,
             );
             told.evidence = evidence(track, distinct, "ports", "distinct_ports", how);
-            if findings.tell(told) {
-                (track.since, track.told) = (0, Some(now));
-            }
+            tell(told, track, findings);
             let together = self.targets.entry(key.1, || Together::new(now));
             together.by_one = Some(now);
         }
         for key in horizontal {
             let Some(track) = self.horizontal.get_mut(&key) else { continue };
-            let Some(found) = judge(&self.config, track, now, is_fast, busy) else { continue };
+            let Some(found) = judge(&self.config, track, now, proved, is_fast, busy) else { continue };
             let distinct = estimate(found.distinct, source, track.since);
             let (kind, what) = match (key.2, found.is_slow) {
                 (IpProto::ICMP, _) => ("ping", "by ping".to_owned()),
@@ -349,7 +355,7 @@ impl PortScan {
                 (_, false) => ("horizontal", format!("for port {}", key.1)),
             };
             let how = how(track, empty);
-            let mut told = said(kind, track, now, distinct, source);
+            let mut told = said(kind, track, now, distinct, source, proved);
             told.target_port = (key.1 != 0).then_some(key.1);
             told.proto = Some(key.2);
             told.title = format!("{} searches {} {what}", key.0, plural(distinct, "host"));
@@ -365,9 +371,7 @@ impl PortScan {
                 },
             );
             told.evidence = evidence(track, distinct, "hosts", "distinct_hosts", how);
-            if findings.tell(told) {
-                (track.since, track.told) = (0, Some(now));
-            }
+            tell(told, track, findings);
         }
     }
 
@@ -420,11 +424,11 @@ impl PortScan {
         let place = at(probe.target, probe.port);
         track.add(now, &(probe.target, probe.port), place, probe);
         let distinct = track.fast.count(now);
-        if distinct < MIN_ODD || !track.may_tell(now) {
+        if distinct < MIN_ODD || !track.may_tell(now, false) {
             return;
         }
         let how = how(track, 0);
-        let mut told = said("odd_flags", track, now, distinct, source);
+        let mut told = said("odd_flags", track, now, distinct, source, false);
         told.title = format!("{} sends segments that no session has", source.addr);
         told.explanation = format!(
             "It sent {how} to {}. No ordinary program does; scanners do, to get past simple \
@@ -432,9 +436,7 @@ impl PortScan {
             plural(distinct, "port")
         );
         told.evidence = evidence(track, distinct, "ports", "distinct_ports", how);
-        if findings.tell(told) {
-            (track.since, track.told) = (0, Some(now));
-        }
+        tell(told, track, findings);
     }
 
     fn target(&mut self, now: Timestamp, target: &TargetActivity, findings: &mut Findings) {
@@ -586,10 +588,11 @@ fn judge(
     config: &Config,
     track: &mut Track,
     now: Timestamp,
+    proved: bool,
     is_fast: bool,
     busy: u64,
 ) -> Option<Found> {
-    if !track.may_tell(now) {
+    if !track.may_tell(now, proved) {
         return None;
     }
     let fast = track.fast.count(now);
@@ -627,6 +630,7 @@ fn said(
     now: Timestamp,
     distinct: u64,
     source: &SourceActivity,
+    proved: bool,
 ) -> Detection {
     let mut told = ABOUT.detection(kind, now);
     told.source = Some(source.addr);
@@ -636,8 +640,15 @@ fn said(
     told.count = track.since.max(1);
     told.severity = severity(distinct);
     told.flows.clone_from(&track.flows);
-    told.source_proved = source.proved;
+    told.source_proved = proved;
     told
+}
+
+fn tell(told: Detection, track: &mut Track, findings: &mut Findings) {
+    let (ts, proved) = (told.ts, told.source_proved);
+    if findings.tell(told) {
+        (track.since, track.told, track.proved) = (0, Some(ts), proved);
+    }
 }
 
 fn severity(distinct: u64) -> Severity {

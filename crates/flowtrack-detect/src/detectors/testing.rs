@@ -164,7 +164,6 @@ impl NowSecond {
     ) {
         let source = self.source(source);
         source.outcomes.merge(&outcomes);
-        source.proved |= outcomes.completed > 0;
         let target = host(target);
         source.peers.push(PeerActivity { target, port, proto: IpProto::TCP, outcomes });
     }
