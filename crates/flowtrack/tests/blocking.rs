@@ -2,75 +2,17 @@
 
 #[path = "../../flowtrack-respond/tests/net/mod.rs"]
 mod net;
+mod program;
 
 use flowtrack_capture::{PacketWriter as _, PcapWriter, Precision};
 use flowtrack_event::{IfaceId, LinkType, RawPacket, Timestamp};
 use net::{ATTACKER, NEIGHBOUR, Net, PORTS, TARGET};
-use serde_json::Value;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use program::{Program, TOKEN, on_target, until};
+use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
-
-const TOKEN: &str = "0123456789abcdef0123456789abcdef";
-const RULE: &str = "alert tcp any any -> any 8080 (msg:\"shell in a request\"; \
-                    flow:established,to_server; content:\"cmd.exe\"; sid:9000001; priority:1;)\n";
-
-/// The program on the target; killed on drop.
-struct Program<'a> {
-    net: &'a Net,
-    folder: &'a Path,
-    child: Child,
-}
-
-impl<'a> Program<'a> {
-    fn start(net: &'a Net, folder: &'a Path, settings: &[&str]) -> Self {
-        std::fs::write(folder.join("test.rules"), RULE).unwrap();
-        let mut command = on_target(net, folder);
-        command.args(["run", "-i", "br0", "--workers", "1", "--listen", "10.77.0.1:9999", "-S"]);
-        command.arg(folder.join("test.rules")).arg("--eve").arg(folder.join("eve.json"));
-        command.args(["--set", &format!("web.api_token={TOKEN}")]);
-        for setting in settings {
-            command.args(["--set", setting]);
-        }
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        // It says how to stop it once it captures.
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        assert!(lines.map_while(Result::ok).any(|line| line.starts_with("stop")), "it runs");
-        Self { net, folder, child }
-    }
-
-    fn cli(&self, args: &[&str]) -> Output {
-        on_target(self.net, self.folder).args(args).output().unwrap()
-    }
-
-    fn blocked(&self) -> Value {
-        let output = self.cli(&["blocked", "--past", "--json"]);
-        assert!(output.status.success(), "{output:?}");
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
-
-    fn signal(&mut self, name: &str) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Program<'_> {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn on_target(net: &Net, folder: &Path) -> Command {
-    let mut command = Command::new("ip");
-    command.args(["netns", "exec", &net.name("t"), env!("CARGO_BIN_EXE_flowtrack"), "--data-dir"]);
-    command.arg(folder).env_remove("SSH_CONNECTION");
-    command
-}
+use std::process::Stdio;
+use std::time::Duration;
 
 /// Sends an attack over a real connection; whether the service answered.
 fn attack(net: &Net, host: &str, family: usize) -> bool {
@@ -101,14 +43,6 @@ fn api(net: &Net, host: &str, request: &str, body: &str) -> String {
         stream.read_to_string(&mut answer).unwrap();
         answer
     })
-}
-
-fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < Duration::from_secs(15), "not within 15 s: {what}");
-    }
-    begun.elapsed()
 }
 
 const CLOSED: &str = "flow.timeouts.tcp.closed=1";
@@ -230,7 +164,7 @@ fn nobody_is_blocked_unless_a_person_turned_it_on() {
 fn a_file_blocks_nobody() {
     let Some(net) = Net::new(&["nft"]) else { return };
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("test.rules"), RULE).unwrap();
+    std::fs::write(folder.path().join("test.rules"), program::RULE).unwrap();
     // The same attack as live, out of a capture: told, not answered.
     let capture = folder.path().join("attack.pcap");
     write_attack(&capture);
@@ -240,7 +174,7 @@ fn a_file_blocks_nobody() {
     command.args(["--set", "respond.automatic=true", "--set", WHEN, "--eve"]);
     command.arg(folder.path().join("eve.json"));
     let child = command.stdout(Stdio::null()).spawn().unwrap();
-    let program = Program { net: &net, folder: folder.path(), child };
+    let program = Program::of(&net, folder.path(), child);
     until("the alert is told", || {
         let eve = std::fs::read_to_string(folder.path().join("eve.json")).unwrap_or_default();
         eve.contains("9000001")

@@ -1,5 +1,7 @@
 //! A network of its own for a test: a target, an attacker and a neighbour, each in a namespace.
 
+#![allow(dead_code, reason = "not every test uses all of it")]
+
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -38,7 +40,9 @@ impl Net {
             return None;
         }
         for program in ["ip"].iter().chain(programs) {
-            if Command::new(program).arg("--version").output().is_err() {
+            let search = format!("PATH=$PATH:/usr/sbin:/sbin command -v {program}");
+            if !Command::new("sh").args(["-c", &search]).output().is_ok_and(|o| o.status.success())
+            {
                 eprintln!("skipped: `{program}` is not installed");
                 return None;
             }

@@ -1,0 +1,155 @@
+//! Real attackers and the real program: noticed, cut off by the real firewall, let in again; and
+//! nobody else is.
+
+#[path = "../../flowtrack-respond/tests/net/mod.rs"]
+mod net;
+mod program;
+#[path = "../../flowtrack-detect/tests/servers/mod.rs"]
+mod servers;
+
+use net::{ATTACKER, NEIGHBOUR, Net, TARGET};
+use program::{Program, until};
+use servers::{Servers, guess, inside, words};
+use std::path::Path;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+/// How soon an attack has to be noticed.
+const SOON: Duration = Duration::from_secs(10);
+
+#[test]
+fn the_attacker_and_only_it_is_cut_off_and_let_in_again() {
+    let Some(lab) = Lab::new(&["nft", "nmap", "hping3", "curl"]) else { return };
+    let settings = [
+        "respond.automatic=true",
+        "respond.when=[{ severity = \"medium\", secs = 4 }]",
+        "respond.repeat_factor=1",
+    ];
+    let program = Program::start(&lab.net, lab.path(), &settings);
+    until("nginx answers", || lab.gets("a") && lab.gets("n"));
+
+    // What anybody may send in the name of another cuts off nobody: a flood in the name of many, and
+    // a scan and floods in the name of one who works here all the while.
+    let (target, neighbour) = (TARGET[0], NEIGHBOUR[0]);
+    let spoofed = [
+        (format!("hping3 -q -S -p 80 --flood --rand-source {target}"), "syn_flood/spoofed", ""),
+        (format!("hping3 -q --udp -p 9 --flood -a {neighbour} {target}"), "ddos/source", neighbour),
+        (
+            format!("hping3 -q -S -p ++1 -i u2000 -a {neighbour} {target}"),
+            "port_scan/vertical",
+            neighbour,
+        ),
+        (
+            format!("hping3 -q -S -p 80 -i u1000 -a {neighbour} {target}"),
+            "connection_flood/useless",
+            neighbour,
+        ),
+    ];
+    for (attack, kind, source) in spoofed {
+        let mut attack = lab.start("a", &attack);
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(2) {
+            assert!(source.is_empty() || lab.gets("n"));
+        }
+        until("it is noticed", || told(&program, kind, source));
+        let _ = attack.kill();
+        let _ = attack.wait();
+    }
+    // So does a scan that only asks, although the scanner is there.
+    lab.run("a", &format!("nmap -n -sS {target}"));
+    until("it is noticed", || told(&program, "port_scan/vertical", ATTACKER[0]));
+    assert!(lab.gets("a") && lab.gets("n"));
+    let blocked = program.blocked();
+    assert_eq!(blocked["blocks"].as_array().unwrap().len(), 0, "{blocked:#}");
+    assert_eq!(blocked["past"].as_array().unwrap().len(), 0, "{blocked:#}");
+    assert!(blocked["stats"]["unproved"].as_u64().unwrap() >= 4, "{blocked:#}");
+
+    // Who connects, or logs on, proves to be there.
+    let attacks = [words(&format!("nmap -n -sT {target}")), guess(lab.path(), "ssh", target)];
+    for (attack, who) in attacks.iter().zip(["port_scan", "brute_force"]) {
+        let begun = Instant::now();
+        let mut attack =
+            inside(&lab.net.name("a"), attack).current_dir(lab.path()).spawn().unwrap();
+        until("the attacker is cut off", || !lab.gets("a"));
+        let took = begun.elapsed();
+        assert!(took < SOON, "{who}: {took:?}");
+        assert!(lab.gets("n"), "its neighbour is not");
+        let sets = lab.net.on_target("nft list table inet flowtrack");
+        assert!(sets.contains(ATTACKER[0]) && !sets.contains(neighbour), "{sets}");
+        let blocked = program.blocked();
+        let blocks = blocked["blocks"].as_array().unwrap();
+        assert_eq!(blocks.len(), 1, "{blocked:#}");
+        assert_eq!((&blocks[0]["what"], &blocks[0]["who"]), (&ATTACKER[0].into(), &who.into()));
+        assert!(blocks[0]["packets"].as_u64().unwrap() > 0, "{blocked:#}");
+        let _ = attack.kill();
+        let _ = attack.wait();
+        until("it is let in again", || lab.gets("a"));
+        println!("{who}: cut off after {took:.1?}, let in after {:.1?}", begun.elapsed());
+        assert!(lab.gets("n"));
+    }
+}
+
+#[test]
+fn what_a_newcomer_tries_on_loopback_is_noticed() {
+    let Some(lab) = Lab::new(&["nmap", "hping3", "curl"]) else { return };
+    let program = Program::start_with(&["-i", "lo"], &lab.net, lab.path(), &[]);
+    until("nginx answers", || lab.run("t", "curl -s -o /dev/null http://localhost"));
+    let tried = [
+        ("nmap -sS localhost", "port_scan/vertical"),
+        ("timeout 2 hping3 -q -S -p 80 --flood 127.0.0.1", "syn_flood/one_source"),
+        (
+            "curl -s -o /dev/null http://localhost -A cmd.exe",
+            "FLOWTRACK cmd.exe in the head of a request",
+        ),
+    ];
+    let source = "127.0.0.1";
+    for (command, kind) in tried {
+        let begun = Instant::now();
+        lab.run("t", command);
+        until(command, || told(&program, kind, source));
+        println!("{command}: told {:.1?} after it began", begun.elapsed());
+        assert!(begun.elapsed() < SOON, "{command}: {:?}", begun.elapsed());
+    }
+}
+
+/// Three hosts, one of which has servers and the program.
+struct Lab {
+    _servers: Servers,
+    folder: tempfile::TempDir,
+    net: Net,
+}
+
+impl Lab {
+    fn new(programs: &[&str]) -> Option<Self> {
+        let programs: Vec<_> = programs.iter().chain(&servers::PROGRAMS).copied().collect();
+        let net = Net::new(&programs)?;
+        let folder = tempfile::tempdir().unwrap();
+        let servers = Servers::start(&net.name("t"), folder.path());
+        Some(Self { _servers: servers, folder, net })
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn start(&self, host: &str, command: &str) -> Child {
+        inside(&self.net.name(host), &words(command)).spawn().unwrap()
+    }
+
+    /// Whether a command succeeds.
+    fn run(&self, host: &str, command: &str) -> bool {
+        self.start(host, command).wait().unwrap().success()
+    }
+
+    /// Whether a host gets the page of the target.
+    fn gets(&self, host: &str) -> bool {
+        self.run(host, &format!("curl -s -o /dev/null --max-time 1 http://{}/", TARGET[0]))
+    }
+}
+
+/// Whether there is an alert of this name, from this source.
+fn told(program: &Program, name: &str, source: &str) -> bool {
+    program.alerts().iter().any(|alert| {
+        alert["name"] == name && alert["src_ip"].as_str().unwrap_or_default() == source
+    })
+}
