@@ -68,7 +68,7 @@ fn conversation(data: &[u8], is_known: bool) {
         key: &key,
         midstream: flags & 2 != 0,
     };
-    let mut out = Outcome::default();
+    let mut out = nothing_found();
     let mut dissector = protocol.dissector(wants).filter(|_| is_known);
     let mut flow = AppFlow::default();
     let mut rest = steps;
@@ -107,7 +107,7 @@ fn conversation(data: &[u8], is_known: bool) {
 
 /// Asks of what came all that anybody may ask.
 fn read(protocol: &dyn Protocol, out: &mut Outcome, layer: &AppLayer) {
-    for done in &out.transactions {
+    for done in out.transactions.iter().chain(&out.halves) {
         let transaction: &dyn Transaction = &*done.transaction;
         serde_json::to_value(transaction.record()).expect("a record is JSON");
         transaction.siblings(&mut |_, record| {
@@ -126,7 +126,12 @@ fn read(protocol: &dyn Protocol, out: &mut Outcome, layer: &AppLayer) {
     for expectation in &out.expectations {
         let _ = AppFlow::expecting(layer, &Expectation::clone(expectation));
     }
-    *out = Outcome::default();
+    *out = nothing_found();
+}
+
+/// An outcome that takes in all that dissectors can find.
+fn nothing_found() -> Outcome {
+    Outcome { wants_logins: true, wants_halves: true, ..Outcome::default() }
 }
 
 fn frames(data: &[u8]) {

@@ -114,7 +114,7 @@ impl Conversation {
             Some(announced) => AppFlow::expecting(&layer, announced),
             None => AppFlow::default(),
         };
-        let mut found = Outcome::default();
+        let mut found = Outcome { wants_logins: true, ..Outcome::default() };
         let at = Moment {
             ts: Timestamp::from_secs(1_700_000_000),
             packet: 1,

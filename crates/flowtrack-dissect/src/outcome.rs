@@ -16,7 +16,9 @@ pub struct Outcome {
     pub files: Vec<FileDone>,
     /// Anomalies.
     pub anomalies: Vec<Raised>,
-    /// Attempts to log on.
+    /// Whether attempts to log on are asked for.
+    pub wants_logins: bool,
+    /// Such attempts.
     pub logins: Vec<Login>,
     /// Flows that this one announced.
     pub expectations: Vec<Expectation>,
@@ -100,7 +102,7 @@ impl Outcome {
 
     /// Somebody tried to log on; the user is empty where nobody said who.
     pub fn login(&mut self, user: &[u8], outcome: LoginOutcome, secret: Secret) {
-        if self.logins.len() < Self::CAP {
+        if self.wants_logins && self.logins.len() < Self::CAP {
             let user = Text::capped(user, LoginEvent::USER_CAP);
             self.logins.push(Login { app: None, user, outcome, secret });
         }

@@ -74,7 +74,7 @@ impl Apps {
             }),
             memory: StreamMemory::new(dissect.limits()),
             expected: Expected::default(),
-            outcome: Outcome::default(),
+            outcome: Outcome { wants_logins: config.tell.logins, ..Outcome::default() },
             depth: dissect.depth,
             policy: dissect.overlap.into(),
             tell: config.tell,
@@ -352,7 +352,7 @@ impl Apps {
                 })));
             }
         }
-        for login in self.outcome.logins.drain(..).filter(|_| self.tell.logins) {
+        for login in self.outcome.logins.drain(..) {
             out.events.push(Event::Login(Box::new(LoginEvent {
                 ts,
                 flow: Arc::clone(context),

@@ -186,19 +186,20 @@ impl Input<'_> {
         let announced = self.conversation.announced.as_ref();
         let mut flow =
             announced.map_or_else(AppFlow::default, |told| AppFlow::expecting(&layer, told));
-        let mut found = Outcome::default();
+        let nothing = || Outcome { wants_logins: true, ..Outcome::default() };
+        let mut found = nothing();
         for step in steps {
             match step {
                 Step::Bytes(direction, bytes) => {
                     let piece = if self.conversation.udp { bytes.len() } else { self.piece };
                     for piece in bytes.chunks(piece.max(1)) {
                         flow.feed(&layer, &at, *direction, Chunk::Bytes(piece), &mut found);
-                        found = Outcome::default();
+                        found = nothing();
                     }
                 }
                 Step::Gap(direction, n) => {
                     flow.feed(&layer, &at, *direction, Chunk::Gap(*n), &mut found);
-                    found = Outcome::default();
+                    found = nothing();
                 }
                 Step::Fin(_) => {}
             }

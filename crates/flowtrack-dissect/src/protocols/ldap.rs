@@ -293,7 +293,9 @@ impl Reading {
         exchange.answer(message);
         if last {
             let (tx, exchange) = self.waiting.remove(at);
-            exchange.login(out);
+            if out.wants_logins {
+                exchange.login(out);
+            }
             out.transaction(direction, tx, exchange);
         }
         secured

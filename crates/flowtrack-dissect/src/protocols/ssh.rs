@@ -219,6 +219,9 @@ impl Dissector for Reading {
         };
         if self.sides.iter().all(|side| matches!(side.stage, Stage::Keys | Stage::Encrypted)) {
             self.tell(direction, out);
+            if !out.wants_logins {
+                return Ok(Next::Done);
+            }
         }
         if encrypted > 0 && !self.attempts.add(direction, encrypted) {
             self.log_in(out);

@@ -774,7 +774,9 @@ impl Reading {
 
     fn emit(&mut self, exchange: Exchange, direction: Direction, out: &mut Outcome) {
         self.weight = self.weight.saturating_sub(weight(&exchange));
-        exchange.login(out);
+        if out.wants_logins {
+            exchange.login(out);
+        }
         out.transaction(direction, exchange.tx_id, exchange);
     }
 }

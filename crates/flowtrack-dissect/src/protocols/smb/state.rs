@@ -167,7 +167,9 @@ impl State {
     /// A record is complete.
     pub fn tell(&self, mut exchange: Exchange, direction: Direction, out: &mut Outcome) {
         exchange.dialect.clone_from(&self.dialect);
-        exchange.login(out);
+        if out.wants_logins {
+            exchange.login(out);
+        }
         out.transaction(direction, exchange.id.saturating_sub(1), exchange);
     }
 
