@@ -11,7 +11,7 @@ use flowtrack_event::{
     FlowEvent, FlowId, FlowKey, FlowPhase, FlowRecord, FlowState, IpProto, LedgerRow, RawPacket,
     Stats, Timestamp, TunnelKind,
 };
-use flowtrack_flow::{At, Defrag, FlowIndex, FlowTable, PacketKey, Rates, Seen, Unplaced};
+use flowtrack_flow::{At, Defrag, Flow, FlowIndex, FlowTable, PacketKey, Rates, Seen, Unplaced};
 use flowtrack_wire::{
     DecodeAnomaly, Network, Packet, Tcp, TcpOption, Transport, checksum_ok, decode_inner,
     decode_into, decode_reassembled, ipv4_checksum_ok, preload,
@@ -167,15 +167,12 @@ impl Path {
         if placed.is_err() && self.judge.is_on() && !is_fragment(packet) {
             self.judge_alone(packet, place, raw.data, out);
         }
-        let mut known = None;
         match placed {
-            Ok(placed) => {
-                self.stats.ledger.on_flows.merge(&row);
-                known = self.labels.name(placed.tag);
-            }
+            Ok(_) => self.stats.ledger.on_flows.merge(&row),
             Err(rest) => self.stats.ledger.rest.entry(rest).or_default().merge(&row),
         }
         if let Some(rates) = &mut self.rates {
+            let known = placed.ok().and_then(|placed| self.labels.name(placed.tag));
             let protocol = known.map_or_else(|| transport_name(packet), AppProto::name);
             rates.frame(protocol, packet.len);
         }
@@ -264,13 +261,12 @@ impl Path {
         let key = flow.key();
         let ways = [Direction::ToServer, Direction::ToClient];
         let is_tcp = key.proto == IpProto::TCP;
-        // A session is what Suricata follows: one whose beginning was seen.
-        let is_followed = is_tcp && flow.has_syn(Direction::ToServer);
+        let is_followed = is_followed(&flow);
         let was_established =
             flow.state() != FlowState::New && !seen.tcp.is_some_and(|facts| facts.established);
         let facts = FlowFacts {
             state: flow.state(),
-            established: was_established && (is_followed || !is_tcp),
+            established: was_established && is_followed,
             packets: ways.map(|way| flow.packets(way)),
             bytes: ways.map(|way| flow.bytes(way)),
             stream_bytes: ways.map(|way| flow.payload_bytes(way)),
@@ -305,7 +301,7 @@ impl Path {
                 Direction::ToServer => key,
                 Direction::ToClient => key.reversed(),
             }),
-            in_stream: is_followed && in_stream(packet, flow_state, watch),
+            in_stream: is_tcp && is_followed && in_stream(packet, flow_state, watch),
             is_secret,
             stream_events: &events,
             flow: facts,
@@ -387,22 +383,16 @@ impl Path {
         let Self { table, apps, labels, .. } = self;
         let before = Tag(seen.tag);
         let unchanged = Applied { tag: before, reversed: false };
-        // Of a session whose beginning was not seen, signatures judge packets alone: nobody knows
-        // what its ends made of the bytes before.
-        let (is_followed, state) = table.get(seen.index).map_or_else(Default::default, |flow| {
-            let is_followed = flow.proto() != IpProto::TCP || flow.has_syn(Direction::ToServer);
-            (is_followed, flow.state())
-        });
-        let begins = match table.get(seen.index) {
-            Some(flow) if flow.app().side.is_none() => {
-                if packet.payload.is_empty() {
-                    return unchanged;
-                }
-                let announced = apps.announced(place.ts, &flow.key());
-                Some(Box::new(apps.begin(&flow, announced)))
+        let Some(flow) = table.get(seen.index) else { return unchanged };
+        let (is_followed, state) = (is_followed(&flow), flow.state());
+        let mut begins = None;
+        if flow.app().side.is_none() {
+            if packet.payload.is_empty() {
+                return unchanged;
             }
-            _ => None,
-        };
+            let announced = apps.announced(place.ts, &flow.key());
+            begins = Some(Box::new(apps.begin(&flow, announced)));
+        }
         let Some(Slot { side, watch, .. }) = table.app_mut(seen.index) else { return unchanged };
         if begins.is_some() {
             *side = begins;
@@ -668,7 +658,7 @@ impl Teller<'_> {
         let is_followed = record.tcp.is_none_or(|tcp| tcp.flags_to_server & Tcp::SYN != 0);
         self.apps.end(&mut slot, is_followed, &mut record, place, self.stats, out);
         if let Some(watch) = &mut slot.watch {
-            self.judge_end(watch, &record, place, out);
+            self.judge_end(watch, &record, is_followed, place, out);
             record.alerted = watch.alerted;
         }
         if let Some(rates) = self.rates {
@@ -687,12 +677,11 @@ impl Teller<'_> {
         &mut self,
         watch: &mut Watch,
         record: &FlowRecord,
+        is_followed: bool,
         place: Place,
         out: &mut Output,
     ) {
         let sides = [&record.to_server, &record.to_client];
-        let is_tcp = record.key.proto == IpProto::TCP;
-        let is_followed = record.tcp.is_none_or(|tcp| tcp.flags_to_server & Tcp::SYN != 0);
         let now = Now {
             ts: place.ts,
             number: place.number,
@@ -700,7 +689,7 @@ impl Teller<'_> {
             frame: &[],
             direction: Direction::ToServer,
             key: Some(record.key),
-            in_stream: is_tcp,
+            in_stream: record.key.proto == IpProto::TCP,
             is_secret: false,
             stream_events: &[],
             flow: FlowFacts {
@@ -723,6 +712,12 @@ fn counts(packet: &Packet<'_>, at: &At) -> bool {
     !at.bad_checksum
         || matches!(packet.transport, Transport::Tcp(_) | Transport::Udp(_))
             && packet.ip().and_then(ipv4_checksum_ok) != Some(false)
+}
+
+/// Whether signatures judge what a flow says as a whole. Of a session whose beginning was not seen
+/// they judge packets alone, as Suricata does: nobody knows what its ends made of the bytes before.
+fn is_followed(flow: &Flow<'_, Slot>) -> bool {
+    flow.proto() != IpProto::TCP || flow.has_syn(Direction::ToServer)
 }
 
 /// Whether the payload of a segment is part of a stream: not before both ends agreed to have one,
