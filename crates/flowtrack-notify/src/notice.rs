@@ -1,12 +1,13 @@
-//! What a person is told of one alert.
+//! What a person is told of one alert, or of what became of one block.
 
 use flowtrack_detect::alerts::{AlertKind, AlertRecord};
-use flowtrack_event::{Severity, Timestamp};
+use flowtrack_event::{BlockEvent, BlockPhase, Severity, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt::Write as _;
 use std::net::IpAddr;
+use std::time::Duration;
 
-/// What a person is told of one alert: words and numbers only, cleaned and cut to bounds.
+/// What a person is told of one alert or block: words and numbers only, cleaned and cut to bounds.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Notice {
     /// Notices of the same key are about the same thing.
@@ -81,6 +82,69 @@ impl Notice {
         }
     }
 
+    /// Of what became of a block: of category [`Notice::BLOCKING`], and by `block_added`,
+    /// `block_removed`, `block_refused` and so on in the place of a detector.
+    ///
+    /// What is done without a person's word is as urgent as what leads to it; what a person did is
+    /// told to those who want to hear of it.
+    pub fn of_block(event: &BlockEvent) -> Self {
+        let BlockEvent { what, .. } = event;
+        let lasts = event.until.map(|until| format!(" for {}", length(until.since(event.ts))));
+        let lasts = lasts.unwrap_or_default();
+        let automatic = event.who != PERSON;
+        let (severity, detector, title) = match event.phase {
+            BlockPhase::Added => {
+                let severity = if automatic { Severity::High } else { Severity::Medium };
+                (severity, "block_added", format!("{what} is blocked{lasts}"))
+            }
+            BlockPhase::Extended => {
+                (Severity::Low, "block_extended", format!("{what} is blocked{lasts} from now on"))
+            }
+            BlockPhase::WouldAdd => {
+                (Severity::Low, "block_would_add", format!("{what} would be blocked{lasts}"))
+            }
+            BlockPhase::Refused => {
+                (Severity::Medium, "block_refused", format!("{what} attacks and is not blocked"))
+            }
+            BlockPhase::Removed => {
+                (Severity::Medium, "block_removed", format!("{what} is no longer blocked"))
+            }
+            BlockPhase::Expired => {
+                (Severity::Info, "block_expired", format!("the block of {what} is over"))
+            }
+            BlockPhase::Failed => {
+                (Severity::High, "block_failed", format!("the firewall does not block {what}"))
+            }
+        };
+        // Each block is told, but not why the same one is refused again and again.
+        let until = event.until.map_or(0, Timestamp::micros);
+        let until = if event.phase == BlockPhase::WouldAdd { 0 } else { until };
+        let mut evidence = vec![("wanted by".to_owned(), clean(&event.who, MAX_NAME))];
+        if event.packets > 0 {
+            evidence.push(("packets stopped".into(), event.packets.to_string()));
+            evidence.push(("bytes stopped".into(), event.bytes.to_string()));
+        }
+        Self {
+            key: clean(&format!("{detector}|{what}|{until}"), MAX_TITLE),
+            severity,
+            title: clean(&title, MAX_TITLE),
+            explanation: clean(&event.why, MAX_EXPLANATION),
+            category: Self::BLOCKING.into(),
+            detector: detector.into(),
+            source: what.parse().ok(),
+            target: None,
+            target_port: None,
+            technique: None,
+            first_seen_us: event.ts.micros(),
+            last_seen_us: event.ts.micros(),
+            count: 1,
+            evidence,
+        }
+    }
+
+    /// Category of what is told of blocks.
+    pub const BLOCKING: &'static str = "blocking";
+
     /// The notice that `flowtrack notify test` sends.
     pub fn test(now: Timestamp) -> Self {
         Self {
@@ -139,6 +203,21 @@ fn key(what: &str, source: Option<IpAddr>, target: Option<IpAddr>, port: Option<
     key
 }
 
+/// A length of time in its two largest units: `45 s`, `1 h`, `1 h 30 min`, `2 d`.
+fn length(time: Duration) -> String {
+    let secs = time.as_secs_f64().round() as u64;
+    let units = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
+    let first = units.iter().position(|(unit, _)| secs >= *unit).unwrap_or(units.len() - 1);
+    let mut text = format!("{} {}", secs / units[first].0, units[first].1);
+    if let Some((unit, name)) = units.get(first + 1) {
+        let rest = secs % units[first].0 / unit;
+        if rest > 0 {
+            let _ = write!(text, " {rest} {name}");
+        }
+    }
+    text
+}
+
 /// `text` without control characters and without those that turn its direction, cut to `max`
 /// characters: much of it was chosen by whoever sent the traffic.
 pub(crate) fn clean(text: &str, max: usize) -> String {
@@ -159,6 +238,8 @@ pub(crate) fn cut(text: &str, max: usize) -> String {
     short
 }
 
+/// Who wants a block where a person does.
+const PERSON: &str = "admin";
 const MAX_TITLE: usize = 200;
 const MAX_EXPLANATION: usize = 600;
 const MAX_NAME: usize = 60;
@@ -232,6 +313,52 @@ mod tests {
             notice.evidence.contains(&("ports".to_owned(), "40".to_owned())),
             "{:?}",
             notice.evidence
+        );
+    }
+
+    #[test]
+    fn blocks_are_told_by_what_became_of_them() {
+        let block = |phase, who: &str| BlockEvent {
+            ts: Timestamp::from_secs(100),
+            phase,
+            what: "192.0.2.7".into(),
+            who: who.into(),
+            why: "192.0.2.7 scans\nports".into(),
+            until: Some(Timestamp::from_secs(3_700)),
+            packets: 7,
+            bytes: 420,
+        };
+        let notice = Notice::of_block(&block(BlockPhase::Added, "port_scan"));
+        assert_eq!((notice.severity, notice.detector.as_str()), (Severity::High, "block_added"));
+        assert_eq!(notice.title, "192.0.2.7 is blocked for 1 h");
+        assert_eq!(notice.explanation, "192.0.2.7 scans ports");
+        assert_eq!((notice.source, &*notice.category), ("192.0.2.7".parse().ok(), "blocking"));
+        assert!(notice.evidence.contains(&("packets stopped".into(), "7".into())));
+        let by_hand = Notice::of_block(&block(BlockPhase::Added, "admin"));
+        assert_eq!(by_hand.severity, Severity::Medium);
+        let gone = Notice::of_block(&block(BlockPhase::Removed, "port_scan"));
+        assert_eq!(
+            (&*gone.title, gone.severity),
+            ("192.0.2.7 is no longer blocked", Severity::Medium)
+        );
+        // The next block of the same address is news, the next refusal is not.
+        let later = BlockEvent {
+            ts: Timestamp::from_secs(200),
+            until: Some(Timestamp::from_secs(7_400)),
+            ..block(BlockPhase::Added, "port_scan")
+        };
+        assert_ne!(Notice::of_block(&later).key, notice.key);
+        let refused = BlockEvent { until: None, ..block(BlockPhase::Refused, "port_scan") };
+        let again = BlockEvent { ts: Timestamp::from_secs(900), ..refused.clone() };
+        assert_eq!(Notice::of_block(&refused).key, Notice::of_block(&again).key);
+    }
+
+    #[test]
+    fn lengths_of_time_are_short() {
+        let texts = [0.4, 45.0, 60.0, 3_600.0, 5_400.0, 172_800.0, 90_061.0];
+        assert_eq!(
+            texts.map(|secs| length(Duration::from_secs_f64(secs))),
+            ["0 s", "45 s", "1 min", "1 h", "1 h 30 min", "2 d", "1 d 1 h"]
         );
     }
 
