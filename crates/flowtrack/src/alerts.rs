@@ -6,7 +6,7 @@
 
 use crate::control;
 use crate::notify::People;
-use crate::watch::Watcher;
+use crate::watch::{Origin, Watcher};
 use flowtrack_detect::alerts::{
     AlertBook, AlertChange, AlertId, AlertRecord, AlertState, Config, FlowRef, Mute, MuteId,
     Preview, Scope, WrongMute,
@@ -276,6 +276,14 @@ impl Watcher for AlertWatcher {
 
     fn tick(&mut self, now: Timestamp, _out: &mut Vec<Event>) {
         self.0.publish(now);
+    }
+
+    fn begin(&mut self, from: Origin) {
+        if let Some(people) = &self.0.people {
+            // What the capture before found is told as it was to be told then.
+            self.0.publish(control::now());
+            people.begin(from);
+        }
     }
 }
 

@@ -154,9 +154,6 @@ impl Backend for Program {
         if let [name] = &request.interfaces[..]
             && self.control.replayable().is_some_and(|file| file == *name)
         {
-            if let Some(people) = &self.people {
-                people.listen(false);
-            }
             return self.control.replay_again().map_err(CaptureProblem::Failed);
         }
         let known = flowtrack_host::interfaces();
@@ -176,9 +173,6 @@ impl Backend for Program {
             ..self.capture.clone()
         };
         let live = Live { config, workers: self.workers };
-        if let Some(people) = &self.people {
-            people.listen(true);
-        }
         self.control.start_live(&live).map_err(|e| match e {
             SourceError::System { ref source, .. }
                 if source.kind() == std::io::ErrorKind::PermissionDenied =>

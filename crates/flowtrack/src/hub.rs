@@ -1,7 +1,8 @@
 //! The hub: one thread where the events of all workers meet.
 //!
-//! It asks the detectors and watchers, and feeds the live view, history and sinks. Workers send [`Batch`]es over one bounded queue; a
-//! live worker never waits for it, and what does not fit is counted by the worker.
+//! It asks the detectors and watchers, and feeds the live view, history and sinks. Workers send
+//! [`Batch`]es over one bounded queue; a live worker never waits for it, and what does not fit is
+//! counted by the worker.
 
 use crate::control;
 use crate::watch::{Origin, Watcher};
@@ -227,7 +228,6 @@ impl State {
                 let outlets = &mut self.outlets;
                 outlets.detectors.set_workers(workers);
                 for watcher in &mut outlets.watchers {
-                    watcher.reset();
                     watcher.begin(from);
                 }
                 outlets.live.reset();
@@ -311,11 +311,7 @@ impl State {
                 }
             });
         }
-        let mut said = Vec::new();
-        for watcher in &mut self.outlets.watchers {
-            watcher.tick(now, &mut said);
-        }
-        events.append(&mut said);
+        self.watch(&mut events, |watcher, _, out| watcher.tick(now, out));
         self.hand_on(events, self.is_past);
     }
 

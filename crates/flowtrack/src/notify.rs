@@ -1,9 +1,10 @@
-//! People who are told of alerts while the program runs.
+//! People who are told of alerts and blocks while the program runs.
 
 use crate::cli::Global;
 use crate::config::Config;
+use crate::watch::Origin;
 use flowtrack_detect::alerts::AlertChange;
-use flowtrack_event::Timestamp;
+use flowtrack_event::{BlockEvent, Timestamp};
 use flowtrack_notify::{self as notify, Keeper, Notice, Notifier};
 use flowtrack_web::{ChannelState, ChannelStatus, HealthPart, HealthState};
 use std::path::Path;
@@ -16,16 +17,32 @@ pub fn keeper(global: &Global, data_dir: &Path) -> Keeper {
     Keeper::new(std::iter::once(data_dir).chain(beside))
 }
 
-/// Whoever is told of alerts.
+/// Whoever is told of alerts and blocks.
 pub struct People {
     notifier: Notifier,
-    /// Whether what is seen is real: a replayed file wakes nobody.
+    /// Whether what is seen is told.
     listening: AtomicBool,
+    /// What files show.
+    files: Files,
+}
+
+/// Whether people are told of what a replayed file shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Files {
+    /// They are: somebody tries routes and channels out.
+    Told,
+    /// It is nobody's network, or it happened long ago: it wakes nobody.
+    Kept,
 }
 
 impl People {
     /// Starts telling, where a channel is configured.
-    pub fn open(config: &Config, keeper: &Keeper, data_dir: &Path) -> anyhow::Result<Option<Self>> {
+    pub fn open(
+        config: &Config,
+        keeper: &Keeper,
+        data_dir: &Path,
+        files: Files,
+    ) -> anyhow::Result<Option<Self>> {
         if config.notify.channels.is_empty() {
             return Ok(None);
         }
@@ -34,12 +51,18 @@ impl People {
         }
         let folder = data_dir.join("notify");
         let notifier = Notifier::start(&config.notify, keeper.clone(), Some(&folder))?;
-        Ok(Some(Self { notifier, listening: AtomicBool::new(false) }))
+        Ok(Some(Self { notifier, listening: AtomicBool::new(false), files }))
     }
 
-    /// Whether to tell of what is seen from now on.
-    pub fn listen(&self, yes: bool) {
-        self.listening.store(yes, Ordering::Relaxed);
+    /// A capture begins.
+    pub fn begin(&self, from: Origin) {
+        let told = from == Origin::Interfaces || self.files == Files::Told;
+        self.listening.store(told, Ordering::Relaxed);
+    }
+
+    /// Tells of what became of a block; blocks are real whatever is captured.
+    pub fn hear_block(&self, event: &BlockEvent) {
+        self.notifier.tell(Notice::of_block(event));
     }
 
     /// Tells of alerts that are new, came back or became more urgent; muted ones are no news.

@@ -4,13 +4,15 @@
 //! ```text
 //! hub --- attacks (bounded; full = dropped and counted) ---> thread --- firewall, book
 //! dashboard, socket of the data folder --- commands ------->   |
-//! hub <-- what happened to blocks --- (bounded) ---------------'
+//! hub <-- what happened to blocks --- (bounded) ---------------+
+//! people <-- the same --- (bounded) ---------------------------'
 //! ```
 
 pub mod preview;
 mod web;
 
 use crate::control::now;
+use crate::notify::People;
 use crate::watch::{Origin, Watcher};
 use anyhow::Context as _;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
@@ -91,6 +93,7 @@ impl Respond {
         config: &RespondConfig,
         data_dir: &Path,
         history: Option<Arc<HistoryWriter>>,
+        people: Option<Arc<People>>,
     ) -> anyhow::Result<(Self, Box<dyn Watcher>)> {
         let (blocker, problem) = choose(config);
         if let Some(problem) = problem.as_ref().filter(|_| config.automatic) {
@@ -110,10 +113,10 @@ impl Respond {
         let problem = problem.map(|problem| problem.to_string()).unwrap_or_default();
         let health = Health { automatic: config.automatic, problem, ..Health::default() };
         let health = Arc::new(Mutex::new(health));
-        let told = Arc::clone(&health);
+        let outlets = Outlets { said, dropped: counter, health: Arc::clone(&health), people };
         let thread = std::thread::Builder::new()
             .name("respond".into())
-            .spawn(move || run(responder, &messages, &said, &counter, &told))?;
+            .spawn(move || run(responder, &messages, &outlets))?;
         let path = door.path();
         let asker = queue.clone();
         let door = std::thread::Builder::new()
@@ -246,14 +249,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Whom the responder's thread tells.
+struct Outlets {
+    said: Sender<BlockEvent>,
+    dropped: Arc<AtomicU64>,
+    health: Arc<Mutex<Health>>,
+    people: Option<Arc<People>>,
+}
+
 /// The responder's thread.
-fn run(
-    mut responder: Responder,
-    messages: &Receiver<Message>,
-    said: &Sender<BlockEvent>,
-    dropped: &AtomicU64,
-    health: &Mutex<Health>,
-) {
+fn run(mut responder: Responder, messages: &Receiver<Message>, outlets: &Outlets) {
     let mut ticked = std::time::Instant::now();
     loop {
         let message = messages.recv_timeout(TICK.saturating_sub(ticked.elapsed()));
@@ -275,7 +280,7 @@ fn run(
             ticked = std::time::Instant::now();
             responder.tick(now());
             let (blocks, problem) = responder.health();
-            let mut health = lock(health);
+            let mut health = lock(&outlets.health);
             health.blocks = blocks;
             // What was missing at the start is missing until something was blocked.
             if blocks > 0 || problem.is_some() {
@@ -284,8 +289,12 @@ fn run(
         }
         for event in responder.take_events() {
             tracing::info!(phase = ?event.phase, what = event.what, who = event.who, why = event.why, "block");
-            if said.try_send(event).is_err() {
-                dropped.fetch_add(1, Ordering::Relaxed);
+            // That blocks end with the program is no news to whoever ends it.
+            if let Some(people) = outlets.people.as_ref().filter(|_| !is_end) {
+                people.hear_block(&event);
+            }
+            if outlets.said.try_send(event).is_err() {
+                outlets.dropped.fetch_add(1, Ordering::Relaxed);
             }
         }
         if is_end {

@@ -13,10 +13,7 @@ pub trait Watcher: Send {
     /// About a second is over. `now` is the time that it is, whatever the packets' is.
     fn tick(&mut self, _now: Timestamp, _out: &mut Vec<Event>) {}
 
-    /// A new capture begins.
-    fn reset(&mut self) {}
-
-    /// What the capture that begins reads; follows [`Watcher::reset`].
+    /// A new capture begins; all events that come now are of it.
     fn begin(&mut self, _from: Origin) {}
 }
 

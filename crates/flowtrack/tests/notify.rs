@@ -176,6 +176,36 @@ fn alerts_outlive_kill_9_and_arrive_once() {
 }
 
 #[test]
+fn blocks_are_told_whatever_is_captured() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let folder = folder(listener.local_addr().unwrap().port());
+    let folder = folder.path();
+    let config = folder.join("flowtrack.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let more = "[[notify.routes]]\nchannels = [\"hook\"]\ncategories = [\"blocking\"]\n\
+                min_severity = \"medium\"\n[respond]\nfirewall = \"dry_run\"\n";
+    std::fs::write(&config, text + more).unwrap();
+    let bodies = receive(listener);
+    let running = Running::start(folder, &[]);
+    let told = || -> Vec<serde_json::Value> {
+        let bodies = bodies.lock().unwrap();
+        bodies.iter().flat_map(|body| body["alerts"].as_array().unwrap().clone()).collect()
+    };
+    let blocked =
+        output(folder, &["block", "203.0.113.9", "--for", "1h", "--why", "a test", "--no-confirm"]);
+    assert!(blocked.status.success(), "{blocked:?}");
+    wait_for("word of the block", || (told().len() == 1).then_some(()));
+    assert!(output(folder, &["unblock", "203.0.113.9"]).status.success());
+    wait_for("word of its end", || (told().len() == 2).then_some(()));
+    drop(running);
+    let (made, ended) = (&told()[0], &told()[1]);
+    assert_eq!(made["title"], "203.0.113.9 is blocked for 1 h");
+    assert_eq!((&made["detector"], &made["severity"]), (&"block_added".into(), &"medium".into()));
+    assert_eq!(ended["title"], "203.0.113.9 is no longer blocked");
+    assert!(ended["explanation"].as_str().unwrap().starts_with("admin unblocked it"), "{ended}");
+}
+
+#[test]
 fn commands_test_and_list_channels_and_never_say_secrets() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let folder = folder(listener.local_addr().unwrap().port());

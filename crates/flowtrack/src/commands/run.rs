@@ -9,7 +9,7 @@ use crate::detect;
 use crate::files;
 use crate::hub::{Hub, Outlets};
 use crate::input;
-use crate::notify::People;
+use crate::notify::{Files, People};
 use crate::respond::Respond;
 use crate::rules::book::Rulebook;
 use crate::status::Status;
@@ -55,12 +55,11 @@ pub fn run(
         .with_context(|| format!("cannot make the data folder {}", data_dir.display()))?;
     let history = open_history(config, data_dir)?;
     let recorder = open_recorder(args, config, data_dir)?;
-    let people = People::open(config, keeper, data_dir)?.map(Arc::new);
-    if let Some(people) = &people {
-        people.listen(args.read.is_none() || args.notify);
-    }
+    let replays = if args.notify { Files::Told } else { Files::Kept };
+    let people = People::open(config, keeper, data_dir, replays)?.map(Arc::new);
     let alerts = Arc::new(Alerts::open(&config.alerts, history.as_ref(), people.clone())?);
-    let (respond, ears) = Respond::start(&config.respond, data_dir, history.clone())?;
+    let (respond, ears) =
+        Respond::start(&config.respond, data_dir, history.clone(), people.clone())?;
     let respond = Arc::new(respond);
     let hub = Arc::new(Hub::start(Outlets {
         detectors: DetectorSet::new(&config.detect, detect::networks(config)),
@@ -93,7 +92,7 @@ pub fn run(
         history: history.as_ref().map(|writer| (Arc::clone(writer), writer.reader())),
         recorder,
         rules: Arc::clone(&rules),
-        people: people.clone(),
+        people,
         respond: Arc::clone(&respond),
     });
     let web = WebConfig { listen: args.listen.unwrap_or(config.web.listen), ..config.web.clone() };
@@ -102,12 +101,6 @@ pub fn run(
         .with_context(|| format!("cannot serve the dashboard on {listen}"))?;
     respond.spare_dashboard(server.peers(), server.addr().port());
     let status = start(args, &live, workers, &control, data_dir)?;
-    if let Some(people) = &people
-        && args.read.is_none()
-    {
-        // The demo is nobody's network.
-        people.listen(control.replayable().is_none());
-    }
     println!("dashboard  {}", server.url());
     println!("sign in    {}  (works once)", server.login_url()?);
     println!("stop       Ctrl-C");
