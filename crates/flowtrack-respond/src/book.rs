@@ -52,11 +52,13 @@ impl Block {
         self.confirmed_until_us.is_some()
     }
 
-    /// Takes over what the firewall counted since it counts.
-    pub(crate) fn count(&mut self, packets: u64, bytes: u64) {
+    /// Takes over what the firewall counted since it counts; whether that is more than before.
+    pub(crate) fn count(&mut self, packets: u64, bytes: u64) -> bool {
         let [packets_before, bytes_before] = self.before;
+        let known = (self.packets, self.bytes);
         self.packets = packets_before.saturating_add(packets);
         self.bytes = bytes_before.saturating_add(bytes);
+        (self.packets, self.bytes) != known
     }
 
     /// Notes that the firewall begins to count anew.

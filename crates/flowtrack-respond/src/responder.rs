@@ -726,6 +726,7 @@ impl Responder {
     fn rebuild(&mut self, now: Timestamp) {
         let decisions = self.decisions(now);
         self.book.blocks.iter_mut().for_each(Block::recount);
+        self.unsaved = true;
         match self.blocker.start(&decisions, now) {
             Ok(()) => self.problem.clear(),
             Err(error) => self.failed(&error),
@@ -804,11 +805,10 @@ impl Responder {
         let mut missing = Vec::new();
         for block in &mut self.book.blocks {
             match stopped.get(&block.what) {
-                Some(&(packets, bytes)) => block.count(packets, bytes),
+                Some(&(packets, bytes)) => self.unsaved |= block.count(packets, bytes),
                 None => missing.push(block.what),
             }
         }
-        self.unsaved = true;
         if missing.is_empty() { Counted::All } else { Counted::Missing(missing) }
     }
 

@@ -411,6 +411,26 @@ fn blocks_outlive_a_program_that_was_killed() {
 }
 
 #[test]
+fn the_book_is_written_where_something_changed_and_only_there() {
+    let mut bench = Bench::automatic();
+    bench.judge(&[attack("203.0.113.5")]);
+    let path = bench.folder.path().join("blocks.json");
+    // A book that is written anew is there again.
+    std::fs::remove_file(&path).unwrap();
+    bench.pass(60);
+    assert!(!path.exists(), "nothing was stopped");
+    bench.firewall.shared.lock().unwrap().stopped = 1;
+    bench.pass(20);
+    assert!(std::fs::read_to_string(&path).unwrap().contains("\"packets\":1"));
+    std::fs::remove_file(&path).unwrap();
+    bench.pass(60);
+    assert!(!path.exists(), "nothing more was stopped");
+    bench.firewall.shared.lock().unwrap().is_gone = true;
+    bench.pass(20);
+    assert!(path.exists(), "the firewall counts anew");
+}
+
+#[test]
 fn blocks_stay_behind_where_they_are_to() {
     let mut bench = Bench::new(RespondConfig { keep_on_exit: true, ..RespondConfig::default() });
     bench.block("203.0.113.5", 60, false);
