@@ -36,5 +36,5 @@ pub use findings::Findings;
 pub use networks::{Net, Networks};
 pub use pace::{Once, Pace};
 pub use recent::Recent;
-pub use set::{Detector, DetectorSet, DetectorStats};
+pub use set::{Detector, DetectorSet};
 pub use window::{DistinctWindow, Window};

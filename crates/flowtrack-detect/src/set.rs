@@ -1,7 +1,7 @@
 //! All detectors that are on, and the time that they live in.
 
 use crate::{Config, Findings, Networks, detectors};
-use flowtrack_event::{Activity, Event, SourceActivity, TargetActivity, Timestamp};
+use flowtrack_event::{Activity, DetectorStats, Event, SourceActivity, TargetActivity, Timestamp};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -39,17 +39,6 @@ pub struct DetectorSet {
     /// The latest second that was handed to detectors.
     merged: i64,
     now: Timestamp,
-}
-
-/// What [`DetectorSet`] did.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct DetectorStats {
-    /// Detections told.
-    pub told: u64,
-    /// Detections that were repeats within a second, or too many for one.
-    pub left_out: u64,
-    /// Hosts, services and names that detectors had to forget for lack of room.
-    pub forgotten: u64,
 }
 
 /// The activity of several workers in the same second.

@@ -48,8 +48,8 @@ pub use neighbour::{Claim, Neighbour};
 pub use packet::{IfaceId, LinkType, RawPacket, Verdict};
 pub use rate::{Durations, Histogram, Second, Share};
 pub use stats::{
-    CaptureStats, DecoderStats, DefragStats, DetectStats, FileStoreStats, FlowStats, Ledger,
-    LedgerRow, RecordStats, Stats, TcpStats,
+    CaptureStats, DecoderStats, DefragStats, DetectStats, DetectorStats, FileStoreStats, FlowStats,
+    Ledger, LedgerRow, RecordStats, Stats, TcpStats,
 };
 pub use text::WireText;
 pub use time::Timestamp;

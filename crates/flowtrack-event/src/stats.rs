@@ -319,6 +319,18 @@ counters! {
     }
 }
 
+counters! {
+    /// What looks for attacks by behaviour.
+    DetectorStats {
+        /// Detections told.
+        told,
+        /// Detections that were repeats within a second, or too many for one.
+        left_out,
+        /// Hosts, services and names that detectors had to forget for lack of room.
+        forgotten,
+    }
+}
+
 /// All counters of a worker, or of all workers together.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Stats {
@@ -342,6 +354,8 @@ pub struct Stats {
     pub file_store: Option<FileStoreStats>,
     /// Signatures, where there are any.
     pub detect: Option<DetectStats>,
+    /// What looks for attacks by behaviour, where it is on; it is one for all workers.
+    pub detectors: Option<DetectorStats>,
     /// Where every frame went.
     pub ledger: Ledger,
     /// Anomalies by name.
@@ -368,6 +382,7 @@ impl Stats {
         self.defrag.merge(&other.defrag);
         self.recorder = self.recorder.or(other.recorder);
         self.file_store = self.file_store.or(other.file_store);
+        self.detectors = self.detectors.or(other.detectors);
         if let Some(other) = &other.detect {
             self.detect.get_or_insert_default().merge(other);
         }

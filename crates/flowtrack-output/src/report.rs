@@ -759,6 +759,16 @@ fn oddities(view: &SummaryView) -> Vec<(&'static str, String)> {
         rows.push(("Packets put together", human::count(together)));
         rows.push(("Packets given up", human::count(fragments.timeouts)));
     }
+    if let Some(detectors) = &view.detectors {
+        for (label, count) in [
+            ("Detections left out", detectors.left_out),
+            ("Hosts and names forgotten by detectors", detectors.forgotten),
+        ] {
+            if count > 0 {
+                rows.push((label, human::count(count)));
+            }
+        }
+    }
     for row in &view.tunnels {
         let text = format!("{} in {}", human::count(row.flows), row.name);
         rows.push(("Inner flows", text));

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use flowtrack_detect::alerts::{AlertBook, AlertRecord};
 use flowtrack_event::{
     Anomaly, AnomalyLayer, AppProto, AppRecord, BlockEvent, BlockPhase, CertificateFacts,
-    Confidence, ConnState, DetectStats, Detection, Direction, Encryption, EndReason, Event,
-    Evidence, FileRecord, FileState, FileStoreStats, FlowContext, FlowEvent, FlowId, FlowKey,
-    FlowPhase, FlowRecord, FlowState, Icmp, IfaceId, IpProto, Latency, LedgerRow, MacAddr,
+    Confidence, ConnState, DetectStats, Detection, DetectorStats, Direction, Encryption, EndReason,
+    Event, Evidence, FileRecord, FileState, FileStoreStats, FlowContext, FlowEvent, FlowId,
+    FlowKey, FlowPhase, FlowRecord, FlowState, Icmp, IfaceId, IpProto, Latency, LedgerRow, MacAddr,
     RecordStats, Rtt, Second, Severity, Share, SideRecord, Stats, TcpRecord, TcpState, Technique,
     Timestamp, Transaction, TransactionEvent, TunnelKind, Vlans,
 };
@@ -395,6 +395,7 @@ pub fn stats() -> Stats {
     stats.file_store =
         Some(FileStoreStats { stored: 2, bytes: 1_024, ..FileStoreStats::default() });
     stats.detect = Some(DetectStats { alert: 1, ..DetectStats::default() });
+    stats.detectors = Some(DetectorStats { told: 2, left_out: 40, forgotten: 3 });
     stats.ledger.seen = LedgerRow { packets: 113, bytes: 44_300 };
     stats.ledger.on_flows = LedgerRow { packets: 103, bytes: 43_700 };
     stats.ledger.rest.insert("arp", LedgerRow { packets: 10, bytes: 600 });

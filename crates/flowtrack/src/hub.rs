@@ -343,6 +343,8 @@ impl State {
         for stats in self.workers.values() {
             all.merge(stats);
         }
+        let detectors = &self.outlets.detectors;
+        all.detectors = (!detectors.is_empty()).then(|| detectors.stats());
         all.file_store = self.outlets.files.as_ref().map(FileStore::stats);
         all.recorder = self.outlets.recorder.as_ref().map(|recorder| {
             let stats = recorder.stats();

@@ -1790,6 +1790,16 @@ export interface components {
             bytes: number;
             /**
              * Format: int64
+             * @description Detections not told: repeats within a second, or too many for one.
+             */
+            detections_left_out: number;
+            /**
+             * Format: int64
+             * @description Hosts, services and names that detectors had to forget for lack of room.
+             */
+            detectors_forgot: number;
+            /**
+             * Format: int64
              * @description Flow events that a full queue dropped.
              */
             events_dropped: number;

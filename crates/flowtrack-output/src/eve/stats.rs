@@ -22,6 +22,7 @@ impl EveEncoder {
         write_stream(&mut body, stats);
         write_app_layer(&mut body, stats);
         write_detect(&mut body, stats);
+        write_detectors(&mut body, stats);
         write_recorder(&mut body, stats);
         write_file_store(&mut body, stats);
         write_ledger(&mut body, stats);
@@ -169,6 +170,13 @@ fn write_detect(body: &mut Object<'_>, stats: &Stats) {
     let mut object = body.object("detect");
     fields!(object, detect, alert, alert_queue_overflow, alerts_suppressed);
     fields!(object, detect, retries_exhausted, pcre_given_up, values_dropped);
+    object.end();
+}
+
+fn write_detectors(body: &mut Object<'_>, stats: &Stats) {
+    let Some(detectors) = &stats.detectors else { return };
+    let mut object = body.object("detectors");
+    fields!(object, detectors, told, left_out, forgotten);
     object.end();
 }
 

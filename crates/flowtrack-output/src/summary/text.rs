@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 use super::{Percentiles, SummaryView, TrafficRow};
 use crate::human;
 use flowtrack_detect::alerts::{AlertKind, AlertRecord};
-use flowtrack_event::Severity;
 use flowtrack_event::encryption::{CertificateRow, Validity};
+use flowtrack_event::{DetectorStats, Severity};
 
 /// Renders for `width` columns, with colours where the terminal has them.
 pub(super) fn render(view: &SummaryView, width: usize, color: bool) -> String {
@@ -414,7 +414,11 @@ impl Page {
     /// The gravest alerts: how grave, what, between whom where the title does not say it, how often.
     fn alerts(&mut self, view: &SummaryView) {
         let table = &view.findings;
+        let short = view.detectors.and_then(|stats| shortfall(&stats));
         if table.rows.is_empty() {
+            if let Some(short) = short {
+                self.warning("Detectors", &short);
+            }
             return;
         }
         self.heading("Alerts", "count");
@@ -427,6 +431,9 @@ impl Page {
             self.line(&format!("{INDENT}{severity}{title}{:>10}", human::count(alert.count)));
         }
         self.remainder(table.rows.len().min(ALERTS), table.total_rows, "alert");
+        if let Some(short) = short {
+            self.warning("  detectors", &short);
+        }
     }
 
     /// Says where every frame went, so that a reader can add it up.
@@ -528,6 +535,18 @@ const INDENT: &str = "  ";
 const LABEL: usize = 16;
 /// Columns of flows, packets and bytes.
 const NUMBERS: usize = 34;
+
+/// What detectors did not say or lost, if anything.
+fn shortfall(stats: &DetectorStats) -> Option<String> {
+    let mut parts = Vec::new();
+    if stats.left_out > 0 {
+        parts.push(format!("{} left out as repeats or too many", human::count(stats.left_out)));
+    }
+    if stats.forgotten > 0 {
+        parts.push(format!("{} hosts or names forgotten", human::count(stats.forgotten)));
+    }
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
 
 /// Alerts shown.
 const ALERTS: usize = 10;

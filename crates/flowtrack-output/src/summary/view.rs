@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use flowtrack_detect::alerts::AlertRecord;
 use flowtrack_event::{
-    AnomalyLayer, CaptureStats, Durations, EncryptionView, Histogram, Ledger, Timestamp,
+    AnomalyLayer, CaptureStats, DetectorStats, Durations, EncryptionView, Histogram, Ledger,
+    Timestamp,
 };
 use serde::{Serialize, Serializer};
 
@@ -61,6 +62,8 @@ pub struct SummaryView {
     pub transactions: BTreeMap<&'static str, u64>,
     /// What the capture itself lost.
     pub capture: Option<CaptureStats>,
+    /// What detectors told and what they left out, where they were on.
+    pub detectors: Option<DetectorStats>,
     /// Where every frame went.
     pub ledger: Option<Ledger>,
     /// For charts; wider than `throughput` tells.
@@ -419,6 +422,7 @@ impl Summary {
             ),
             transactions: self.transactions.clone(),
             capture: self.stats.as_ref().map(|stats| stats.capture),
+            detectors: self.stats.as_ref().and_then(|stats| stats.detectors),
             ledger: self.stats.as_ref().map(|stats| stats.ledger.clone()),
             grid,
         }

@@ -171,7 +171,8 @@ impl LiveView {
     /// queue, the seconds come each second. Neither ever says more than the truth, so the larger
     /// is the better.
     fn totals(&self) -> Totals {
-        let Stats { capture, decoder, flow, .. } = &self.stats;
+        let Stats { capture, decoder, flow, detectors, .. } = &self.stats;
+        let detectors = detectors.unwrap_or_default();
         let seconds = self.seconds.totals();
         Totals {
             packets: decoder.pkts.max(seconds.packets),
@@ -181,6 +182,8 @@ impl LiveView {
             own_drops: capture.own_drops,
             events_dropped: flow.events_dropped,
             store_dropped: self.store_dropped,
+            detections_left_out: detectors.left_out,
+            detectors_forgot: detectors.forgotten,
             anomalies: self.stats.anomalies.values().fold(0, |sum: u64, n| sum.saturating_add(*n)),
         }
     }

@@ -117,6 +117,10 @@ pub(crate) struct Totals {
     pub events_dropped: u64,
     /// Rows that history could not keep.
     pub store_dropped: u64,
+    /// Detections not told: repeats within a second, or too many for one.
+    pub detections_left_out: u64,
+    /// Hosts, services and names that detectors had to forget for lack of room.
+    pub detectors_forgot: u64,
     /// Malformed headers and broken streams.
     pub anomalies: u64,
 }
@@ -182,6 +186,8 @@ impl From<&live::Totals> for Totals {
             own_drops: t.own_drops,
             events_dropped: t.events_dropped,
             store_dropped: t.store_dropped,
+            detections_left_out: t.detections_left_out,
+            detectors_forgot: t.detectors_forgot,
             anomalies: t.anomalies,
         }
     }

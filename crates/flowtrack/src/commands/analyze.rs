@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use crossbeam_channel::bounded;
 use flowtrack_detect::{DetectorSet, Networks};
 use flowtrack_engine::{Config as EngineConfig, Engine, Seed, Shard, Tell};
-use flowtrack_event::{CaptureStats, Event, Stats};
+use flowtrack_event::{CaptureStats, DetectorStats, Event, Stats};
 use flowtrack_output::report::ReportSource;
 use flowtrack_output::sink::OpenMode;
 use flowtrack_output::{EveFile, EveWriter, FileStore, Report, ReportInfo, Sink, Summary};
@@ -48,7 +48,7 @@ pub fn run(args: &Analyze, config: &Config) -> anyhow::Result<Status> {
     } else {
         several_workers(args, &engine, rules.as_ref(), seed, workers, &mut outputs)?
     };
-    outputs.end_detection();
+    stats.detectors = outputs.end_detection();
     stats.file_store = outputs.files.take().map(FileStore::close);
     let unstored = stats.file_store.map_or(0, |store| store.fs_errors);
     outputs.take(&mut vec![Event::Stats(Box::new(stats))]);
@@ -278,13 +278,14 @@ fn one_run(
             (status, CaptureStats::default())
         }
     };
-    let (mut batch, stats) = worker::finish(&mut engine, &capture);
+    let (mut batch, mut stats) = worker::finish(&mut engine, &capture);
     if let Some(files) = files {
         files.take(&mut batch, true);
     }
     detect(detectors.as_mut(), &mut batch);
     if let Some(mut detectors) = detectors {
         detectors.finish(&mut batch);
+        stats.detectors = Some(detectors.stats());
     }
     batch.push(Event::Stats(Box::new(stats)));
     eve.write(&batch);
@@ -370,13 +371,13 @@ impl Outputs {
         events.clear();
     }
 
-    /// What detectors still have to say.
-    fn end_detection(&mut self) {
-        if let Some(mut detectors) = self.detectors.take() {
-            let mut found = Vec::new();
-            detectors.finish(&mut found);
-            self.take(&mut found);
-        }
+    /// What detectors still have to say, and what they did.
+    fn end_detection(&mut self) -> Option<DetectorStats> {
+        let mut detectors = self.detectors.take()?;
+        let mut found = Vec::new();
+        detectors.finish(&mut found);
+        self.take(&mut found);
+        Some(detectors.stats())
     }
 
     /// Whether the reader of standard output has gone.

@@ -114,12 +114,14 @@ fn rows_are_the_latest_and_totals_do_not_depend_on_them() {
     stats.decoder.pkts = 200;
     stats.flow.active = 10_000;
     stats.capture.kernel_drops = 3;
+    stats.detectors = Some(flowtrack_event::DetectorStats { told: 9, left_out: 7, forgotten: 2 });
     view.ingest(&[Event::Stats(Box::new(stats))]);
     view.set_store_dropped(5);
     let snapshot = view.publish();
     assert_eq!((snapshot.totals.packets, snapshot.totals.bytes), (200, 12_300));
     assert_eq!(snapshot.flows_active, 10_000, "the workers know, the rows do not");
     assert_eq!((snapshot.totals.kernel_drops, snapshot.totals.store_dropped), (3, 5));
+    assert_eq!((snapshot.totals.detections_left_out, snapshot.totals.detectors_forgot), (7, 2));
 }
 
 #[test]
