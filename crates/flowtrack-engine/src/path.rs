@@ -40,6 +40,8 @@ pub(crate) struct Path {
     pub(crate) stats: Stats,
     pub(crate) shard: Option<Shard>,
     pub(crate) verify_checksums: bool,
+    /// Whether TCP sessions are followed although their beginning was not seen.
+    pub(crate) midstream: bool,
     pub(crate) tell: Tell,
     /// Flows that ended and are not told yet.
     pub(crate) ended: Vec<(FlowRecord, EndReason, Slot)>,
@@ -261,7 +263,7 @@ impl Path {
         let key = flow.key();
         let ways = [Direction::ToServer, Direction::ToClient];
         let is_tcp = key.proto == IpProto::TCP;
-        let is_followed = is_followed(&flow);
+        let is_followed = self.midstream || is_followed(&flow);
         let was_established =
             flow.state() != FlowState::New && !seen.tcp.is_some_and(|facts| facts.established);
         let facts = FlowFacts {
@@ -380,11 +382,11 @@ impl Path {
         place: Place,
         out: &mut Output,
     ) -> Applied {
-        let Self { table, apps, labels, .. } = self;
+        let Self { table, apps, labels, midstream, .. } = self;
         let before = Tag(seen.tag);
         let unchanged = Applied { tag: before, reversed: false };
         let Some(flow) = table.get(seen.index) else { return unchanged };
-        let (is_followed, state) = (is_followed(&flow), flow.state());
+        let (is_followed, state) = (*midstream || is_followed(&flow), flow.state());
         let mut begins = None;
         if flow.app().side.is_none() {
             if packet.payload.is_empty() {
@@ -605,8 +607,8 @@ impl Path {
 
     /// The flow table, and apart from it what tells of flows that end.
     fn teller(&mut self) -> (&mut FlowTable<Slot>, Teller<'_>) {
-        let Self { table, apps, judge, rates, meters, stats, tell, .. } = self;
-        (table, Teller { apps, judge, rates, meters, stats, tell: *tell })
+        let Self { table, apps, judge, rates, meters, stats, midstream, tell, .. } = self;
+        (table, Teller { apps, judge, rates, meters, stats, midstream: *midstream, tell: *tell })
     }
 
     /// All that is known about a flow that goes on.
@@ -643,6 +645,7 @@ struct Teller<'a> {
     rates: &'a mut Option<Rates>,
     meters: &'a mut Option<Box<Meters>>,
     stats: &'a mut Stats,
+    midstream: bool,
     tell: Tell,
 }
 
@@ -655,7 +658,7 @@ impl Teller<'_> {
         place: Place,
         out: &mut Output,
     ) {
-        let is_followed = record.tcp.is_none_or(|tcp| tcp.flags_to_server & Tcp::SYN != 0);
+        let is_followed = self.is_followed(&record);
         self.apps.end(&mut slot, is_followed, &mut record, place, self.stats, out);
         if let Some(watch) = &mut slot.watch {
             self.judge_end(watch, &record, is_followed, place, out);
@@ -671,6 +674,10 @@ impl Teller<'_> {
             let event = FlowEvent { ts: place.ts, phase: FlowPhase::End(reason), record };
             out.events.push(Event::Flow(Box::new(event)));
         }
+    }
+
+    fn is_followed(&self, record: &FlowRecord) -> bool {
+        self.midstream || record.tcp.is_none_or(|tcp| tcp.flags_to_server & Tcp::SYN != 0)
     }
 
     fn judge_end(

@@ -10,7 +10,7 @@ mod grid;
 
 use crate::builder::{Buffer, Memory, Source, Usage};
 use crate::context::Requirements;
-use crate::lang::{Action, Arrow, Base, HeaderMatch, Side};
+use crate::lang::{Action, ActionOrder, Arrow, Base, HeaderMatch, Side};
 use crate::prefilter::{Matcher, Wanted};
 use crate::signature::{Kind, Signature, Transform};
 use crate::state::VarId;
@@ -182,8 +182,13 @@ type TxDrafts = AHashMap<(u32, usize), Vec<u32>>;
 
 impl RuleSet {
     /// Arranges signatures. Their place in the set is the order in which they are judged.
-    pub fn compile(mut signatures: Vec<Signature>) -> Self {
-        signatures.sort_by_cached_key(order);
+    pub fn compile(signatures: Vec<Signature>) -> Self {
+        Self::compile_in(ActionOrder::default(), signatures)
+    }
+
+    /// The same, judged in another order of actions.
+    pub fn compile_in(actions: ActionOrder, mut signatures: Vec<Signature>) -> Self {
+        signatures.sort_by_cached_key(|signature| order(actions, signature));
         signatures.iter_mut().for_each(choose::fast_pattern);
         let planner = Planner::new(&signatures, choose::is_cheap);
         let mut set = Self::default();
@@ -445,13 +450,8 @@ const fn carries_other(base: Base) -> bool {
 }
 
 /// What is judged first: passes, then whatever writes what others read, then the urgent.
-fn order(signature: &Signature) -> impl Ord + use<> {
-    let action = match signature.action {
-        Action::Pass => 0,
-        Action::Drop => 1,
-        Action::Reject | Action::RejectBoth | Action::RejectDst => 2,
-        Action::Alert | Action::Config => 3,
-    };
+fn order(actions: ActionOrder, signature: &Signature) -> impl Ord + use<> {
+    let action = actions.place(signature.action);
     let usage = |memory| {
         let of_it = signature.usage.iter().filter(|(known, _)| *known == memory);
         let (mut writes, mut reads) = (false, false);

@@ -213,10 +213,9 @@ pub struct Signature {
 }
 
 impl Signature {
-    /// Whether it asks for nothing but addresses.
-    pub fn is_about_addresses(&self) -> bool {
-        let has_ports = self.header.src.ports.is_some() || self.header.dst.ports.is_some();
-        self.tests.is_empty() && self.searches.is_empty() && !has_ports
+    /// Whether it asks for nothing but protocol, addresses and ports.
+    pub fn is_about_ends(&self) -> bool {
+        self.tests.is_empty() && self.searches.is_empty()
     }
 
     /// A mark that flows must have.

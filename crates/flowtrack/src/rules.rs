@@ -92,7 +92,7 @@ pub fn load(
         }
     }
     thresholds.apply(&mut signatures);
-    let set = Arc::new(RuleSet::compile(signatures));
+    let set = Arc::new(RuleSet::compile_in(config.rules.order(), signatures));
     Ok((Rules { set, shared }, problems))
 }
 

@@ -387,7 +387,7 @@ fn ends_flow(signature: &Signature, action: Action, on: On) -> bool {
     );
     let is_of_packets = match signature.kind {
         Kind::Addresses | Kind::Recognition | Kind::App | Kind::Transaction => false,
-        Kind::Packet => !signature.is_about_addresses(),
+        Kind::Packet => !signature.is_about_ends(),
         Kind::Stream | Kind::PacketAndStream => on != On::Stream,
     };
     decides && !is_of_packets || signature.bypass

@@ -30,6 +30,42 @@ pub enum Action {
     Config,
 }
 
+/// The order in which signatures are judged by what they do; one that passes silences those behind
+/// it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ActionOrder([Action; 4]);
+
+impl Default for ActionOrder {
+    fn default() -> Self {
+        Self([Action::Pass, Action::Drop, Action::Reject, Action::Alert])
+    }
+}
+
+impl ActionOrder {
+    /// The order of these words: `pass`, `drop`, `reject` and `alert`, each once.
+    pub fn of<T: AsRef<str>>(words: &[T]) -> Option<Self> {
+        let mut order = Self::default().0;
+        let known = order;
+        let actions: Vec<Action> =
+            words.iter().map(|word| Action::by_name(word.as_ref())).collect::<Option<_>>()?;
+        if actions.len() != known.len() || !known.iter().all(|action| actions.contains(action)) {
+            return None;
+        }
+        order.copy_from_slice(&actions);
+        Some(Self(order))
+    }
+
+    /// The place of an action.
+    pub(crate) fn place(self, action: Action) -> usize {
+        let action = match action {
+            Action::RejectBoth | Action::RejectDst => Action::Reject,
+            Action::Config => Action::Alert,
+            other => other,
+        };
+        self.0.iter().position(|known| *known == action).unwrap_or(self.0.len())
+    }
+}
+
 impl Action {
     /// Every action with the words for it, the first being its name.
     pub const WORDS: &'static [(Self, &'static [&'static str])] = &[

@@ -35,7 +35,7 @@ pub const KEYS: &[Key] = &[
     key("flow.use_interface", "packets of different interfaces are different flows"),
     key(
         "flow.midstream",
-        "a TCP session whose handshake was not seen gets a state of its own instead of staying `new`",
+        "a TCP session whose handshake was not seen gets a state of its own instead of staying `new`, and rules judge its stream and its transactions",
     ),
     key(
         "flow.reverse_syn_ack",
@@ -157,6 +157,10 @@ pub const KEYS: &[Key] = &[
     key(
         "rules.ports",
         "what port variables of rules stand for, such as `HTTP_PORTS = \"[80,8080]\"`",
+    ),
+    key(
+        "rules.action_order",
+        "in which order rules are judged by what they do; one that passes silences those behind it",
     ),
     key("detect.enabled", "look for attacks by behaviour while traffic is captured"),
     key(

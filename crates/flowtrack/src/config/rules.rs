@@ -1,6 +1,6 @@
 //! The section `rules`: which signatures are judged by.
 
-use flowtrack_rules::lang::Variables;
+use flowtrack_rules::lang::{ActionOrder, Variables};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,6 +19,8 @@ pub struct RulesConfig {
     pub addresses: BTreeMap<String, String>,
     /// What port variables stand for, by name.
     pub ports: BTreeMap<String, String>,
+    /// The order in which rules are judged by what they do.
+    pub action_order: Vec<String>,
 }
 
 impl Default for RulesConfig {
@@ -29,6 +31,7 @@ impl Default for RulesConfig {
             sources: vec![EMERGING_THREATS.to_owned()],
             addresses: BTreeMap::new(),
             ports: BTreeMap::new(),
+            action_order: ["pass", "drop", "reject", "alert"].map(String::from).to_vec(),
         }
     }
 }
@@ -56,8 +59,16 @@ impl RulesConfig {
         variables
     }
 
-    /// Says what of the variables cannot be understood.
+    /// The order in which rules are judged by what they do.
+    pub fn order(&self) -> ActionOrder {
+        ActionOrder::of(&self.action_order).unwrap_or_default()
+    }
+
+    /// Says what of the variables and of the order cannot be understood.
     pub fn check(&self) -> Result<(), String> {
+        if ActionOrder::of(&self.action_order).is_none() {
+            return Err("rules.action_order: want pass, drop, reject and alert, each once".into());
+        }
         let problems = self.variables(&[]).problems();
         match problems.first() {
             None => Ok(()),
@@ -91,6 +102,10 @@ mod tests {
     #[test]
     fn wrong_variables_are_named() {
         let mut config = RulesConfig::default();
+        assert_eq!(config.check(), Ok(()));
+        config.action_order = vec!["drop".into(), "drop".into(), "alert".into(), "pass".into()];
+        assert!(config.check().unwrap_err().starts_with("rules.action_order: want pass"));
+        config.action_order[1] = "reject".into();
         assert_eq!(config.check(), Ok(()));
         config.ports.insert("MY_PORTS".to_owned(), "$HTTP_PORT".to_owned());
         assert_eq!(

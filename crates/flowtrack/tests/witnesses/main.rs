@@ -14,6 +14,7 @@ mod ndpi;
 #[path = "../../../flowtrack-capture/tests/net/mod.rs"]
 #[expect(dead_code, reason = "not every frame that it can make is sent")]
 mod net;
+mod own_config;
 mod schema;
 
 /// Counts how often two programs agree, and keeps what they differ in.
