@@ -2,7 +2,25 @@
 
 /// How common a byte is, 0 the rarest, as a rough guess over text protocols, binary protocols and
 /// compressed data. What is searched for by its rarest byte is found with few false starts.
-pub(crate) const fn commonness(byte: u8) -> u8 {
+#[inline]
+pub(crate) fn commonness(byte: u8) -> u8 {
+    TABLE.get(usize::from(byte)).copied().unwrap_or(0)
+}
+
+/// It is asked for every byte of many thousand patterns at the start.
+static TABLE: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut rest: &mut [u8] = &mut table;
+    let mut byte = 0;
+    while let Some((first, behind)) = rest.split_first_mut() {
+        *first = guess(byte);
+        byte = byte.wrapping_add(1);
+        rest = behind;
+    }
+    table
+};
+
+const fn guess(byte: u8) -> u8 {
     match byte {
         0 => 255,
         b' ' => 245,
