@@ -6,7 +6,7 @@ use crate::builder::Source;
 use crate::context::{Context, TxScope};
 use crate::lang::Arrow;
 use crate::search::{SearchCounters, Searcher};
-use crate::set::{Grid, Mark, Plan, RuleSet, TCP_CLASS, class, way};
+use crate::set::{Grid, Group, Mark, Plan, RuleSet, TCP_CLASS, class, way};
 use crate::signature::{Absent, Kind, Search, Signature};
 use cache::Cache;
 use flowtrack_event::{AppRecord, Direction};
@@ -118,25 +118,21 @@ impl Inspector {
     ) {
         self.begin(set, cx, On::Packet);
         let class = class_of(cx);
-        if let Some(grids) = set.packets.get(class) {
-            self.collect(set, grids, cx, payload, 0);
-        }
-        if class == TCP_CLASS
-            && !cx.in_stream
-            && let Some(grids) = &set.streams
-        {
-            self.collect(set, grids, cx, payload, 0);
-        }
+        let has_no_stream = class == TCP_CLASS && !cx.in_stream;
+        let places = [set.packets.get(class), set.streams.as_ref().filter(|_| has_no_stream)];
+        self.collect(set, places, cx, payload, 0);
         if cx.is_first {
             self.add_all(set, cx, &set.addresses);
         }
         if cx.recognised {
             self.add_all(set, cx, &set.recognition);
         }
-        if cx.flow.as_ref().is_some_and(|flow| flow.app.is_some()) {
-            self.add_all(set, cx, &set.apps);
+        if let Some(app) = flow_app(cx)
+            && let Some((_, of_it)) = set.apps.iter().find(|(name, _)| *name == app)
+        {
+            self.add_all(set, cx, of_it);
         }
-        self.judge_all(set, cx, Subject::Packet(payload), On::Packet, hits);
+        self.judge_all(set, places, cx, Subject::Packet(payload), On::Packet, hits);
     }
 
     /// Judges a piece of a stream.
@@ -148,10 +144,9 @@ impl Inspector {
         hits: &mut Vec<Hit>,
     ) {
         self.begin(set, cx, On::Stream);
-        if let Some(grids) = &set.streams {
-            self.collect(set, grids, cx, window.bytes, window.offset);
-        }
-        self.judge_all(set, cx, Subject::Stream(window), On::Stream, hits);
+        let places = [set.streams.as_ref(), None];
+        self.collect(set, places, cx, window.bytes, window.offset);
+        self.judge_all(set, places, cx, Subject::Stream(window), On::Stream, hits);
     }
 
     /// Judges what of the transaction `cx.tx` goes `cx.direction`; call it once for each direction,
@@ -174,7 +169,7 @@ impl Inspector {
         if let Some(always) = route.always.get(way) {
             self.add_all(set, cx, always);
         }
-        self.judge_all(set, cx, Subject::Transaction, On::Transaction, hits);
+        self.judge_all(set, [None; 2], cx, Subject::Transaction, On::Transaction, hits);
     }
 
     fn begin(&mut self, set: &RuleSet, cx: &Context<'_>, on: On) {
@@ -194,17 +189,13 @@ impl Inspector {
     fn collect(
         &mut self,
         set: &RuleSet,
-        [to_server, to_client]: &[Grid; 2],
+        places: Places<'_>,
         cx: &Context<'_>,
         bytes: &[u8],
         offset: u64,
     ) {
-        let grid = match cx.direction {
-            Direction::ToServer => to_server,
-            Direction::ToClient => to_client,
-        };
         let candidates = &mut self.candidates;
-        for group in grid.groups(set, candidates.ports, flow_app(cx)).into_iter().flatten() {
+        for group in groups(set, places, cx, candidates.ports) {
             if cx.is_secret {
                 group.bare.iter().for_each(|index| candidates.add(set, cx, *index));
                 continue;
@@ -212,13 +203,19 @@ impl Inspector {
             if !bytes.is_empty() {
                 group.matcher.search(bytes, offset, &mut |index| candidates.add(set, cx, index));
             }
-            group.always.iter().for_each(|index| candidates.add(set, cx, *index));
+            for (gate, index) in &group.always {
+                if gate.is_open(candidates.ports) {
+                    candidates.add(set, cx, *index);
+                }
+            }
+            candidates.add_marked(set, cx, group, 0);
         }
     }
 
     fn judge_all(
         &mut self,
         set: &RuleSet,
+        places: Places<'_>,
         cx: &mut Context<'_>,
         subject: Subject<'_>,
         on: On,
@@ -253,7 +250,7 @@ impl Inspector {
                     effect.apply(cx);
                 }
                 // What was changed may be just what others wait for.
-                if !signature.effects.is_empty() && self.candidates.awaken(set, cx, index) {
+                if !signature.effects.is_empty() && self.candidates.awaken(set, places, cx, index) {
                     candidates.append(&mut self.candidates.list);
                     if let Some(rest) = candidates.get_mut(at..) {
                         rest.sort_unstable();
@@ -293,7 +290,7 @@ impl Inspector {
                 && self.searches(set, signature, plan, cx, subject)
                 && let Some(flow) = &mut cx.flow
             {
-                flow.vars.set(partial);
+                flow.vars.set_part(partial);
             }
             return false;
         }
@@ -325,7 +322,7 @@ impl Inspector {
                         self.searcher.holds(&search.steps, packet.payload, 0, cx)
                     }
                     _ => plan.partial.is_some_and(|partial| {
-                        cx.flow.as_ref().is_some_and(|flow| flow.vars.has(partial))
+                        cx.flow.as_ref().is_some_and(|flow| flow.vars.has_part(partial))
                     }),
                 },
                 (Source::Packet(bytes), _) => self.packet_buffer(search, bytes, cx),
@@ -446,19 +443,39 @@ impl Candidates {
         if !set.gates.get(at).is_some_and(|gate| gate.is_open(self.ports)) {
             return;
         }
-        let has = |mark| cx.flow.as_ref().is_some_and(|flow| flow.vars.has(mark));
+        let vars = cx.flow.as_ref().map(|flow| &*flow.vars);
         match set.marks.get(at) {
-            Some(Mark::With(mark)) if !has(*mark) => self.waiting.push(index),
-            Some(Mark::Until(mark)) if self.on_payload && has(*mark) => {}
+            Some(Mark::With(mark)) if !vars.is_some_and(|vars| vars.has(*mark)) => {
+                self.waiting.push(index);
+            }
+            Some(Mark::Until(part))
+                if self.on_payload && vars.is_some_and(|vars| vars.has_part(*part)) => {}
             _ => self.list.push(index),
+        }
+    }
+
+    /// Adds those of a group, from `first` on, whose mark the flow has.
+    fn add_marked(&mut self, set: &RuleSet, cx: &Context<'_>, group: &Group, first: u32) {
+        let bits = cx.flow.as_ref().map_or(&[][..], |flow| flow.vars.bits());
+        for bit in bits {
+            let from = group.marked.partition_point(|known| *known < (*bit, first));
+            let rest = group.marked.get(from..).unwrap_or_default();
+            rest.iter()
+                .take_while(|(mark, _)| mark == bit)
+                .for_each(|(_, index)| self.add(set, cx, *index));
         }
     }
 
     /// Puts those that wait no longer, and come behind `index`, on the list, which was taken; says
     /// whether there are any.
-    fn awaken(&mut self, set: &RuleSet, cx: &Context<'_>, index: u32) -> bool {
-        let Self { list, waiting, .. } = self;
+    fn awaken(&mut self, set: &RuleSet, places: Places<'_>, cx: &Context<'_>, index: u32) -> bool {
         let Some(flow) = &cx.flow else { return false };
+        if !cx.is_secret {
+            for group in groups(set, places, cx, self.ports) {
+                self.add_marked(set, cx, group, index + 1);
+            }
+        }
+        let Self { list, waiting, .. } = self;
         waiting.retain(|later| {
             let is_ready = *later > index
                 && matches!(set.marks.get(*later as usize),
@@ -470,6 +487,27 @@ impl Candidates {
         });
         !list.is_empty()
     }
+}
+
+/// Where groups are that judge the same bytes.
+type Places<'a> = [Option<&'a [Grid; 2]>; 2];
+
+/// The groups that what goes between two ports concerns.
+#[inline]
+fn groups<'a>(
+    set: &'a RuleSet,
+    places: Places<'a>,
+    cx: &Context<'_>,
+    ports: (u16, u16),
+) -> impl Iterator<Item = &'a Group> {
+    let (app, direction) = (flow_app(cx), cx.direction);
+    places.into_iter().flatten().flat_map(move |[to_server, to_client]| {
+        let grid = match direction {
+            Direction::ToServer => to_server,
+            Direction::ToClient => to_client,
+        };
+        grid.groups(set, ports, app).into_iter().flatten()
+    })
 }
 
 /// Ports of sender and receiver, 0 where there are none.

@@ -39,8 +39,8 @@ pub struct RuleSet {
     pub(crate) addresses: Vec<u32>,
     /// Judged when the application protocol was recognised.
     pub(crate) recognition: Vec<u32>,
-    /// Judged on every packet of flows whose application protocol is known.
-    pub(crate) apps: Vec<u32>,
+    /// Judged on every packet of flows of an application protocol.
+    pub(crate) apps: Vec<(&'static str, Vec<u32>)>,
     /// Buffers of transactions.
     pub(crate) buffers: Vec<Prepared>,
     /// Judged on transactions, by buffer and direction.
@@ -142,9 +142,11 @@ impl Mark {
 #[derive(Debug, Default)]
 pub(crate) struct Group {
     pub(crate) matcher: Matcher,
-    /// Those without a pattern.
-    pub(crate) always: Vec<u32>,
-    /// Those of them that look for nothing in the payload.
+    /// Those without a pattern, and between which ports.
+    pub(crate) always: Vec<(Gate, u32)>,
+    /// Those without a pattern that a flow must have a mark for, in the order of the marks.
+    pub(crate) marked: Vec<(VarId, u32)>,
+    /// Those of both that look for nothing in the payload.
     pub(crate) bare: Vec<u32>,
 }
 
@@ -201,7 +203,7 @@ impl RuleSet {
             let mut plan = set.plan(signature, &mut known);
             let directions = directions(signature);
             let mut place = |on: Placed| {
-                let has_pattern = choose::is_searched_for(signature, index);
+                let has_pattern = choose::is_searched_for(signature);
                 let base = signature.header.protocol.base;
                 for direction in directions.iter().copied() {
                     let is_tcp = base.carries(6);
@@ -214,6 +216,7 @@ impl RuleSet {
                     for (class, pair) in packets.iter_mut().enumerate() {
                         // Only TCP has streams; what goes without is judged by packets.
                         if is_about(base, class)
+                            && signature.may_carry(|proto| self::class(Some(proto)) == class)
                             && (on != Placed::Streams || class != TCP_CLASS)
                             && let Some(draft) = pair.get_mut(direction)
                         {
@@ -225,7 +228,14 @@ impl RuleSet {
             match signature.kind {
                 Kind::Addresses => set.addresses.push(index),
                 Kind::Recognition => set.recognition.push(index),
-                Kind::App => set.apps.push(index),
+                Kind::App => {
+                    for app in &signature.apps {
+                        match set.apps.iter_mut().find(|(name, _)| name == app) {
+                            Some((_, of_it)) => of_it.push(index),
+                            None => set.apps.push((*app, vec![index])),
+                        }
+                    }
+                }
                 Kind::Packet => place(Placed::Packets),
                 Kind::Stream => place(Placed::Streams),
                 Kind::PacketAndStream => place(Placed::Both),

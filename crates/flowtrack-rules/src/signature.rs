@@ -27,6 +27,17 @@ pub trait Test: Send + Sync + std::fmt::Debug {
     fn mark(&self) -> Option<VarId> {
         None
     }
+
+    /// Bytes of payload beyond which it does not hold, where it is about their number: a packet
+    /// need not be searched behind them.
+    fn largest_payload(&self) -> Option<u64> {
+        None
+    }
+
+    /// The IP protocol without which it does not hold, where it is about one.
+    fn ip_proto(&self) -> Option<u8> {
+        None
+    }
 }
 
 /// What a signature changes once all of it matched (`flowbits:set`, `xbits`, `dataset:set`, `tag`).
@@ -221,6 +232,16 @@ impl Signature {
     /// A mark that flows must have.
     pub(crate) fn mark(&self) -> Option<VarId> {
         self.tests.iter().find_map(|test| test.mark())
+    }
+
+    /// Bytes that the payload of a packet may have at most.
+    pub(crate) fn largest_payload(&self) -> Option<u64> {
+        self.tests.iter().filter_map(|test| test.largest_payload()).min()
+    }
+
+    /// Whether packets of an IP protocol may be meant, as far as its conditions say.
+    pub(crate) fn may_carry(&self, is_meant: impl Fn(u8) -> bool) -> bool {
+        self.tests.iter().filter_map(|test| test.ip_proto()).all(is_meant)
     }
 
     /// Its identifier.

@@ -13,8 +13,11 @@ pub(super) struct Cache {
     bytes: Vec<u8>,
     /// Where each value begins and ends in `bytes`.
     values: Vec<(usize, usize)>,
-    /// For each buffer of the set and direction its values, where they were fetched.
-    slots: Vec<Option<(usize, usize)>>,
+    /// For each buffer of the set and direction its values, and for which transaction they were
+    /// fetched.
+    slots: Vec<(u64, usize, usize)>,
+    /// Counts transactions, from 1.
+    now: u64,
     changed: Vec<u8>,
     pub(super) dropped: u64,
 }
@@ -24,8 +27,8 @@ impl Cache {
     pub(super) fn begin(&mut self, set: &RuleSet) {
         self.bytes.clear();
         self.values.clear();
-        self.slots.clear();
-        self.slots.resize(set.buffers.len() * 2, None);
+        self.now += 1;
+        self.slots.resize(set.buffers.len() * 2, (0, 0, 0));
     }
 
     /// Fetches the values of a buffer, as far as they are not here.
@@ -38,7 +41,7 @@ impl Cache {
     ) {
         let slot = slot(buffer, direction);
         let Some(prepared) = set.buffers.get(buffer as usize) else { return };
-        if self.slots.get(slot).is_none_or(Option::is_some) {
+        if self.slots.get(slot).is_none_or(|(known, ..)| *known == self.now) {
             return;
         }
         let first = self.values.len();
@@ -64,14 +67,14 @@ impl Cache {
         });
         let last = self.values.len();
         if let Some(slot) = self.slots.get_mut(slot) {
-            *slot = Some((first, last));
+            *slot = (self.now, first, last);
         }
     }
 
     /// The values of a buffer that was fetched.
     pub(super) fn values(&self, buffer: u32, direction: Direction) -> impl Iterator<Item = &[u8]> {
-        let (first, last) =
-            self.slots.get(slot(buffer, direction)).copied().flatten().unwrap_or_default();
+        let slot = self.slots.get(slot(buffer, direction)).filter(|(known, ..)| *known == self.now);
+        let (_, first, last) = slot.copied().unwrap_or_default();
         let values = self.values.get(first..last).unwrap_or_default();
         values.iter().filter_map(|(from, to)| self.bytes.get(*from..*to))
     }

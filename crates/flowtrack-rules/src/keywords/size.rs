@@ -35,6 +35,14 @@ impl Test for PayloadSize {
     fn cost(&self) -> u8 {
         0
     }
+
+    fn largest_payload(&self) -> Option<u64> {
+        match self.0 {
+            Comparison::Equal(size) | Comparison::LessOrEqual(size) => Some(size),
+            Comparison::Less(size) | Comparison::Between(_, size) => size.checked_sub(1),
+            _ => None,
+        }
+    }
 }
 
 /// Compares two measures.

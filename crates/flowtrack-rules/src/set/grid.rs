@@ -4,7 +4,7 @@
 //! that protocol and between these ports, together with those that are about everything. What is
 //! searched for together is put together when such traffic is first seen, once for all workers.
 
-use super::{Group, RuleSet, choose};
+use super::{Group, Mark, RuleSet, choose};
 use crate::lang::{Arrow, Ports};
 use crate::prefilter::Matcher;
 use crate::signature::Signature;
@@ -79,7 +79,7 @@ pub(super) struct Planner {
 }
 
 /// Sender or receiver.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum End {
     Src,
     Dst,
@@ -87,31 +87,28 @@ enum End {
 
 impl Planner {
     /// `is_cheap` says whether the pattern of a signature is cheap to search for.
-    pub(super) fn new(
-        signatures: &[Signature],
-        is_cheap: impl Fn(u32, &Signature) -> bool,
-    ) -> Self {
-        let mut counts: AHashMap<(bool, &Ports), (usize, bool)> = AHashMap::new();
+    pub(super) fn new(signatures: &[Signature], is_cheap: impl Fn(&Signature) -> bool) -> Self {
+        let mut counts: AHashMap<(End, &Ports), (usize, bool)> = AHashMap::new();
         let mut named = Vec::with_capacity(signatures.len());
-        for (index, signature) in (0u32..).zip(signatures) {
-            let ports = ports_of(signature);
+        for signature in signatures {
+            let ports = ports_of(signature).map(|key| (key, is_cheap(signature)));
             named.push(ports);
-            if let Some((end, ports)) = ports {
-                let (count, has_dear) = counts.entry((end == End::Dst, ports)).or_default();
+            if let Some((key, is_cheap)) = ports {
+                let (count, has_dear) = counts.entry(key).or_default();
                 *count += 1;
-                *has_dear |= !is_cheap(index, signature);
+                *has_dear |= !is_cheap;
             }
         }
         let mut sets: [Vec<&Ports>; 2] = Default::default();
-        let mut numbers: AHashMap<(bool, &Ports), u16> = AHashMap::new();
+        let mut numbers: AHashMap<(End, &Ports), u16> = AHashMap::new();
         let mut spots = vec![None; signatures.len()];
-        for ((index, signature), named) in (0u32..).zip(signatures).zip(&named) {
-            let Some((end, ports)) = *named else { continue };
-            let key = (end == End::Dst, ports);
+        for (spot, named) in spots.iter_mut().zip(&named) {
+            let Some((key, is_cheap)) = *named else { continue };
             let Some((count, has_dear)) = counts.get(&key) else { continue };
-            if *count < CROWD && (!has_dear || is_cheap(index, signature)) {
+            if *count < CROWD && (!has_dear || is_cheap) {
                 continue;
             }
+            let (end, ports) = key;
             let [src, dst] = &mut sets;
             let list = if end == End::Dst { dst } else { src };
             let number = match numbers.get(&key) {
@@ -124,9 +121,7 @@ impl Planner {
                 }
                 None => continue,
             };
-            if let Some(spot) = spots.get_mut(index as usize) {
-                *spot = Some((end, number));
-            }
+            *spot = Some((end, number));
         }
         let [src, dst] = &sets;
         let classes = Classes { src: PortClasses::new(src), dst: PortClasses::new(dst) };
@@ -327,10 +322,18 @@ impl RuleSet {
     fn group_of(&self, shelves: &[&Shelf]) -> Group {
         let patterns = shelves.iter().flat_map(|shelf| &shelf.patterns);
         let patterns = patterns.filter_map(|index| self.payload_pattern(*index)).collect();
-        let always: Vec<u32> = shelves.iter().flat_map(|shelf| &shelf.always).copied().collect();
-        let is_bare =
-            |index: &u32| self.get(*index).is_some_and(|found| !choose::has_payload(found));
-        let bare = always.iter().copied().filter(is_bare).collect();
-        Group { matcher: Matcher::new(patterns), always, bare }
+        let (mut always, mut marked, mut bare) = (Vec::new(), Vec::new(), Vec::new());
+        for index in shelves.iter().flat_map(|shelf| &shelf.always).copied() {
+            match (self.marks.get(index as usize), self.gates.get(index as usize)) {
+                (Some(Mark::With(mark)), _) => marked.push((*mark, index)),
+                (_, Some(gate)) => always.push((*gate, index)),
+                _ => {}
+            }
+            if self.get(index).is_some_and(|found| !choose::has_payload(found)) {
+                bare.push(index);
+            }
+        }
+        marked.sort_unstable();
+        Group { matcher: Matcher::new(patterns), always, marked, bare }
     }
 }

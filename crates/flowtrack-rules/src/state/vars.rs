@@ -20,13 +20,16 @@ impl VarId {
     }
 }
 
-/// Bits and numbers one flow may hold; beyond, `set` does nothing.
+/// Bits, parts and numbers one flow may hold of each; beyond, `set` does nothing.
 const CAP: usize = 256;
 
 /// What rules remember about a flow; bounded.
 #[derive(Clone, Default, Debug)]
 pub struct FlowVars {
+    /// In order.
     bits: SmallVec<[VarId; 2]>,
+    /// What was found of signatures that are about more than one thing, in order.
+    parts: SmallVec<[VarId; 2]>,
     numbers: SmallVec<[(VarId, u32); 1]>,
     /// Things that did not fit.
     pub dropped: u32,
@@ -35,24 +38,38 @@ pub struct FlowVars {
 impl FlowVars {
     /// Whether a bit is set.
     pub fn has(&self, bit: VarId) -> bool {
-        self.bits.contains(&bit)
+        self.bits.binary_search(&bit).is_ok()
+    }
+
+    /// The bits that are set, in order.
+    pub(crate) fn bits(&self) -> &[VarId] {
+        &self.bits
+    }
+
+    /// Whether a part of a signature was found.
+    pub(crate) fn has_part(&self, part: VarId) -> bool {
+        self.parts.binary_search(&part).is_ok()
+    }
+
+    /// A part of a signature was found.
+    pub(crate) fn set_part(&mut self, part: VarId) {
+        if add(&mut self.parts, part) {
+            self.dropped = self.dropped.saturating_add(1);
+        }
     }
 
     /// Sets a bit.
     pub fn set(&mut self, bit: VarId) {
-        if self.has(bit) {
-            return;
-        }
-        if self.bits.len() < CAP {
-            self.bits.push(bit);
-        } else {
+        if add(&mut self.bits, bit) {
             self.dropped = self.dropped.saturating_add(1);
         }
     }
 
     /// Clears a bit.
     pub fn unset(&mut self, bit: VarId) {
-        self.bits.retain(|b| *b != bit);
+        if let Ok(at) = self.bits.binary_search(&bit) {
+            self.bits.remove(at);
+        }
     }
 
     /// Turns a bit round.
@@ -84,6 +101,16 @@ impl FlowVars {
     pub fn unset_number(&mut self, name: VarId) {
         self.numbers.retain(|(n, _)| *n != name);
     }
+}
+
+/// Adds to what is in order, if it is not there; says whether there was no room.
+fn add(all: &mut SmallVec<[VarId; 2]>, new: VarId) -> bool {
+    match all.binary_search(&new) {
+        Err(at) if all.len() < CAP => all.insert(at, new),
+        Err(_) => return true,
+        Ok(_) => {}
+    }
+    false
 }
 
 #[cfg(test)]

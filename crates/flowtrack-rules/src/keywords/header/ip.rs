@@ -179,9 +179,30 @@ fn ip_proto(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complain
         let near = did_you_mean(word, PROTOCOLS.iter().map(|(name, _)| *name));
         Complaint { message: format!("{}{near}", complaint.message), ..complaint }
     })?;
-    let read = |packet: &Packet<'_>| Some(u64::from(packet.ip()?.proto.0));
-    builder.packet_test(super::Number { read, comparison });
+    builder.packet_test(Carried(comparison));
     Ok(())
+}
+
+/// The protocol that IP carries.
+#[derive(Debug)]
+struct Carried(Comparison);
+
+impl Test for Carried {
+    fn test(&self, cx: &mut Context<'_>) -> bool {
+        let ip = cx.packet.and_then(|packet| packet.ip());
+        ip.is_some_and(|ip| self.0.holds(u64::from(ip.proto.0)))
+    }
+
+    fn cost(&self) -> u8 {
+        0
+    }
+
+    fn ip_proto(&self) -> Option<u8> {
+        match self.0 {
+            Comparison::Equal(proto) => u8::try_from(proto).ok(),
+            _ => None,
+        }
+    }
 }
 
 fn fragbits(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
