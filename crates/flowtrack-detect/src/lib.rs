@@ -34,6 +34,7 @@ pub use baseline::{Baseline, Seasonal};
 pub use detectors::{Config, registry};
 pub use findings::Findings;
 pub use networks::{Net, Networks};
+pub(crate) use pace::Over;
 pub use pace::{Once, Pace};
 pub use recent::Recent;
 pub use set::{Detector, DetectorSet};

@@ -1,7 +1,7 @@
 //! How often the same thing is told.
 
 use crate::Recent;
-use flowtrack_event::{Severity, Timestamp};
+use flowtrack_event::{FlowEvent, FlowId, FlowPhase, FlowState, IpProto, Severity, Timestamp};
 use std::hash::Hash;
 use std::time::Duration;
 
@@ -73,6 +73,41 @@ impl<K: Clone + Eq + Hash> Once<K> {
     /// Whether nothing is remembered.
     pub fn is_empty(&self) -> bool {
         self.told.is_empty()
+    }
+}
+
+/// Hears that flows are over, each once: a TCP session when it is closed, a minute before it leaves
+/// the flow table and its end is told.
+#[derive(Debug)]
+pub(crate) struct Over(Recent<FlowId, ()>);
+
+impl Over {
+    /// Remembers so many sessions from when they close until they end.
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self(Recent::new(capacity))
+    }
+
+    /// Whether this is the first word that the flow is over.
+    pub(crate) fn is_news(&mut self, flow: &FlowEvent) -> bool {
+        let record = &flow.record;
+        match flow.phase {
+            FlowPhase::Start => false,
+            FlowPhase::End(_) => self.0.remove(&record.id).is_none(),
+            FlowPhase::Update => {
+                let is_closed =
+                    record.key.proto == IpProto::TCP && record.state == FlowState::Closed;
+                let is_news = is_closed && self.0.get(&record.id).is_none();
+                if is_news {
+                    self.0.entry(record.id, || ());
+                }
+                is_news
+            }
+        }
+    }
+
+    /// Sessions that were forgotten, and are over twice.
+    pub(crate) fn evicted(&self) -> u64 {
+        self.0.evicted()
     }
 }
 

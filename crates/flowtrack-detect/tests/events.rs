@@ -438,7 +438,7 @@ mod beacon {
                     let Event::Flow(mut flow) = session(0.0, i as f64, "failed", key, bytes) else {
                         unreachable!()
                     };
-                    flow.phase = FlowPhase::Update;
+                    (flow.phase, flow.record.state) = (FlowPhase::Update, FlowState::Established);
                     flow.record.end = at((i / 5 * 5) as f64);
                     flow.record.app = app.and(flow.record.app).map(|record| AppRecord {
                         proto: AppProto(app.unwrap_or_default()),
@@ -450,6 +450,30 @@ mod beacon {
         };
         assert_eq!(kinds("beacon", &told(None)), [("heartbeat", Severity::Medium)]);
         assert_eq!(kinds("beacon", &told(Some("ssh"))), [], "what keeps a terminal open");
+    }
+
+    #[test]
+    fn a_session_is_a_call_when_it_is_closed_and_once() {
+        // The end of a session is told a minute after its closing.
+        let told = |closes: usize| -> Vec<Event> {
+            let mut events = Vec::new();
+            for event in calls(30, 60.0, 0.0, 8443, 700) {
+                let Event::Flow(flow) = event else { unreachable!() };
+                for _ in 0..closes {
+                    let mut closed = flow.clone();
+                    closed.phase = FlowPhase::Update;
+                    events.push(Event::Flow(closed));
+                }
+                events.push(Event::Flow(flow));
+            }
+            events
+        };
+        let said = |events: &[Event]| {
+            let said = judged(&Config::default(), events).0;
+            said.iter().map(|d| (d.ts, d.count)).collect::<Vec<_>>()
+        };
+        assert!(!said(&told(0)).is_empty());
+        assert_eq!(said(&told(2)), said(&told(0)));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Calls home: flows or requests that repeat with a clock behind them.
 
-use crate::{About, Detector, Findings, Kind, Networks, Pace, Recent};
+use crate::{About, Detector, Findings, Kind, Networks, Over, Pace, Recent};
 use flowtrack_event::{
     AppProto, Detection, Direction, Event, Evidence, FlowEvent, FlowId, FlowKey, FlowPhase, FlowState,
     IpProto, Severity, Technique, Timestamp, TransactionEvent,
@@ -81,6 +81,7 @@ pub struct Beacons {
     networks: Arc<Networks>,
     pairs: Recent<Pair, Calls>,
     sessions: Recent<FlowId, Session>,
+    over: Over,
 }
 
 /// A session that goes on.
@@ -154,6 +155,7 @@ impl Beacons {
             networks: Arc::clone(networks),
             pairs: Recent::new(config.max_pairs),
             sessions: Recent::new(config.max_sessions),
+            over: Over::new(config.max_pairs * 4),
         }
     }
 
@@ -180,6 +182,9 @@ impl Beacons {
             return;
         }
         let Some(pair) = self.pair(&record.key) else { return };
+        if !self.over.is_news(flow) {
+            return;
+        }
         let calls = self.pairs.entry(pair, Calls::default);
         if calls.by_request {
             return;
@@ -328,6 +333,9 @@ impl Detector for Beacons {
             Event::Transaction(tx) => self.request(tx, findings),
             Event::Flow(flow) => match flow.phase {
                 FlowPhase::Start => {}
+                FlowPhase::Update if flow.record.state == FlowState::Closed => {
+                    self.flow(flow, findings);
+                }
                 FlowPhase::Update => self.session(flow, findings),
                 FlowPhase::End(_) => {
                     self.sessions.remove(&flow.record.id);
@@ -339,7 +347,7 @@ impl Detector for Beacons {
     }
 
     fn forgotten(&self) -> u64 {
-        self.pairs.evicted() + self.sessions.evicted()
+        self.pairs.evicted() + self.sessions.evicted() + self.over.evicted()
     }
 }
 

@@ -1,8 +1,8 @@
 //! Guessed passwords: refused log-ons, and short sessions of protocols that hide them.
 
-use crate::{About, Detector, DistinctWindow, Findings, Kind, Networks, Pace, Recent, Window};
+use crate::{About, Detector, DistinctWindow, Findings, Kind, Networks, Over, Pace, Recent, Window};
 use flowtrack_event::{
-    AppProto, Detection, Event, Evidence, FlowEvent, FlowId, FlowPhase, FlowRecord, FlowState,
+    AppProto, Detection, Event, Evidence, FlowEvent, FlowId, FlowRecord, FlowState,
     IpProto, LoginEvent, LoginOutcome, Severity, Technique, Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -76,6 +76,7 @@ pub struct BruteForce {
     pairs: Recent<Service, Pair>,
     sources: Recent<IpAddr, Spray>,
     targets: Recent<(IpAddr, u16), Crowd>,
+    over: Over,
 }
 
 /// Who asks whom for what.
@@ -146,6 +147,7 @@ impl BruteForce {
             pairs: Recent::new(config.max_pairs),
             sources: Recent::new(config.max_pairs / 4),
             targets: Recent::new(config.max_pairs / 4),
+            over: Over::new(config.max_pairs),
         }
     }
 
@@ -377,6 +379,9 @@ impl BruteForce {
     fn session(&mut self, flow: &FlowEvent, findings: &mut Findings) {
         let record = &flow.record;
         let Some(app) = hidden_login(record) else { return };
+        if !self.over.is_news(flow) {
+            return;
+        }
         let now = flow.ts;
         let key = record.key;
         let service =
@@ -421,15 +426,16 @@ impl Detector for BruteForce {
     fn on_event(&mut self, event: &Event, findings: &mut Findings) {
         match event {
             Event::Login(login) => self.login(login, findings),
-            Event::Flow(flow) if matches!(flow.phase, FlowPhase::End(_)) => {
-                self.session(flow, findings);
-            }
+            Event::Flow(flow) => self.session(flow, findings),
             _ => {}
         }
     }
 
     fn forgotten(&self) -> u64 {
-        self.pairs.evicted() + self.sources.evicted() + self.targets.evicted()
+        self.pairs.evicted()
+            + self.sources.evicted()
+            + self.targets.evicted()
+            + self.over.evicted()
     }
 }
 

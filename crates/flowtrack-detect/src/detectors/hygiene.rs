@@ -3,7 +3,7 @@
 
 use crate::{About, Detector, Findings, Kind, Networks, Once};
 use flowtrack_event::{
-    AppProto, Confidence, Detection, Direction, Event, Evidence, FlowEvent, FlowKey, FlowPhase,
+    AppProto, Confidence, Detection, Direction, Event, Evidence, FlowEvent, FlowKey,
     FlowState, IpProto, LoginEvent, LoginOutcome, Secret, Severity, Technique, Timestamp,
     TransactionEvent,
 };
@@ -332,9 +332,7 @@ impl Detector for Hygiene {
         match event {
             Event::Login(login) => self.login(login, findings),
             Event::Transaction(tx) => self.transaction(tx, findings),
-            Event::Flow(flow) if matches!(flow.phase, FlowPhase::End(_)) => {
-                self.flow(flow, findings);
-            }
+            Event::Flow(flow) => self.flow(flow, findings),
             _ => {}
         }
     }
