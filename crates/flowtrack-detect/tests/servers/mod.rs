@@ -1,8 +1,10 @@
 //! Real servers in a network namespace of a test: OpenSSH, vsftpd and nginx.
 //!
-//! Every password is wrong. nginx serves `/` and, to nobody, `/private/`, on port 80 in the clear,
-//! on 443 with a certificate that only its owner vouches for, and on 8443 with one that is over;
-//! OpenSSH also listens on the port of a database, 3306.
+//! nginx serves `/`, `/big` (200 MB) and `/private/` (user `admin`, password `unguessable`) on port
+//! 80 in the clear, and `/` on 443 with a certificate that only its owner vouches for, on 7443 with
+//! TLS 1.0 and 1.1, on 8443 with a certificate that is over, and on 9443 with a good one. OpenSSH
+//! lets in the key `user` of the folder, and also listens on the port of a database, 3306. vsftpd
+//! lets in nobody.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -70,7 +72,6 @@ fn run(line: &str) {
     assert!(done.status.success(), "{line:?}: {done:?}");
 }
 
-/// A key `user` in the folder is right.
 fn ssh(folder: &Path) -> Vec<String> {
     let folder_name = folder.display();
     for key in ["host", "user"] {
@@ -108,30 +109,45 @@ fn ftp(folder: &Path) -> Vec<String> {
 
 fn web(folder: &Path) -> Vec<String> {
     let root = folder.display();
-    let request = format!(
+    // An authority that vouches for itself, and what it vouches for; one was over before it began.
+    run(&format!(
         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes \
          -subj /CN=test -keyout {root}/web.key -out {root}/own.crt -days 90"
-    );
-    run(&request);
-    run(&format!("openssl req -new -key {root}/web.key -subj /CN=test -out {root}/web.csr"));
-    run(&format!(
-        "openssl x509 -req -in {root}/web.csr -CA {root}/own.crt -CAkey {root}/web.key \
-         -CAcreateserial -days -1 -out {root}/over.crt"
     ));
+    for (name, days) in [("good", "30"), ("over", "-1")] {
+        let path = format!("{root}/{name}");
+        run(&format!("openssl req -new -key {root}/web.key -subj /CN={name} -out {path}.csr"));
+        run(&format!(
+            "openssl x509 -req -in {path}.csr -CA {root}/own.crt -CAkey {root}/web.key \
+             -CAcreateserial -days {days} -out {path}.crt"
+        ));
+    }
     write(folder, "users", "admin:{PLAIN}unguessable\n");
+    fs::create_dir(folder.join("web")).unwrap();
+    write(folder, "web/big", "");
+    let big = fs::File::options().write(true).open(folder.join("web/big")).unwrap();
+    big.set_len(200_000_000).unwrap();
+    let encrypted = |port: u16, certificate: &str, more: &str| {
+        format!(
+            "server {{ listen {port} ssl; ssl_certificate {root}/{certificate}.crt; {more}\n\
+             location / {{ return 200 hello; }} }}\n"
+        )
+    };
+    let servers = [
+        encrypted(443, "own", ""),
+        encrypted(7443, "good", "ssl_protocols TLSv1 TLSv1.1; ssl_ciphers ALL:@SECLEVEL=0;"),
+        encrypted(8443, "over", ""),
+        encrypted(9443, "good", ""),
+    ]
+    .concat();
     let settings = format!(
         "daemon off; pid {root}/nginx.pid; error_log {root}/error.log; events {{}}\n\
          http {{ access_log off; client_body_temp_path {root}/b; proxy_temp_path {root}/p;\n\
          fastcgi_temp_path {root}/f; uwsgi_temp_path {root}/u; scgi_temp_path {root}/s;\n\
          ssl_protocols TLSv1.2; ssl_certificate_key {root}/web.key; client_max_body_size 1g;\n\
-         server {{ listen 80; listen 443 ssl; listen 8443 ssl; ssl_certificate {root}/own.crt;\n\
-         location / {{ return 200 hello; }}\n\
+         {servers} server {{ listen 80; root {root}/web; location / {{ return 200 hello; }}\n\
+         location = /big {{ }} location /missing/ {{ return 404; }}\n\
          location /private/ {{ auth_basic x; auth_basic_user_file {root}/users; }} }} }}\n"
-    );
-    // One certificate for each port.
-    let settings = settings.replace(" listen 8443 ssl;", "").replace(
-        "}} }\n",
-        &format!("}} server {{ listen 8443 ssl; ssl_certificate {root}/over.crt; }} }}\n"),
     );
     words(&format!("nginx -c {}", write(folder, "nginx.conf", &settings)))
 }

@@ -1,0 +1,253 @@
+//! What takes hours, played in seconds: packets with the times of a day go through the packet path
+//! and the detectors. Each attack is noticed, what looks like it is not.
+
+use flowtrack_detect::{Config, DetectorSet, Networks};
+use flowtrack_engine::{Config as EngineConfig, Engine, Output, Seed, Tell};
+use flowtrack_event::{Detection, Event, IfaceId, LinkType, RawPacket, Severity, Timestamp};
+
+const FIN: u8 = 1;
+const SYN: u8 = 2;
+const RST: u8 = 4;
+const PSH: u8 = 8;
+const ACK: u8 = 16;
+
+const SERVER: [u8; 4] = [10, 0, 0, 5];
+const CLIENT: [u8; 4] = [10, 0, 0, 9];
+const OUTSIDE: [u8; 4] = [203, 0, 113, 80];
+/// Largest payload of one packet.
+const MOST: usize = 60_000;
+
+type End = ([u8; 4], u16);
+
+/// Packets with their times in microseconds.
+#[derive(Default)]
+struct Traffic(Vec<(i64, Vec<u8>)>);
+
+impl Traffic {
+    fn tcp(
+        &mut self,
+        micros: i64,
+        src: End,
+        dst: End,
+        flags: u8,
+        (seq, ack): (u32, u32),
+        len: usize,
+    ) {
+        let all = (40 + len) as u16;
+        let mut data = vec![0x45, 0, (all >> 8) as u8, all as u8, 0, 0, 0, 0, 64, 6, 0, 0];
+        data.extend(src.0);
+        data.extend(dst.0);
+        data.extend(src.1.to_be_bytes());
+        data.extend(dst.1.to_be_bytes());
+        data.extend(seq.to_be_bytes());
+        data.extend(ack.to_be_bytes());
+        data.extend([0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+        // Nothing that a protocol begins with.
+        data.resize(data.len() + len, 0xa5);
+        self.0.push((micros, data));
+    }
+
+    /// A port that is closed.
+    fn refused(&mut self, seconds: f64, src: End, dst: End) {
+        let at = (seconds * 1e6) as i64;
+        self.tcp(at, src, dst, SYN, (100, 0), 0);
+        self.tcp(at + 100, dst, src, RST | ACK, (0, 101), 0);
+    }
+
+    /// A session that carries so much up, and a little back.
+    fn session(&mut self, seconds: f64, src: End, dst: End, up: usize) {
+        let mut at = (seconds * 1e6) as i64;
+        let (mut seq, back) = (101_u32, 60_usize);
+        self.tcp(at, src, dst, SYN, (100, 0), 0);
+        self.tcp(at + 100, dst, src, SYN | ACK, (500, 101), 0);
+        self.tcp(at + 200, src, dst, ACK, (101, 501), 0);
+        let mut left = up;
+        while left > 0 {
+            let part = left.min(MOST);
+            at += 300;
+            self.tcp(at, src, dst, ACK | PSH, (seq, 501), part);
+            seq = seq.wrapping_add(part as u32);
+            self.tcp(at + 50, dst, src, ACK, (501, seq), 0);
+            left -= part;
+        }
+        self.tcp(at + 300, dst, src, ACK | PSH, (501, seq), back);
+        let answered = 501 + back as u32;
+        self.tcp(at + 400, src, dst, FIN | ACK, (seq, answered), 0);
+        self.tcp(at + 500, dst, src, FIN | ACK, (answered, seq + 1), 0);
+        self.tcp(at + 600, src, dst, ACK, (seq + 1, answered + 1), 0);
+    }
+
+    /// What detectors say of it.
+    fn judged(mut self) -> Vec<Detection> {
+        self.0.sort_by_key(|(at, _)| *at);
+        let tell = Tell::LIVE.for_detectors();
+        let config = EngineConfig { tell, ..EngineConfig::default() };
+        let mut engine = Engine::new(&config, 0, Seed([1, 2, 3, 4]));
+        let mut set = DetectorSet::new(&Config::default(), Networks::default());
+        let (mut out, mut said) = (Output::default(), Vec::new());
+        for (number, (at, data)) in self.0.iter().enumerate() {
+            let raw = RawPacket {
+                ts: Timestamp::from_micros(1_700_000_000_000_000 + at),
+                iface: IfaceId(0),
+                link: LinkType::RAW,
+                number: number as u64,
+                wire_len: data.len() as u32,
+                vlan_tci: None,
+                data,
+            };
+            engine.process(&[raw], &mut out);
+            set.ingest(&out.events, &mut said);
+            out.events.clear();
+        }
+        engine.finish(&mut out);
+        set.ingest(&out.events, &mut said);
+        set.finish(&mut said);
+        said.into_iter()
+            .filter_map(|event| match event {
+                Event::Detection(detection) => Some(*detection),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+/// What plays traffic; each of a row takes the same.
+type Plays = fn(&mut Traffic);
+
+const ROWS: &[(&str, &str, Plays, Plays)] = &[
+    ("port_scan", "slow", slow_scan, one_dead_service),
+    ("port_scan", "distributed", shared_scan, clients_of_dead_services),
+    ("connection_flood", "unusual", sudden_client, more_of_a_client),
+    ("beacon", "calls", calls_of_a_day, calls_of_a_person),
+    ("exfiltration", "", upload_of_a_night, backup_of_every_hour),
+    ("spikes", "bytes", |t| hours_and_then(t, 900), |t| hours_and_then(t, 75)),
+];
+
+#[test]
+fn what_takes_hours_is_noticed_and_what_looks_like_it_is_not() {
+    let mut wrong = Vec::new();
+    for (detector, kind, attack, harmless) in ROWS {
+        let is_it = |d: &Detection| d.detector == *detector && d.kind == *kind;
+        let titles = |said: &[Detection]| {
+            let title = |d: &Detection| format!("{} {}", d.severity.name(), d.title);
+            said.iter().map(title).collect::<Vec<_>>()
+        };
+        let mut traffic = Traffic::default();
+        attack(&mut traffic);
+        let said = traffic.judged();
+        if !said.iter().any(is_it) {
+            wrong.push(format!("{detector}/{kind}: not noticed: {:?}", titles(&said)));
+        }
+        let mut traffic = Traffic::default();
+        harmless(&mut traffic);
+        let said = traffic.judged();
+        if said.iter().any(|d| is_it(d) || d.severity > Severity::Low) {
+            wrong.push(format!("{detector}/{kind}: harmless: {:?}", titles(&said)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A port every twenty minutes.
+fn slow_scan(traffic: &mut Traffic) {
+    for n in 0..60 {
+        traffic.refused(f64::from(n) * 1_200.0, (CLIENT, 40_000 + n), (SERVER, 1_000 + n));
+    }
+}
+
+fn one_dead_service(traffic: &mut Traffic) {
+    for n in 0..2_000 {
+        traffic.refused(f64::from(n) * 40.0, (CLIENT, 20_000 + n), (SERVER, 5_432));
+    }
+}
+
+/// Ten sources, six ports each, in a minute.
+fn shared_scan(traffic: &mut Traffic) {
+    for n in 0..60 {
+        let source = [203, 0, 113, (n % 10) as u8];
+        traffic.refused(f64::from(n), (source, 40_000), (SERVER, 1_000 + n));
+    }
+}
+
+fn clients_of_dead_services(traffic: &mut Traffic) {
+    for n in 0..300 {
+        let source = [10, 0, 1, (n % 30) as u8];
+        traffic.refused(
+            f64::from(n),
+            (source, 40_000 + n),
+            (SERVER, [80, 443, 8_080][n as usize % 3]),
+        );
+    }
+}
+
+/// A service that gets ten sessions a minute of each of three clients, for as long.
+fn usual_sessions(traffic: &mut Traffic, minutes: u16) {
+    for minute in 0..minutes {
+        for n in 0..30 {
+            let client = [10, 0, 2, (n % 3) as u8];
+            let at = f64::from(minute) * 60.0 + f64::from(n) * 2.0;
+            traffic.session(at, (client, 1_024 + minute * 30 + n), (SERVER, 443), 500);
+        }
+    }
+}
+
+fn sudden_client(traffic: &mut Traffic) {
+    usual_sessions(traffic, 40);
+    for n in 0..400 {
+        traffic.session(2_400.0 + f64::from(n) * 0.1, (CLIENT, 10_000 + n), (SERVER, 443), 500);
+    }
+}
+
+fn more_of_a_client(traffic: &mut Traffic) {
+    usual_sessions(traffic, 40);
+    for n in 0..90 {
+        traffic.session(2_400.0 + f64::from(n) * 0.5, (CLIENT, 10_000 + n), (SERVER, 443), 500);
+    }
+}
+
+fn calls_of_a_day(traffic: &mut Traffic) {
+    for n in 0..60 {
+        let jitter = f64::from(n * 7 % 5);
+        let at = f64::from(n) * 300.0 + jitter;
+        traffic.session(at, (CLIENT, 20_000 + n), (OUTSIDE, 8_443), 400);
+    }
+}
+
+fn calls_of_a_person(traffic: &mut Traffic) {
+    let mut at = 0.0;
+    for n in 0..200_u16 {
+        let draw = f64::from(u32::from(n) * 48_271 % 1_000 + 1) / 1_000.0;
+        at -= 60.0 * draw.ln();
+        let up = 300 + usize::from(n) * 131 % 4_000;
+        traffic.session(at, (CLIENT, 20_000 + n), (OUTSIDE, 8_443), up);
+    }
+}
+
+/// One in every five minutes, by no clock.
+fn uploads(traffic: &mut Traffic, hours: u16, mut size: impl FnMut(u16) -> usize) {
+    for n in 0..hours * 12 {
+        let at = f64::from(n) * 300.0 + f64::from(u32::from(n) * 7_919 % 290);
+        traffic.session(at, (CLIENT, 10_000 + n), (OUTSIDE, 443), size(n));
+    }
+}
+
+fn upload_of_a_night(traffic: &mut Traffic) {
+    uploads(traffic, 4, |n| if n == 40 { 150_000_000 } else { 50_000 });
+}
+
+fn backup_of_every_hour(traffic: &mut Traffic) {
+    uploads(traffic, 4, |n| if n == 40 { 150_000_000 } else { 60_000_000 });
+}
+
+/// A little traffic each second for more than an hour, and then so many full packets a second.
+fn hours_and_then(traffic: &mut Traffic, packets: u32) {
+    for second in 0..3_900_u32 {
+        let each = if second > 3_870 { packets } else { 15 };
+        for n in 0..each {
+            let at = i64::from(second) * 1_000_000 + i64::from(n) * 1_000;
+            let (src, dst) = ((SERVER, 445), (CLIENT, 50_000));
+            let seq = second.wrapping_mul(200_000_000).wrapping_add(n * 1_400);
+            traffic.tcp(at, src, dst, ACK, (seq, 1), 1_400);
+        }
+    }
+}
