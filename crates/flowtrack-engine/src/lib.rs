@@ -35,7 +35,7 @@ use apps::Apps;
 use detect::Judge;
 use flowtrack_event::{Event, FlowEvent, FlowPhase, RawPacket, Stats, Timestamp};
 use flowtrack_flow::{Defrag, FlowIndex, FlowTable, Rates};
-use flowtrack_rules::{RuleSet, Shared, Spent};
+use flowtrack_rules::{Clock, RuleSet, Shared, Spent};
 use meters::Meters;
 use path::Path;
 use std::sync::Arc;
@@ -100,9 +100,9 @@ impl Engine {
         self.path.apps.serve(self.path.judge.needs(), &self.dissect);
     }
 
-    /// Begins to count what each signature takes.
-    pub fn profile_rules(&mut self) {
-        self.path.judge.profile();
+    /// Begins to count what each signature takes, by this clock.
+    pub fn profile_rules(&mut self, clock: Clock) {
+        self.path.judge.profile(clock);
     }
 
     /// What each signature took, in the order of the set; nothing unless it was asked for.

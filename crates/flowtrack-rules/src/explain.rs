@@ -157,6 +157,12 @@ pub fn first_pattern(signature: &Signature) -> Option<(&Search, &Content)> {
         .min_by(|(_, a), (_, b)| occurrences(a).total_cmp(&occurrences(b)))
 }
 
+/// That content and where it is searched for, in words.
+pub fn searched_first(signature: &Signature) -> Option<String> {
+    let (search, content) = first_pattern(signature)?;
+    Some(format!("{} in {}", quoted(content.fast_bytes(), content.nocase), place(search)))
+}
+
 fn contents(search: &Search) -> impl Iterator<Item = &Content> {
     search.steps.iter().filter_map(|step| match step {
         Step::Content(content) => Some(content),

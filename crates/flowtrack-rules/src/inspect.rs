@@ -64,7 +64,28 @@ pub struct Inspector {
     cache: Cache,
     candidates: Candidates,
     counters: Counters,
-    profile: Option<Vec<Spent>>,
+    profile: Option<Profile>,
+}
+
+/// Nanoseconds since whenever; asked before and after a signature is judged, while that is counted.
+pub type Clock = fn() -> u64;
+
+#[derive(Debug)]
+struct Profile {
+    spent: Vec<Spent>,
+    clock: Clock,
+}
+
+impl Profile {
+    fn count(&mut self, index: u32, began: u64, matched: bool, bytes: usize) {
+        let took = (self.clock)().saturating_sub(began);
+        if let Some(spent) = self.spent.get_mut(index as usize) {
+            spent.judged += 1;
+            spent.matched += u64::from(matched);
+            spent.bytes += bytes as u64;
+            spent.nanos += took;
+        }
+    }
 }
 
 /// What judging one signature took.
@@ -76,6 +97,8 @@ pub struct Spent {
     pub matched: u64,
     /// Bytes of buffers that its searches were run over.
     pub bytes: u64,
+    /// Nanoseconds, with those of asking the clock once for each time it was judged.
+    pub nanos: u64,
 }
 
 /// The bytes that a signature is judged on.
@@ -95,13 +118,13 @@ impl Inspector {
     }
 
     /// Begins to count what each signature takes.
-    pub fn profile(&mut self, set: &RuleSet) {
-        self.profile = Some(vec![Spent::default(); set.len()]);
+    pub fn profile(&mut self, set: &RuleSet, clock: Clock) {
+        self.profile = Some(Profile { spent: vec![Spent::default(); set.len()], clock });
     }
 
     /// What each signature took, in the order of the set.
     pub fn spent(&self) -> &[Spent] {
-        self.profile.as_deref().unwrap_or_default()
+        self.profile.as_ref().map_or(&[], |profile| &profile.spent)
     }
 
     /// Judges a packet. The payload is that of `cx.packet`, whole.
@@ -175,7 +198,7 @@ impl Inspector {
     fn begin(&mut self, set: &RuleSet, cx: &Context<'_>, on: On) {
         self.candidates.begin(set, cx, on);
         if let Some(profile) = &mut self.profile {
-            profile.resize(set.len(), Spent::default());
+            profile.spent.resize(set.len(), Spent::default());
         }
     }
 
@@ -239,11 +262,10 @@ impl Inspector {
             {
                 continue;
             }
+            let began = self.profile.as_ref().map_or(0, |profile| (profile.clock)());
             let matched = self.judge(set, signature, plan, cx, subject);
-            if let Some(spent) = self.profile.as_mut().and_then(|all| all.get_mut(index as usize)) {
-                spent.judged += 1;
-                spent.matched += u64::from(matched);
-                spent.bytes += subject.len() as u64;
+            if let Some(profile) = &mut self.profile {
+                profile.count(index, began, matched, subject.len());
             }
             if matched {
                 for effect in &signature.effects {

@@ -37,8 +37,8 @@ pub use builder::{
     Value,
 };
 pub use context::{Context, FlowScope, Requirements, TxScope};
-pub use explain::{advice, explain, first_pattern};
-pub use inspect::{Counters, Hit, Inspector, On, Spent, Window};
+pub use explain::{advice, explain, first_pattern, searched_first};
+pub use inspect::{Clock, Counters, Hit, Inspector, On, Spent, Window};
 pub use lang::{Action, Problem, Rule, Span};
 pub use load::{Loaded, Loader};
 pub use set::RuleSet;

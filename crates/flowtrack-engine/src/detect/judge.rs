@@ -8,8 +8,8 @@ use flowtrack_event::{
 };
 use flowtrack_rules::state::Verdict;
 use flowtrack_rules::{
-    Action, Context, FlowScope, Hit, Inspector, Kind, On, Requirements, RuleSet, Shared, Signature,
-    Spent, TxScope, Window,
+    Action, Clock, Context, FlowScope, Hit, Inspector, Kind, On, Requirements, RuleSet, Shared,
+    Signature, Spent, TxScope, Window,
 };
 use flowtrack_wire::Packet;
 use std::sync::Arc;
@@ -102,9 +102,9 @@ impl Judge {
     }
 
     /// Begins to count what each signature takes.
-    pub(crate) fn profile(&mut self) {
+    pub(crate) fn profile(&mut self, clock: Clock) {
         if let Some(rules) = &self.rules {
-            self.work.inspector.profile(&rules.set);
+            self.work.inspector.profile(&rules.set, clock);
         }
     }
 

@@ -62,6 +62,9 @@ pub enum RulesAction {
         /// How many rules to show
         #[arg(long, value_name = "N", default_value_t = 20)]
         top: usize,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Print the reference of all keywords
     Docs,

@@ -26,8 +26,9 @@ pub fn run(action: &RulesAction, config: &Config, data_dir: &Path) -> anyhow::Re
         RulesAction::Enable { which } => choose(which, "enable.conf", "disable.conf", data_dir),
         RulesAction::Disable { which } => choose(which, "disable.conf", "enable.conf", data_dir),
         RulesAction::Update { sources } => update::run(sources, config, data_dir),
-        RulesAction::Profile { file, from, top } => {
-            profile::run(file, &from.rules, *top, config, data_dir)
+        RulesAction::Profile { file, from, top, json } => {
+            let form = if *json { profile::Form::Json } else { profile::Form::Table };
+            profile::run(file, &from.rules, *top, form, config, data_dir)
         }
         RulesAction::Docs => {
             print(&docs())?;
