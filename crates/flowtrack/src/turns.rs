@@ -166,7 +166,7 @@ mod tests {
         });
         let asked = asked.lock().unwrap();
         assert!(asked.is_sorted(), "{asked:?}");
-        assert_eq!(asked.len(), 2 * PACKETS as usize / 3 + WORKERS);
+        assert_eq!(asked.len(), 2 * (PACKETS as usize / 3) + WORKERS);
     }
 
     fn packet(number: u64) -> RawPacket<'static> {
