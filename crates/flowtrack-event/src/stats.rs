@@ -296,6 +296,8 @@ counters! {
         deleted,
         /// Whole files not stored: too large, too many at once, or the queue was full.
         dropped,
+        /// Files carried again too often to be described once more.
+        undescribed,
         /// Failures of the file system.
         fs_errors,
     }

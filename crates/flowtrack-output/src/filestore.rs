@@ -1,9 +1,11 @@
 //! Files that the network carried, kept on disk under the hash of their bytes.
 //!
 //! ```text
-//! FOLDER/ab/abcdef...   64 hexadecimal digits: the SHA-256 of what is inside
+//! FOLDER/ab/abcdef...                   64 hexadecimal digits: the SHA-256 of what is inside
+//! FOLDER/ab/abcdef....SECONDS.ID.json   what carried it, as a `fileinfo` event
 //! ```
 //! That is the form in which Suricata keeps them, so tools that pick files up there do it here too.
+//! A file that is carried again is kept once and described again, up to [`DESCRIPTIONS`] times.
 //! No part of a path comes from the traffic. What is stored can be read by its owner alone and
 //! is never executable; nothing that has another name than a hash is touched. Beyond a size the
 //! oldest files make room.
@@ -14,7 +16,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -24,8 +26,10 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
 
-use flowtrack_event::{Event, FileContent, FileLimits, FileState, FileStoreStats};
+use flowtrack_event::{Event, FileContent, FileLimits, FileRecord, FileState, FileStoreStats};
 use serde::{Deserialize, Serialize};
+
+use crate::eve::{EveConfig, EveEncoder};
 
 /// What of files is kept.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -39,6 +43,8 @@ pub struct FileStoreConfig {
     pub max_total_mib: u64,
     /// Most that files on their way take in memory, in MiB.
     pub max_memory_mib: u64,
+    /// Whether what carried a file is written beside it, as a `fileinfo` event in JSON.
+    pub fileinfo: bool,
 }
 
 impl Default for FileStoreConfig {
@@ -48,6 +54,7 @@ impl Default for FileStoreConfig {
             max_file_kib: 10 * 1024,
             max_total_mib: 1024,
             max_memory_mib: 128,
+            fileinfo: true,
         }
     }
 }
@@ -66,6 +73,7 @@ impl FileStoreConfig {
 pub struct FileStore {
     shared: Arc<Shared>,
     sender: Option<SyncSender<Job>>,
+    fileinfo: bool,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -73,6 +81,8 @@ pub struct FileStore {
 struct Job {
     sha256: [u8; 32],
     content: Arc<FileContent>,
+    /// What carried it, where that is to be written too.
+    described: Option<Box<FileRecord>>,
 }
 
 #[derive(Default)]
@@ -83,6 +93,7 @@ struct Shared {
     bytes: AtomicU64,
     deleted: AtomicU64,
     dropped: AtomicU64,
+    undescribed: AtomicU64,
     errors: AtomicU64,
 }
 
@@ -100,7 +111,7 @@ impl FileStore {
         let thread = std::thread::Builder::new()
             .name("files".to_owned())
             .spawn(move || keeper.run(&jobs))?;
-        Ok(Self { shared, sender: Some(sender), thread: Some(thread) })
+        Ok(Self { shared, sender: Some(sender), fileinfo: config.fileinfo, thread: Some(thread) })
     }
 
     /// Takes the contents of the files among `events` and marks those that it stores. `waits` for
@@ -114,7 +125,11 @@ impl FileStore {
                 continue;
             };
             let Some(sender) = &self.sender else { continue };
-            let job = Job { sha256, content };
+            let before = (file.stored, file.file_id);
+            file.stored = true;
+            file.file_id = Some(self.shared.ids.fetch_add(1, Relaxed) + 1);
+            let described = self.fileinfo.then(|| file.clone());
+            let job = Job { sha256, content, described };
             let taken = if waits {
                 sender.send(job).is_ok()
             } else {
@@ -123,10 +138,8 @@ impl FileStore {
                     Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
                 }
             };
-            if taken {
-                file.stored = true;
-                file.file_id = Some(self.shared.ids.fetch_add(1, Relaxed) + 1);
-            } else {
+            if !taken {
+                (file.stored, file.file_id) = before;
                 self.shared.dropped.fetch_add(1, Relaxed);
             }
         }
@@ -141,6 +154,7 @@ impl FileStore {
             bytes: shared.bytes.load(Relaxed),
             deleted: shared.deleted.load(Relaxed),
             dropped: shared.dropped.load(Relaxed),
+            undescribed: shared.undescribed.load(Relaxed),
             fs_errors: shared.errors.load(Relaxed),
         }
     }
@@ -171,16 +185,29 @@ struct Keeper {
     dir: PathBuf,
     limit: u64,
     total: u64,
-    /// All files with their sizes, oldest first.
-    order: VecDeque<(String, u64)>,
+    /// All files, oldest first.
+    order: VecDeque<String>,
+    kept: HashMap<String, Kept>,
+    encoder: EveEncoder,
     shared: Arc<Shared>,
     /// Whether an error was said and nothing was written since.
     is_failing: bool,
 }
 
+/// A file of the store.
+#[derive(Default)]
+struct Kept {
+    /// Bytes of it and of its descriptions.
+    len: u64,
+    /// Seconds and number of each description.
+    described: Vec<(i64, u64)>,
+}
+
 impl Keeper {
     fn open(dir: &Path, limit: u64, shared: Arc<Shared>) -> io::Result<Self> {
-        let mut found: Vec<(SystemTime, String, u64)> = Vec::new();
+        let mut found: Vec<(SystemTime, String)> = Vec::new();
+        let mut kept: HashMap<String, Kept> = HashMap::new();
+        let mut descriptions: Vec<(String, (i64, u64), u64)> = Vec::new();
         for folder in fs::read_dir(dir)? {
             let folder = folder?;
             if !folder.file_type()?.is_dir() {
@@ -190,20 +217,36 @@ impl Keeper {
                 let file = file?;
                 let name = file.file_name().to_string_lossy().into_owned();
                 let metadata = file.metadata()?;
-                if metadata.is_file() && is_hash(&name) && folder.file_name() == name[..2] {
-                    found.push((metadata.modified()?, name, metadata.len()));
+                let Some((hash, rest)) = hash_of(&name) else { continue };
+                if !metadata.is_file() || folder.file_name() != hash[..2] {
+                    continue;
+                }
+                if rest.is_empty() {
+                    found.push((metadata.modified()?, name.clone()));
+                    kept.insert(name, Kept { len: metadata.len(), described: Vec::new() });
+                } else if let Some(id) = description_of(rest) {
+                    descriptions.push((hash.to_owned(), id, metadata.len()));
                 }
             }
         }
+        for (hash, id, len) in descriptions {
+            // One whose file is gone is left to whoever took the file.
+            if let Some(file) = kept.get_mut(&hash) {
+                file.described.push(id);
+                file.len += len;
+            }
+        }
         found.sort();
-        let total = found.iter().map(|(_, _, len)| len).sum();
-        let order = found.into_iter().map(|(_, name, len)| (name, len)).collect();
-        Ok(Self { dir: dir.to_owned(), limit, total, order, shared, is_failing: false })
+        let total = kept.values().map(|file| file.len).sum();
+        let order = found.into_iter().map(|(_, name)| name).collect();
+        let encoder = EveEncoder::new(EveConfig::default());
+        let dir = dir.to_owned();
+        Ok(Self { dir, limit, total, order, kept, encoder, shared, is_failing: false })
     }
 
     fn run(&mut self, jobs: &Receiver<Job>) {
-        for Job { sha256, content } in jobs {
-            match self.keep(&sha256, content.bytes()) {
+        for job in jobs {
+            match self.keep(job) {
                 Ok(()) => self.is_failing = false,
                 Err(error) => {
                     self.shared.errors.fetch_add(1, Relaxed);
@@ -217,8 +260,9 @@ impl Keeper {
         }
     }
 
-    fn keep(&mut self, sha256: &[u8; 32], bytes: &[u8]) -> io::Result<()> {
-        let name = hex(sha256);
+    fn keep(&mut self, job: Job) -> io::Result<()> {
+        let name = hex(&job.sha256);
+        let bytes = job.content.bytes();
         let len = bytes.len() as u64;
         if len > self.limit {
             self.shared.dropped.fetch_add(1, Relaxed);
@@ -236,36 +280,89 @@ impl Keeper {
         let path = folder.join(&name);
         if fs::symlink_metadata(&path).is_ok() {
             self.shared.known.fetch_add(1, Relaxed);
+        } else {
+            self.make_room(len)?;
+            write_whole(&path, bytes)?;
+            self.total += len;
+            // Whoever took a file away left its description.
+            if let Some(gone) = self.kept.insert(name.clone(), Kept { len, ..Kept::default() }) {
+                self.total -= gone.len;
+                self.order.retain(|known| *known != name);
+            }
+            self.order.push_back(name.clone());
+            self.shared.stored.fetch_add(1, Relaxed);
+            self.shared.bytes.fetch_add(len, Relaxed);
+        }
+        match job.described {
+            Some(file) => self.describe(&name, file),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes beside a file what carried it.
+    fn describe(&mut self, name: &str, file: Box<FileRecord>) -> io::Result<()> {
+        let id = (file.ts.secs(), file.file_id.unwrap_or_default());
+        let mut json = Vec::new();
+        let written = self.encoder.encode(&Event::File(file), &mut json).is_ok();
+        self.make_room(json.len() as u64)?;
+        // The file itself may have been the oldest.
+        let kept = self.kept.get_mut(name).filter(|kept| kept.described.len() < DESCRIPTIONS);
+        let Some(kept) = kept.filter(|_| written) else {
+            self.shared.undescribed.fetch_add(1, Relaxed);
+            return Ok(());
+        };
+        if kept.described.contains(&id) {
+            // The same capture is read once more.
             return Ok(());
         }
+        write_whole(&self.dir.join(&name[..2]).join(description(name, id)), &json)?;
+        kept.described.push(id);
+        kept.len += json.len() as u64;
+        self.total += json.len() as u64;
+        Ok(())
+    }
+
+    /// Deletes the oldest files, with their descriptions, until so many bytes have room.
+    fn make_room(&mut self, len: u64) -> io::Result<()> {
         while self.total + len > self.limit
-            && let Some((oldest, len)) = self.order.pop_front()
+            && let Some(oldest) = self.order.pop_front()
         {
-            self.total -= len;
-            fs::remove_file(self.dir.join(&oldest[..2]).join(&oldest))?;
+            let kept = self.kept.remove(&oldest).unwrap_or_default();
+            self.total -= kept.len;
+            let folder = self.dir.join(&oldest[..2]);
+            for id in kept.described {
+                remove(&folder.join(description(&oldest, id)))?;
+            }
+            remove(&folder.join(&oldest))?;
             self.shared.deleted.fetch_add(1, Relaxed);
         }
-        // Under another name until it is whole, so that a hash never names a part.
-        let part = folder.join(format!("{name}.part"));
-        if let Err(error) = create(&part).and_then(|mut file| file.write_all(bytes)) {
-            let _ = fs::remove_file(&part);
-            return Err(error);
-        }
-        fs::rename(&part, &path)?;
-        self.total += len;
-        self.order.push_back((name, len));
-        self.shared.stored.fetch_add(1, Relaxed);
-        self.shared.bytes.fetch_add(len, Relaxed);
         Ok(())
+    }
+}
+
+/// Writes a file under another name until it is whole, so that its name never stands for a part.
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    if let Err(error) = create(&part).and_then(|mut file| file.write_all(bytes)) {
+        let _ = fs::remove_file(&part);
+        return Err(error);
+    }
+    fs::rename(&part, path)
+}
+
+/// Deletes a file, if nobody else did.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
 /// A new file that only its owner may read; what a crash left under its name goes first.
 fn create(path: &Path) -> io::Result<File> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    remove(path)?;
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -279,9 +376,25 @@ fn hex(sha256: &[u8; 32]) -> String {
     sha256.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
-fn is_hash(name: &str) -> bool {
-    name.len() == 64 && name.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+/// The hash that a name begins with, and what follows it.
+fn hash_of(name: &str) -> Option<(&str, &str)> {
+    let (hash, rest) = name.split_at_checked(64)?;
+    let is_digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    hash.bytes().all(is_digit).then_some((hash, rest))
 }
 
+/// The name of a description, as Suricata has it.
+fn description(name: &str, (secs, id): (i64, u64)) -> String {
+    format!("{name}.{secs}.{id}.json")
+}
+
+/// Seconds and number in the name of a description, behind the hash.
+fn description_of(rest: &str) -> Option<(i64, u64)> {
+    let (secs, id) = rest.strip_prefix('.')?.strip_suffix(".json")?.split_once('.')?;
+    Some((secs.parse().ok()?, id.parse().ok()?))
+}
+
+/// Descriptions of one file at most; further ones are counted.
+pub const DESCRIPTIONS: usize = 32;
 /// Files that may wait to be written; their bytes are bounded by [`FileLimits::total`].
 const QUEUE: usize = 1024;

@@ -88,6 +88,7 @@ pub const ADDITIONS: &[Addition] = &[
     add("stats.file_store.bytes", "bytes of the files written"),
     add("stats.file_store.deleted", "files deleted to make room"),
     add("stats.file_store.dropped", "whole files not stored: too large, or too many at once"),
+    add("stats.file_store.undescribed", "files carried too often to be described once more"),
     add(
         "stats.ledger",
         "where every frame went: seen = on_flows + the rows of rest, in packets and bytes; \

@@ -183,7 +183,7 @@ fn write_detectors(body: &mut Object<'_>, stats: &Stats) {
 fn write_file_store(body: &mut Object<'_>, stats: &Stats) {
     let Some(store) = &stats.file_store else { return };
     let mut object = body.object("file_store");
-    fields!(object, store, fs_errors, stored, known, bytes, deleted, dropped);
+    fields!(object, store, fs_errors, stored, known, bytes, deleted, dropped, undescribed);
     object.end();
 }
 

@@ -15,7 +15,7 @@ fn file(hash: u8, bytes: &[u8]) -> Event {
     event
 }
 
-fn record(event: &Event) -> &flowtrack_event::FileRecord {
+fn record(event: &Event) -> &FileRecord {
     match event {
         Event::File(file) => file,
         other => panic!("{other:?}"),
@@ -46,7 +46,27 @@ fn files_are_kept_once_under_their_hash() {
     assert!(events.iter().all(|event| record(event).content.is_none()), "memory is given back");
     let stats = store.close();
     assert_eq!((stats.stored, stats.known, stats.bytes, stats.dropped), (2, 1, 6, 1));
-    assert_eq!(all(dir.path()), ["01".repeat(32), "ab".repeat(32)]);
+    let (one, two) = ("ab".repeat(32), "01".repeat(32));
+    let at = samples::START + 5;
+    let described = |hash: &str, id| format!("{hash}.{at}.{id}.json");
+    assert_eq!(
+        all(dir.path()),
+        [two.clone(), described(&two, 2), one.clone(), described(&one, 1), described(&one, 3)]
+    );
+    // The same as in the log of events.
+    let text = fs::read_to_string(dir.path().join("ab").join(described(&one, 3))).unwrap();
+    let info: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let mut eve = Vec::new();
+    EveEncoder::new(EveConfig::default()).encode(&events[3], &mut eve).unwrap();
+    assert_eq!(info, serde_json::from_slice::<serde_json::Value>(&eve).unwrap());
+    assert_eq!(
+        (&info["event_type"], &info["fileinfo"]["file_id"]),
+        (&"fileinfo".into(), &3.into())
+    );
+    assert_eq!(
+        (&info["fileinfo"]["stored"], &info["fileinfo"]["sha256"]),
+        (&true.into(), &one.into())
+    );
     let path = dir.path().join("ab").join("ab".repeat(32));
     assert_eq!(fs::read(&path).unwrap(), b"one");
     #[cfg(unix)]
@@ -54,6 +74,32 @@ fn files_are_kept_once_under_their_hash() {
         use std::os::unix::fs::PermissionsExt as _;
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
+}
+
+#[test]
+fn descriptions_have_a_bound_and_go_with_their_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = FileStoreConfig { max_total_mib: 1, ..FileStoreConfig::default() };
+    let store = FileStore::open(dir.path(), &config).unwrap();
+    let mut often: Vec<Event> = (0..DESCRIPTIONS + 8).map(|_| file(0x11, b"again")).collect();
+    store.take(&mut often, true);
+    let stats = store.close();
+    assert_eq!((stats.stored, stats.undescribed, stats.fs_errors), (1, 8, 0));
+    assert_eq!(all(dir.path()).len(), 1 + DESCRIPTIONS);
+    // Opened anew, it knows them, and they make room with their file.
+    let store = FileStore::open(dir.path(), &config).unwrap();
+    store.take(&mut [file(0x22, &vec![7; 1_040_000])], true);
+    let stats = store.close();
+    assert_eq!((stats.deleted, stats.fs_errors), (1, 0));
+    let left = all(dir.path());
+    assert!(left.len() == 2 && left.iter().all(|name| name.starts_with("2222")), "{left:?}");
+    // Nobody who does not want them gets some.
+    let dir = tempfile::tempdir().unwrap();
+    let config = FileStoreConfig { fileinfo: false, ..config };
+    let store = FileStore::open(dir.path(), &config).unwrap();
+    store.take(&mut [file(0x22, b"x")], true);
+    drop(store);
+    assert_eq!(all(dir.path()), ["22".repeat(32)]);
 }
 
 #[test]
@@ -73,7 +119,9 @@ fn the_oldest_makes_room_and_foreign_files_stay() {
     store.take(&mut [file(0x33, &half)], true);
     let stats = store.close();
     assert_eq!((stats.stored, stats.deleted, stats.fs_errors), (1, 1, 0));
-    assert_eq!(all(dir.path()), ["22".repeat(32), "33".repeat(32), "notes.txt".into()]);
+    let files: Vec<_> =
+        all(dir.path()).into_iter().filter(|name| !name.contains(".json")).collect();
+    assert_eq!(files, ["22".repeat(32), "33".repeat(32), "notes.txt".into()]);
 }
 
 #[test]

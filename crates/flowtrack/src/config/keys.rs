@@ -363,6 +363,10 @@ pub const KEYS: &[Key] = &[
     key("files.max_total_mib", "MiB that all kept files take; the oldest is deleted first"),
     key("files.max_memory_mib", "MiB that files on their way take in memory"),
     key(
+        "files.fileinfo",
+        "write beside each file what carried it, as a `fileinfo` event: HASH.SECONDS.ID.json",
+    ),
+    key(
         "respond.automatic",
         "block attackers without a person's word; off, it is only said whom that would have been",
     ),
