@@ -75,16 +75,27 @@ impl std::error::Error for Wrong {}
 impl Config {
     /// Reads the file, then the environment, then `--set`; later ones win.
     pub fn load(global: &Global) -> anyhow::Result<Self> {
-        let mut table = Table::new();
-        if let Some((path, text)) = read_file(global)? {
-            table = parse_file(&path, &text)?;
+        let file = read_file(global)?;
+        let file = file.as_ref().map(|(path, text)| (path.as_path(), text.as_str()));
+        Ok(Self::read(file, std::env::vars(), &global.settings)?)
+    }
+
+    fn read(
+        file: Option<(&Path, &str)>,
+        variables: impl Iterator<Item = (String, String)>,
+        settings: &[String],
+    ) -> Result<Self, Wrong> {
+        // Over the defaults: of a table that is given in part, the rest keeps its own.
+        let mut table = Table::try_from(Self::default()).expect("every setting has a form in TOML");
+        if let Some((path, text)) = file {
+            overlay(&mut table, parse_file(path, text)?);
         }
-        for (name, value) in std::env::vars() {
+        for (name, value) in variables {
             if let Some(key) = key_of_variable(&name)? {
                 insert(&mut table, key, value_of(&value));
             }
         }
-        for setting in &global.settings {
+        for setting in settings {
             let (key, value) = setting.split_once('=').ok_or_else(|| {
                 Wrong(format!("--set {setting}: want KEY=VALUE, such as flow.max_flows=200000"))
             })?;
@@ -95,11 +106,20 @@ impl Config {
         let config: Self = Value::Table(table)
             .try_into()
             .map_err(|e: toml::de::Error| Wrong(format!("configuration: {}", e.message())))?;
-        config.web.check().map_err(|e| Wrong(format!("configuration: {e}")))?;
-        config.notify.check().map_err(|e| Wrong(format!("configuration: {e}")))?;
-        config.respond.check().map_err(|e| Wrong(format!("configuration: {e}")))?;
-        config.rules.check().map_err(|e| Wrong(format!("configuration: {e}")))?;
+        config.check().map_err(|complaint| {
+            // What the file alone makes wrong has a place in it.
+            let place = file.and_then(|(path, text)| place_of(path, text, &complaint));
+            Wrong(format!("{}: {complaint}", place.as_deref().unwrap_or("configuration")))
+        })?;
         Ok(config)
+    }
+
+    /// What no single value can say to be wrong; complaints begin with the key.
+    fn check(&self) -> Result<(), String> {
+        self.web.check().map_err(|e| e.to_string())?;
+        self.notify.check()?;
+        self.respond.check()?;
+        self.rules.check()
     }
 
     /// Every value that is set, by its key, as TOML writes it.
@@ -161,12 +181,7 @@ fn read_file(global: &Global) -> anyhow::Result<Option<(PathBuf, String)>> {
 
 /// Parses the file and checks each key where it stands, then each value.
 fn parse_file(path: &Path, text: &str) -> Result<Table, Wrong> {
-    let at = |span: Option<std::ops::Range<usize>>| {
-        let before = text.get(..span.map_or(0, |s| s.start)).unwrap_or_default();
-        let line = before.matches('\n').count() + 1;
-        let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
-        format!("{}:{line}:{column}", path.display())
-    };
+    let at = |span| place(path, text, span);
     let keys = toml::de::DeTable::parse(text)
         .map_err(|e| Wrong(format!("{}: {}", at(e.span()), e.message())))?;
     check_table(keys.get_ref(), "")
@@ -174,6 +189,32 @@ fn parse_file(path: &Path, text: &str) -> Result<Table, Wrong> {
     toml::from_str::<Config>(text)
         .map_err(|e| Wrong(format!("{}: {}", at(e.span()), e.message())))?;
     toml::from_str(text).map_err(|e| Wrong(format!("{}: {}", at(e.span()), e.message())))
+}
+
+/// File, line and column of a piece of its text.
+fn place(path: &Path, text: &str, span: Option<std::ops::Range<usize>>) -> String {
+    let before = text.get(..span.map_or(0, |span| span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
+    format!("{}:{line}:{column}", path.display())
+}
+
+/// Where the setting stands that a complaint begins with, or as much of it as the file has.
+fn place_of(path: &Path, text: &str, complaint: &str) -> Option<String> {
+    let is_key = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    let key = complaint.split(|c| !is_key(c)).next().unwrap_or_default();
+    let keys = toml::de::DeTable::parse(text).ok()?;
+    let mut table = Some(keys.get_ref());
+    let mut found = None;
+    for part in key.split('.') {
+        let Some((key, value)) = table.and_then(|table| table.get_key_value(part)) else { break };
+        found = Some(key.span());
+        table = match value.get_ref() {
+            toml::de::DeValue::Table(inner) => Some(inner),
+            _ => None,
+        };
+    }
+    found.map(|span| place(path, text, Some(span)))
 }
 
 type Misplaced = (std::ops::Range<usize>, String);
@@ -249,6 +290,18 @@ fn value_of(text: &str) -> Value {
         .unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
+/// Puts values over those that are there, tables into tables.
+fn overlay(table: &mut Table, over: Table) {
+    for (key, value) in over {
+        match (table.get_mut(&key), value) {
+            (Some(Value::Table(inner)), Value::Table(over)) => overlay(inner, over),
+            (_, value) => {
+                table.insert(key, value);
+            }
+        }
+    }
+}
+
 fn insert(table: &mut Table, key: &str, value: Value) {
     match key.split_once('.') {
         None => {
@@ -267,6 +320,7 @@ fn insert(table: &mut Table, key: &str, value: Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use std::collections::BTreeSet;
 
     #[test]
@@ -305,9 +359,121 @@ mod tests {
         assert_eq!(value_of("[\"a\"]"), Value::Array(vec![Value::String("a".into())]));
     }
 
+    fn read(text: &str) -> Result<Config, Wrong> {
+        Config::read(Some((Path::new("f.toml"), text)), std::iter::empty(), &[])
+    }
+
     #[test]
     fn what_is_shown_can_be_read_back() {
         let text = Config::default().to_toml();
-        assert_eq!(toml::from_str::<Config>(&text).unwrap(), Config::default());
+        assert_eq!(read(&text).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn every_default_can_be_set_alone() {
+        for (key, value) in Config::default().values() {
+            assert_eq!(read(&format!("{key} = {value}\n")).unwrap(), Config::default(), "{key}");
+            let set = [format!("{key}={value}")];
+            let config = Config::read(None, std::iter::empty(), &set).unwrap();
+            assert_eq!(config, Config::default(), "{key}");
+            let variable = format!("FLOWTRACK_{}", key.replace('.', "_").to_uppercase());
+            let config = Config::read(None, std::iter::once((variable, value)), &[]).unwrap();
+            assert_eq!(config, Config::default(), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_table_that_is_given_in_part_keeps_the_rest() {
+        let config = read("[flow.emergency_timeouts.tcp]\nnew = 3\n").unwrap();
+        let mut want = Config::default();
+        want.flow.emergency_timeouts.tcp.new = 3;
+        assert_eq!(config, want);
+    }
+
+    #[test]
+    fn what_only_the_whole_makes_wrong_has_its_place_too() {
+        for (text, start) in [
+            ("[flow]\n[respond]\nfirst_secs = 0\n", "f.toml:3:1: respond.first_secs must be"),
+            ("notify.queue_hours = 0\n", "f.toml:1:8: notify.queue_hours: want"),
+            ("\n[rules.ports]\nMINE = \"$NO\"\n", "f.toml:3:1: rules.ports.MINE: "),
+            ("[web]\napi_token = \"x\"\n", "f.toml:2:1: web.api_token must"),
+        ] {
+            let told = read(text).unwrap_err().to_string();
+            assert!(told.starts_with(start), "{told}");
+        }
+        // What is wrong elsewhere is not blamed on the file.
+        let set = ["respond.first_secs=0".to_owned()];
+        let file = Some((Path::new("f.toml"), "[flow]\n"));
+        let told = Config::read(file, std::iter::empty(), &set).unwrap_err().to_string();
+        assert!(told.starts_with("configuration: respond.first_secs"), "{told}");
+    }
+
+    /// Text that is nearly a configuration: keys that exist or nearly do, with values of all kinds.
+    fn nearly() -> impl Strategy<Value = String> {
+        let value = prop_oneof![
+            any::<i64>().prop_map(|n| n.to_string()),
+            any::<f64>().prop_map(|n| format!("{n:?}")),
+            Just("true".to_owned()),
+            ".*".prop_map(|text| format!("{text:?}")),
+            "\\PC{0,20}",
+            prop::collection::vec("[a-z0-9.:/$!,-]{0,12}", 0..4).prop_map(|all| format!("{all:?}")),
+            Just("[[\"a\"], {b = 1}]".to_owned()),
+            "[a-z]{1,6}".prop_map(|key| format!("{{ {key} = 1, name = \"x\" }}")),
+            (0_usize..5_000).prop_map(|deep| "[".repeat(deep)),
+        ];
+        let key = prop_oneof![
+            8 => prop::sample::select(KEYS).prop_map(|key| key.name.to_owned()),
+            1 => (prop::sample::select(KEYS), any::<prop::sample::Index>())
+                .prop_map(|(key, at)| key.name[..at.index(key.name.len())].to_owned()),
+            1 => "[a-z_.\"']{0,20}",
+        ];
+        let line = prop_oneof![
+            12 => (key.clone(), value).prop_map(|(key, value)| format!("{key} = {value}")),
+            2 => key.clone().prop_map(|key| format!("[{key}]")),
+            1 => key.prop_map(|key| format!("[[{key}]]")),
+            1 => "\\PC*",
+        ];
+        prop::collection::vec(line, 0..6).prop_map(|lines| lines.join("\n"))
+    }
+
+    fn is_read_or_told_with_its_place(text: &str) {
+        match read(text) {
+            Ok(config) => {
+                let again = read(&config.to_toml()).expect("what is right can be read back");
+                assert_eq!(again.to_toml(), config.to_toml());
+            }
+            Err(wrong) => {
+                let told = wrong.to_string();
+                let place: Option<Vec<usize>> = told.strip_prefix("f.toml:").map(|rest| {
+                    rest.splitn(3, ':').take(2).map_while(|number| number.parse().ok()).collect()
+                });
+                let [line, column] = place.as_deref().unwrap_or_default() else {
+                    panic!("no place: {told}");
+                };
+                assert!((1..=text.matches('\n').count() + 1).contains(line), "{told}");
+                let length = text.split('\n').nth(line - 1).map_or(0, |line| line.chars().count());
+                assert!((1..=length + 1).contains(column), "{told}");
+                assert!(!told.ends_with(": "), "it says what is wrong: {told}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_file_holds_is_read_or_told_with_its_place(text in any::<String>()) {
+            is_read_or_told_with_its_place(&text);
+        }
+
+        #[test]
+        fn nearly_right_files_are_read_or_told_with_their_place(text in nearly()) {
+            is_read_or_told_with_its_place(&text);
+        }
+
+        #[test]
+        fn whatever_is_set_is_read_or_told(key in "[a-z_.=]*", value in any::<String>()) {
+            for setting in [format!("{key}={value}"), format!("{}={value}", KEYS[0].name), value] {
+                let _ = Config::read(None, std::iter::empty(), &[setting]);
+            }
+        }
     }
 }
