@@ -229,6 +229,10 @@ impl Transaction for Sample {
             visit(*addr, name);
         }
     }
+
+    fn summary(&self) -> String {
+        self.names.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// A handshake of TLS, `days` into the 90 of its certificate.

@@ -61,6 +61,8 @@ pub struct Summary {
     anomalies: BTreeMap<&'static str, Oddity>,
     transactions: BTreeMap<&'static str, u64>,
     files: Traffic,
+    /// What was said, by kind of transaction, where that is asked for.
+    said: Option<TopTable<Said, Times>>,
     encryption: EncryptionBook,
     names: AHashMap<IpAddr, Box<str>>,
 }
@@ -69,6 +71,10 @@ pub struct Summary {
 const HOSTS: usize = 32_768;
 /// Conversations kept.
 const CONVERSATIONS: usize = 32_768;
+/// What was said, kept apart from one another.
+const SAID: usize = 16_384;
+/// Characters that are kept of it.
+const SAID_LENGTH: usize = 200;
 /// Host names kept.
 const NAMES: usize = 65_536;
 /// Longest host name kept, in bytes; DNS has no longer ones.
@@ -118,6 +124,19 @@ struct ConversationKey {
     server: IpAddr,
     proto: IpProto,
     port: u16,
+}
+
+/// Kind of a transaction, and what it said.
+type Said = (&'static str, Box<str>);
+
+/// How often.
+#[derive(Clone, Copy, Default, Debug)]
+struct Times(u64);
+
+impl Weight for Times {
+    fn weight(&self) -> u64 {
+        self.0
+    }
 }
 
 #[derive(Clone, Copy, Default, Debug)]
@@ -186,9 +205,15 @@ impl Summary {
             anomalies: BTreeMap::new(),
             transactions: BTreeMap::new(),
             files: Traffic::default(),
+            said: None,
             encryption: EncryptionBook::default(),
             names: AHashMap::new(),
         }
+    }
+
+    /// A summary of nothing that also keeps what was said most, and tells more of everything.
+    pub fn with_details() -> Self {
+        Self { said: Some(TopTable::new(SAID)), ..Self::new() }
     }
 
     /// Takes in one event.
@@ -281,7 +306,8 @@ impl Summary {
 
     /// The summary as text for a terminal of `width` columns.
     pub fn to_text(&self, width: usize, color: bool) -> String {
-        text::render(&self.view(10), width, color)
+        let more = if self.said.is_some() { text::More::Details } else { text::More::Nothing };
+        text::render(&self.view(more.rows()), more, width, color)
     }
 
     fn flow(&mut self, event: &FlowEvent) {
@@ -383,6 +409,12 @@ impl Summary {
     fn transaction(&mut self, event: &TransactionEvent) {
         *self.transactions.entry(event.transaction.event_type()).or_default() += 1;
         self.encryption.transaction(event);
+        if let Some(said) = &mut self.said {
+            let what: String = event.transaction.summary().chars().take(SAID_LENGTH).collect();
+            if !what.is_empty() {
+                said.row((event.transaction.event_type(), what.into())).0 += 1;
+            }
+        }
         let names = &mut self.names;
         event.transaction.names(&mut |addr, name| {
             // The first name stays: later ones may be those of other sites at the same address.

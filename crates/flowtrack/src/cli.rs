@@ -154,7 +154,8 @@ pub struct Run {
     /// Keep the packets themselves, so that they can be exported
     #[arg(long)]
     pub record: bool,
-    /// Keep the files that the network carries in this folder, under their SHA-256
+    /// Keep the files that the network carries in this folder, under their SHA-256, with what
+    /// carried them beside
     #[arg(long, value_name = "DIR")]
     pub store_files: Option<PathBuf>,
 }
@@ -174,12 +175,17 @@ pub struct Analyze {
     /// Make every file a run of its own; `--eve` names a folder for `000000.eve.json` and so on
     #[arg(long, requires = "eve")]
     pub each: bool,
-    /// Keep the files that were carried in this folder, under their SHA-256
+    /// Keep the files that were carried in this folder, under their SHA-256, with what
+    /// carried them beside
     #[arg(long, value_name = "DIR")]
     pub store_files: Option<PathBuf>,
     /// Print one JSON object instead of the summary
     #[arg(long)]
     pub json: bool,
+    /// Say more: names of addresses, what was said by protocol, alerts with their evidence, longer
+    /// tables
+    #[arg(long, conflicts_with = "each")]
+    pub details: bool,
     /// Write a report with plots, and with alerts and their evidence
     #[arg(long, value_name = "FILE.html", conflicts_with = "each")]
     pub report: Option<PathBuf>,

@@ -203,11 +203,19 @@ fn files_of_a_capture_are_stored_under_their_hash() {
     assert!(told.clone().any(|info| info["stored"] == false && info.get("file_id").is_none()));
 
     let mut found = std::collections::BTreeSet::new();
+    let mut described = std::collections::BTreeSet::new();
     for subfolder in std::fs::read_dir(&files).unwrap() {
         for file in std::fs::read_dir(subfolder.unwrap().path()).unwrap() {
             let path = file.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
             let bytes = std::fs::read(&path).unwrap();
+            if let Some(hash) = name.strip_suffix(".json").and_then(|name| name.get(..64)) {
+                let info: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+                assert_eq!(info["fileinfo"]["sha256"], hash);
+                assert!(events.contains(&info), "the log has it too: {info}");
+                described.insert(hash.to_owned());
+                continue;
+            }
             let hash = sha2::Digest::finalize({
                 let mut hasher = sha2::Sha256::default();
                 sha2::Digest::update(&mut hasher, &bytes);
@@ -218,7 +226,7 @@ fn files_of_a_capture_are_stored_under_their_hash() {
             found.insert(name);
         }
     }
-    assert_eq!(found, expected);
+    assert_eq!((&found, &described), (&expected, &expected));
     let stats = &events.last().unwrap()["stats"]["file_store"];
     assert_eq!(stats["stored"], found.len(), "{stats}");
     assert_eq!(stats["fs_errors"], 0);
@@ -275,6 +283,16 @@ fn alerts_of_a_capture_are_kept_reported_and_named() {
     let twice: Vec<serde_json::Value> = serde_json::from_str(&stdout(&twice)).unwrap();
     let total: u64 = twice.iter().map(|a| a["count"].as_u64().unwrap()).sum();
     assert_eq!(total, 2 * told);
+}
+
+#[test]
+fn details_name_addresses_and_say_what_was_said() {
+    let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/../../demo/office.pcap.zst");
+    let plain = stdout(&flowtrack(&["analyze", demo]));
+    let details = stdout(&flowtrack(&["analyze", demo, "--details", "--detect"]));
+    for what in ["Names", "files.office.example", "Said in ", "distinct ports: ", "T1046"] {
+        assert!(!plain.contains(what) && details.contains(what), "{what}: {details}");
+    }
 }
 
 #[test]

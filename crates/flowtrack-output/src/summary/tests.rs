@@ -27,6 +27,27 @@ fn an_office_on_eighty_columns() {
 }
 
 #[test]
+fn details_have_names_what_was_said_and_evidence() {
+    let mut detailed = Summary::with_details();
+    let mut events = samples::office();
+    events.push(samples::transaction(&samples::tcp_flow(), samples::hostile()));
+    events.iter().for_each(|event| detailed.ingest(event));
+    samples::findings(&events).into_iter().for_each(|alert| detailed.finding(alert));
+    for width in [72, 80, 120] {
+        for line in detailed.to_text(width, false).lines() {
+            assert!(line.chars().count() <= width, "{width}: {line}");
+            assert!(!line.chars().any(|c| c.is_control() || c == '\u{202e}'), "{line:?}");
+        }
+    }
+    samples::expect_file("details.txt", &detailed.to_text(80, false));
+    let view = detailed.view(2);
+    assert_eq!((view.names.rows.len(), view.names.rows[0].name.as_str()), (2, "www.example.org"));
+    assert!(view.names.rows[0].bytes > view.names.rows[1].bytes);
+    assert!(view.said.iter().any(|row| row.protocol == "dns"), "{:?}", view.said);
+    assert!(summary(&events).view(2).said.is_empty(), "only where it is asked for");
+}
+
+#[test]
 fn an_office_as_json() {
     let summary = summary(&samples::office());
     let mut view = summary.view(3);

@@ -11,16 +11,37 @@ use flowtrack_detect::alerts::{AlertKind, AlertRecord};
 use flowtrack_event::encryption::{CertificateRow, Validity};
 use flowtrack_event::{DetectorStats, Severity};
 
+/// How much is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum More {
+    /// What fits on a screen or two.
+    Nothing,
+    /// Longer tables, the evidence of alerts, names, and what was said.
+    Details,
+}
+
+impl More {
+    /// Rows of tables.
+    pub(super) const fn rows(self) -> usize {
+        match self {
+            Self::Nothing => 10,
+            Self::Details => 25,
+        }
+    }
+}
+
 /// Renders for `width` columns, with colours where the terminal has them.
-pub(super) fn render(view: &SummaryView, width: usize, color: bool) -> String {
+pub(super) fn render(view: &SummaryView, more: More, width: usize, color: bool) -> String {
     let width = width.clamp(72, 120);
-    let mut page = Page { text: String::new(), width, color };
+    let mut page = Page { text: String::new(), width, color, more };
     page.head(view);
     page.alerts(view);
     page.throughput(view);
     page.protocols(view);
     page.talkers(view);
     page.conversations(view);
+    page.names(view);
+    page.said(view);
     page.encryption(view);
     page.certificates(view);
     page.latency(view);
@@ -34,6 +55,7 @@ struct Page {
     text: String,
     width: usize,
     color: bool,
+    more: More,
 }
 
 /// How a piece of text looks on a terminal with colours.
@@ -423,16 +445,79 @@ impl Page {
         }
         self.heading("Alerts", "count");
         let room = self.width - INDENT.len() - SEVERITY - 10;
-        for row in table.rows.iter().take(ALERTS) {
+        for row in &table.rows {
             let alert = &row.alert;
             let look = if alert.severity >= Severity::High { Look::Bad } else { Look::Warning };
             let severity = self.look(look, &format!("{:<SEVERITY$}", alert.severity.name()));
             let title = format!("{:<room$}", titled(alert, room));
             self.line(&format!("{INDENT}{severity}{title}{:>10}", human::count(alert.count)));
+            if self.more == More::Details {
+                self.evidence(alert);
+            }
         }
-        self.remainder(table.rows.len().min(ALERTS), table.total_rows, "alert");
+        self.remainder(table.rows.len(), table.total_rows, "alert");
         if let Some(short) = short {
             self.warning("  detectors", &short);
+        }
+    }
+
+    /// When, what it means, and what proves it.
+    fn evidence(&mut self, alert: &AlertRecord) {
+        let indent = " ".repeat(INDENT.len() + SEVERITY);
+        let room = self.width - indent.len();
+        let mut facts = vec![human::span(alert.first_seen, alert.last_seen)];
+        facts.extend(alert.technique.as_ref().map(|t| format!("{} {}", t.id, t.name)));
+        facts.push(alert.explanation.to_string());
+        let evidence = alert.evidence.iter();
+        facts.extend(evidence.map(|(name, value)| format!("{}: {value}", name.replace('_', " "))));
+        for fact in facts.iter().filter(|fact| !fact.trim().is_empty()) {
+            // The dash of a span is ours; all else may be of the wire.
+            let fact = human::terminal(&fact.replace(" – ", " to "));
+            let mut left = 4;
+            for line in wrap(&fact, room) {
+                left -= 1;
+                let line = self.look(Look::Dim, &fit(&line, room));
+                self.line(&format!("{indent}{line}"));
+                if left == 0 {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Addresses and the names that the traffic gave them.
+    fn names(&mut self, view: &SummaryView) {
+        let table = &view.names;
+        if self.more != More::Details || table.rows.is_empty() {
+            return;
+        }
+        self.heading("Names", "flows       bytes");
+        let addr = table.rows.iter().map(|row| row.addr.len()).max().unwrap_or_default() + 2;
+        let room = self.width - INDENT.len() - addr - 22;
+        for row in &table.rows {
+            let (flows, bytes) = (human::count(row.flows), human::bytes(row.bytes));
+            let name = fit(&row.name, room);
+            self.line(&format!("{INDENT}{:<addr$}{name:<room$}{flows:>10}{bytes:>12}", row.addr));
+        }
+        self.remainder(table.rows.len(), table.total_rows, "named address");
+    }
+
+    /// What was said most, by kind of transaction.
+    fn said(&mut self, view: &SummaryView) {
+        if self.more != More::Details || view.said.is_empty() {
+            return;
+        }
+        let room = self.width - INDENT.len() - 10;
+        for rows in view.said.chunk_by(|a, b| a.protocol == b.protocol) {
+            let Some(first) = rows.first() else { continue };
+            let count = view.transactions.get(first.protocol).copied().unwrap_or_default();
+            let title =
+                format!("Said in {}", plural(count, &format!("{} exchange", first.protocol)));
+            self.heading(&title, "times");
+            for row in rows.iter().take(SAID) {
+                let what = fit(&row.what, room);
+                self.line(&format!("{INDENT}{what:<room$}{:>10}", human::count(row.count)));
+            }
         }
     }
 
@@ -548,8 +633,8 @@ fn shortfall(stats: &DetectorStats) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-/// Alerts shown.
-const ALERTS: usize = 10;
+/// Rows of what was said in one kind of transaction.
+const SAID: usize = 8;
 /// Columns of a severity.
 const SEVERITY: usize = 10;
 

@@ -4,8 +4,10 @@
 //! in `_us` and seconds where it ends in `seconds`.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use ahash::AHashMap;
 use flowtrack_detect::alerts::AlertRecord;
 use flowtrack_event::{
     AnomalyLayer, CaptureStats, DetectorStats, Durations, EncryptionView, Histogram, Ledger,
@@ -13,7 +15,7 @@ use flowtrack_event::{
 };
 use serde::{Serialize, Serializer};
 
-use super::{Grid, Summary, Traffic};
+use super::{Grid, Host, Summary, Traffic};
 use crate::clock::Clock;
 use crate::eve::proto_name;
 
@@ -60,6 +62,10 @@ pub struct SummaryView {
     pub tunnels: Vec<TrafficRow>,
     /// Transactions by kind.
     pub transactions: BTreeMap<&'static str, u64>,
+    /// Addresses to which the traffic gave a name, by bytes.
+    pub names: Table<NameRow>,
+    /// What was said most by kind of transaction, where details were asked for.
+    pub said: Vec<SaidRow>,
     /// What the capture itself lost.
     pub capture: Option<CaptureStats>,
     /// What detectors told and what they left out, where they were on.
@@ -201,6 +207,30 @@ pub struct Talker {
     pub bytes_received: u64,
     /// Both.
     pub bytes: u64,
+}
+
+/// An address and the name that the traffic gave it.
+#[derive(Clone, Debug, Serialize)]
+pub struct NameRow {
+    /// Address.
+    pub addr: String,
+    /// The first name that it was given.
+    pub name: String,
+    /// Flows it had part in; 0 where it only was named.
+    pub flows: u64,
+    /// Bytes it sent and received.
+    pub bytes: u64,
+}
+
+/// What was said.
+#[derive(Clone, Debug, Serialize)]
+pub struct SaidRow {
+    /// Kind of transaction.
+    pub protocol: &'static str,
+    /// In one line.
+    pub what: String,
+    /// How often.
+    pub count: u64,
 }
 
 /// One client and the service it used.
@@ -421,6 +451,8 @@ impl Summary {
                 0,
             ),
             transactions: self.transactions.clone(),
+            names: self.name_rows(rows),
+            said: self.said_rows(rows),
             capture: self.stats.as_ref().map(|stats| stats.capture),
             detectors: self.stats.as_ref().and_then(|stats| stats.detectors),
             ledger: self.stats.as_ref().map(|stats| stats.ledger.clone()),
@@ -429,7 +461,7 @@ impl Summary {
     }
 
     /// The name of an address, where the traffic gave it one.
-    fn name(&self, addr: std::net::IpAddr) -> Option<String> {
+    fn name(&self, addr: IpAddr) -> Option<String> {
         self.names.get(&addr).map(ToString::to_string)
     }
 
@@ -547,6 +579,46 @@ impl Summary {
                 })
                 .collect(),
         }
+    }
+
+    /// Those that take part in traffic first, the heaviest of them before the others.
+    fn name_rows(&self, rows: usize) -> Table<NameRow> {
+        let traffic: AHashMap<IpAddr, Host> =
+            self.hosts.iter().map(|(&addr, &host)| (addr, host)).collect();
+        let row = |addr: IpAddr, name: &str| {
+            let host = traffic.get(&addr).copied().unwrap_or_default();
+            (host.sent + host.received, addr, name.to_owned(), host.flows)
+        };
+        let mut all: Vec<_> = self.names.iter().map(|(&addr, name)| row(addr, name)).collect();
+        all.sort_unstable_by(|a, b| (b.0, a.1).cmp(&(a.0, b.1)));
+        let complete = self.names.len() < super::NAMES;
+        Table {
+            complete,
+            total_rows: complete.then_some(all.len() as u64),
+            rows: all
+                .into_iter()
+                .take(rows)
+                .map(|(bytes, addr, name, flows)| NameRow {
+                    addr: addr.to_string(),
+                    name,
+                    flows,
+                    bytes,
+                })
+                .collect(),
+        }
+    }
+
+    /// At most `rows` of each kind.
+    fn said_rows(&self, rows: usize) -> Vec<SaidRow> {
+        let Some(said) = &self.said else { return Vec::new() };
+        let mut taken: BTreeMap<&'static str, Vec<SaidRow>> = BTreeMap::new();
+        for ((protocol, what), times) in said.heaviest(said.len()) {
+            let of = taken.entry(protocol).or_default();
+            if of.len() < rows {
+                of.push(SaidRow { protocol, what: what.to_string(), count: times.0 });
+            }
+        }
+        taken.into_values().flatten().collect()
     }
 
     fn latencies(&self) -> Latency {

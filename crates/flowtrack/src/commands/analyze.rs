@@ -58,7 +58,7 @@ pub fn run(args: &Analyze, config: &Config) -> anyhow::Result<Status> {
 }
 
 fn engine_config(args: &Analyze, config: &Config) -> EngineConfig {
-    let logs = args.eve.is_some() || args.db.is_some() || args.report.is_some();
+    let logs = args.eve.is_some() || args.db.is_some() || args.report.is_some() || args.details;
     let mut tell = if logs { Tell::LOGS } else { Tell::FLOWS };
     tell.seconds = !args.each;
     tell.updates = args.db.is_some();
@@ -341,7 +341,8 @@ impl Outputs {
                 .with_context(|| format!("cannot keep history in {}", path.display()))
         });
         let wanted = !on_stdout || args.report.is_some();
-        let summary = wanted.then(Summary::new);
+        let summary =
+            wanted.then(|| if args.details { Summary::with_details() } else { Summary::new() });
         let files = files::open(args.store_files.as_deref(), config)?;
         let detectors = detectors(args, config);
         let history = history.transpose()?;
