@@ -12,9 +12,12 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Captures of attacks that detectors are to notice, and by what. A DNS tunnel in one session of TLS
-/// with a public resolver (`nDPI/dns2tcp_tunnel.pcap`) shows nothing to notice it by, and malware
-/// that calls less than 20 times does not either.
+/// Captures of attacks that detectors are to notice, and by what.
+///
+/// Behaviour shows nothing of a DNS tunnel that is eight seconds of TLS with a public resolver
+/// (`nDPI/dns2tcp_tunnel.pcap`), of malware that sends one request (`corelight_zeek-agenttesla-detector`),
+/// and of a connection of QUIC that is kept open every 15 seconds as browsers do
+/// (`zeek/traces/quic__merlinc2_Zeek_example.pcapng`).
 const ATTACKS: &[(&str, &str, &str)] = &[
     ("StopDDoS/amp.TCP.reflection.SYNACK.pcap", "ddos", "reflection"),
     ("StopDDoS/amp.UDP.snmp.src161.pcapng", "ddos", "reflection"),
@@ -32,6 +35,16 @@ const ATTACKS: &[(&str, &str, &str)] = &[
         "corelight_zeek-strrat-detector/strrat-4423258f-59bc-4a88-bfec-d8ac08c88538.pcap",
         "beacon",
         "heartbeat",
+    ),
+    (
+        "corelight_zeek-asyncrat-detector/30a385ed-171e-4f15-ac3f-08c96be7bfd1.pcap",
+        "beacon",
+        "bare_tls",
+    ),
+    (
+        "corelight_zeek-asyncrat-detector/9596cf60-0da6-47a7-a375-1f25ae32d843.pcap",
+        "beacon",
+        "bare_tls",
     ),
 ];
 

@@ -477,6 +477,35 @@ mod beacon {
     }
 
     #[test]
+    fn a_session_of_tls_that_nobody_vouches_for_is_noticed_while_it_talks() {
+        let told = |port: u16, name: &str, chain: u64, seconds: u64| -> Vec<Event> {
+            let key = key(KEY.0, KEY.1, port);
+            let mut buffers = vec![(Direction::ToClient, "tls.cert_subject", "CN=Server".into())];
+            if !name.is_empty() {
+                buffers.push((Direction::ToServer, "tls.sni", name.into()));
+            }
+            let numbers = vec![(Direction::ToClient, "tls.cert_chain_len", chain)];
+            let shown = Told { protocol: "tls", buffers, numbers };
+            let mut events = vec![transaction(0.0, key, Direction::ToClient, shown)];
+            for second in 1..seconds {
+                let Event::Flow(mut flow) =
+                    session(0.0, second as f64, "tls", key, (second * 40, 90))
+                else {
+                    unreachable!()
+                };
+                (flow.phase, flow.record.state) = (FlowPhase::Update, FlowState::Established);
+                events.push(Event::Flow(flow));
+            }
+            events
+        };
+        assert_eq!(kinds("beacon", &told(4782, "", 1, 60)), [("bare_tls", Severity::Medium)]);
+        assert_eq!(kinds("beacon", &told(443, "", 1, 60)), [("bare_tls", Severity::Low)]);
+        assert_eq!(kinds("beacon", &told(4782, "game.example.com", 1, 60)), [], "it has a name");
+        assert_eq!(kinds("beacon", &told(4782, "", 3, 60)), [], "an authority vouches for it");
+        assert_eq!(kinds("beacon", &told(4782, "", 1, 20)), [], "it is over soon");
+    }
+
+    #[test]
     fn requests_over_one_connection_are_calls() {
         let events: Vec<Event> = (0..30)
             .map(|i| {

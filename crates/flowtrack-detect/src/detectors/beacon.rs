@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What it is.
 pub const ABOUT: About = About {
@@ -20,13 +21,17 @@ pub const ABOUT: About = About {
            gaps) for two thirds, how regular the sizes are for one. Time servers, multicast, \
            resolvers, and names of known services that ask for updates by the clock are left alone. Inside one long session of \
            an unknown protocol each burst behind a silence is a call too, as far as the session is \
-           told of every second. Severity: low; with 40 calls and a score of 0.95 medium; with 200 \
+           told of every second. So is a session of TLS that keeps talking although its client asks \
+           for no name and its server shows a single certificate, as malware with a certificate of \
+           its own does and public authorities never do: on a port that is not one of TLS medium, \
+           else low. Severity of all others: low; with 40 calls and a score of 0.95 medium; with 200 \
            and 0.97, to an address without a name, high.",
     category: "command and control",
     technique: Some(Technique { id: "T1071", name: "Application Layer Protocol" }),
     kinds: &[
         Kind { name: "calls", sid: 210, summary: "regular calls of one host to one address" },
         Kind { name: "heartbeat", sid: 211, summary: "regular bursts inside one session of an unknown protocol" },
+        Kind { name: "bare_tls", sid: 212, summary: "a long encrypted session with an address that has no name and no public certificate" },
     ],
 };
 
@@ -81,7 +86,19 @@ pub struct Beacons {
     networks: Arc<Networks>,
     pairs: Recent<Pair, Calls>,
     sessions: Recent<FlowId, Session>,
+    /// Sessions of TLS that nobody vouches for.
+    bare: Recent<FlowId, Bare>,
     over: Over,
+}
+
+/// A session of TLS without a name, whose server shows a single certificate.
+struct Bare {
+    certificate: String,
+    /// Seconds in which the client said something.
+    talks: u64,
+    /// Payload of the client that was seen so far.
+    bytes: u64,
+    pace: Pace,
 }
 
 /// A session that goes on.
@@ -129,6 +146,13 @@ const KEPT: usize = 128;
 const FLOWS: usize = 8;
 /// Longest name kept.
 const NAME_CAP: usize = 255;
+/// How long a session lasts at least that nobody vouches for.
+const BARE_LASTS: Duration = Duration::from_secs(30);
+/// Ports of protocols over TLS: web, mail, directories, names, chat, calls, VPN.
+const TLS_PORTS: &[u16] = &[
+    443, 465, 563, 587, 636, 853, 989, 990, 992, 993, 994, 995, 1_194, 3_389, 5_061, 5_222, 5_223,
+    5_228, 5_349, 8_443, 9_443,
+];
 /// Bars of the histogram.
 const BARS: usize = 6;
 /// How much sizes may differ without being irregular, in bytes.
@@ -155,6 +179,7 @@ impl Beacons {
             networks: Arc::clone(networks),
             pairs: Recent::new(config.max_pairs),
             sessions: Recent::new(config.max_sessions),
+            bare: Recent::new(config.max_sessions),
             over: Over::new(config.max_pairs * 4),
         }
     }
@@ -194,6 +219,66 @@ impl Beacons {
         self.judge(pair, flow.ts, findings);
     }
 
+    /// Begins to watch a session of TLS that nobody vouches for.
+    fn handshake(&mut self, tx: &TransactionEvent) {
+        let mut chain = 0;
+        tx.transaction.number(Direction::ToClient, "tls.cert_chain_len", &mut |n| chain = n);
+        if chain != 1 || tx.flow.key.proto != IpProto::TCP || self.pair(&tx.flow.key).is_none() {
+            return;
+        }
+        let certificate = name_of(tx, Direction::ToClient, "tls.cert_subject");
+        let bytes = 0;
+        self.bare.entry(tx.flow.id, || Bare { certificate, talks: 0, bytes, pace: Pace::default() });
+    }
+
+    /// A session of TLS that nobody vouches for goes on.
+    fn bare(&mut self, flow: &FlowEvent, findings: &mut Findings) {
+        let record = &flow.record;
+        let Some(bare) = self.bare.get_mut(&record.id) else { return };
+        let key = record.key;
+        let sent = record.to_server.payload_bytes;
+        if sent <= bare.bytes {
+            return;
+        }
+        bare.bytes = sent;
+        bare.talks += 1;
+        bare.pace.add(1);
+        let lasted = record.end.since(record.start);
+        if bare.talks < self.config.samples as u64 || lasted < BARE_LASTS {
+            return;
+        }
+        let severity =
+            if TLS_PORTS.contains(&key.dst_port) { Severity::Low } else { Severity::Medium };
+        let Some(count) = bare.pace.due(flow.ts, severity) else { return };
+        findings.tell(Detection {
+            title: format!(
+                "{} keeps talking to {} port {} in a session that nobody vouches for",
+                key.src, key.dst, key.dst_port
+            ),
+            explanation: "It turned to an address without a name and got a certificate of no \
+                          public authority. Remote control by malware looks like this, and so do \
+                          some appliances and VPNs; find out which program it is."
+                .into(),
+            severity,
+            source: Some(key.src),
+            target: Some(key.dst),
+            target_port: Some(key.dst_port),
+            proto: Some(key.proto),
+            first_seen: record.start,
+            count,
+            evidence: vec![
+                ("certificate".into(), Evidence::Text(bare.certificate.clone())),
+                ("seconds".into(), Evidence::Count(lasted.as_secs())),
+                ("seconds in which it talked".into(), Evidence::Count(bare.talks)),
+                ("bytes sent".into(), Evidence::Count(sent)),
+                ("bytes received".into(), Evidence::Count(record.to_client.payload_bytes)),
+            ],
+            flows: vec![record.id],
+            source_proved: true,
+            ..ABOUT.detection("bare_tls", flow.ts)
+        });
+    }
+
     /// A session that goes on: what its source says behind a silence is a call.
     fn session(&mut self, flow: &FlowEvent, findings: &mut Findings) {
         let record = &flow.record;
@@ -231,13 +316,10 @@ impl Beacons {
             _ => return,
         };
         let Some(pair) = self.pair(&tx.flow.key) else { return };
-        let mut name = String::new();
-        tx.transaction.buffer_towards(Direction::ToServer, buffer, &mut |bytes| {
-            if name.is_empty() {
-                name = String::from_utf8_lossy(bytes.get(..NAME_CAP).unwrap_or(bytes))
-                    .to_ascii_lowercase();
-            }
-        });
+        let name = name_of(tx, Direction::ToServer, buffer).to_ascii_lowercase();
+        if name.is_empty() && protocol == "tls" {
+            self.handshake(tx);
+        }
         let quiet = self.config.quiet_names.iter().any(|known| is_below(&name, known));
         let calls = self.pairs.entry(pair, Calls::default);
         if !name.is_empty() {
@@ -336,9 +418,13 @@ impl Detector for Beacons {
                 FlowPhase::Update if flow.record.state == FlowState::Closed => {
                     self.flow(flow, findings);
                 }
-                FlowPhase::Update => self.session(flow, findings),
+                FlowPhase::Update => {
+                    self.session(flow, findings);
+                    self.bare(flow, findings);
+                }
                 FlowPhase::End(_) => {
                     self.sessions.remove(&flow.record.id);
+                    self.bare.remove(&flow.record.id);
                     self.flow(flow, findings);
                 }
             },
@@ -347,7 +433,10 @@ impl Detector for Beacons {
     }
 
     fn forgotten(&self) -> u64 {
-        self.pairs.evicted() + self.sessions.evicted() + self.over.evicted()
+        self.pairs.evicted()
+            + self.sessions.evicted()
+            + self.bare.evicted()
+            + self.over.evicted()
     }
 }
 
@@ -368,6 +457,17 @@ impl Calls {
             self.last.pop_front();
         }
     }
+}
+
+/// The first value of a buffer, so much of it as is kept.
+fn name_of(tx: &TransactionEvent, direction: Direction, buffer: &str) -> String {
+    let mut name = String::new();
+    tx.transaction.buffer_towards(direction, buffer, &mut |bytes| {
+        if name.is_empty() {
+            name = String::from_utf8_lossy(bytes.get(..NAME_CAP).unwrap_or(bytes)).into_owned();
+        }
+    });
+    name
 }
 
 /// How regular calls are; `None` for too few.
