@@ -15,6 +15,7 @@ mod distinct;
 pub mod encryption;
 mod file;
 mod flow;
+mod hex;
 mod login;
 mod neighbour;
 mod packet;
@@ -43,6 +44,7 @@ pub use flow::{
     ConnState, Direction, EndReason, FlowEvent, FlowId, FlowKey, FlowPhase, FlowRecord, FlowState,
     Icmp, IpProto, Latency, MacAddr, Rtt, SideRecord, TcpRecord, TcpState, TunnelKind, Vlans,
 };
+pub use hex::{hex, hex_digits};
 pub use login::{LoginEvent, LoginOutcome, Secret};
 pub use neighbour::{Claim, Neighbour};
 pub use packet::{IfaceId, LinkType, RawPacket, Verdict};

@@ -26,7 +26,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
 
-use flowtrack_event::{Event, FileContent, FileLimits, FileRecord, FileState, FileStoreStats};
+use flowtrack_event::{Event, FileContent, FileLimits, FileRecord, FileState, FileStoreStats, hex};
 use serde::{Deserialize, Serialize};
 
 use crate::eve::{EveConfig, EveEncoder};
@@ -368,12 +368,6 @@ fn create(path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
-}
-
-fn hex(sha256: &[u8; 32]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    sha256.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// The hash that a name begins with, and what follows it.

@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use flowtrack_event::{MacAddr, Timestamp, WireText};
+use flowtrack_event::{MacAddr, Timestamp, WireText, hex_digits};
 use serde::Serialize;
 
 use crate::clock::Clock;
@@ -132,7 +132,7 @@ impl<'a> Object<'a> {
         self.key(key);
         self.out.push(b'"');
         for &byte in value {
-            self.out.extend_from_slice(&hex_byte(byte));
+            self.out.extend_from_slice(&hex_digits(byte));
         }
         self.out.push(b'"');
     }
@@ -213,7 +213,7 @@ impl<'a> Object<'a> {
             if i > 0 {
                 self.out.push(b':');
             }
-            self.out.extend_from_slice(&hex_byte(byte));
+            self.out.extend_from_slice(&hex_digits(byte));
         }
         self.out.extend_from_slice(b"\"]");
     }
@@ -303,17 +303,11 @@ pub(crate) fn write_addr(addr: IpAddr, out: &mut Vec<u8>) {
             let mut text = *b"0000:0000:0000:0000:0000:0000:0000:0000";
             for (i, byte) in addr.octets().into_iter().enumerate() {
                 let at = i * 2 + i / 2;
-                text[at..at + 2].copy_from_slice(&hex_byte(byte));
+                text[at..at + 2].copy_from_slice(&hex_digits(byte));
             }
             out.extend_from_slice(&text);
         }
     }
-}
-
-/// Two lower-case digits.
-pub(crate) fn hex_byte(byte: u8) -> [u8; 2] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]
 }
 
 /// Whether bytes stand for themselves inside a JSON string.

@@ -1,6 +1,7 @@
 //! The packets of DCE/RPC: connection-oriented (version 5) and datagrams (version 4).
 
 use crate::{Probe, Reader};
+use flowtrack_event::hex_digits;
 
 /// Length of the header of a connection's packet.
 pub const HEADER: usize = 16;
@@ -147,23 +148,29 @@ impl Uuid {
             b[14], b[15],
         ])
     }
+
+    /// Hexadecimal digits with a hyphen between the parts (RFC 9562 section 4).
+    pub fn text(self) -> String {
+        let mut text = String::with_capacity(36);
+        for (at, &byte) in self.0.iter().enumerate() {
+            if matches!(at, 4 | 6 | 8 | 10) {
+                text.push('-');
+            }
+            text.extend(hex_digits(byte).map(char::from));
+        }
+        text
+    }
 }
 
 impl std::fmt::Display for Uuid {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (at, byte) in self.0.iter().enumerate() {
-            if matches!(at, 4 | 6 | 8 | 10) {
-                f.write_str("-")?;
-            }
-            write!(f, "{byte:02x}")?;
-        }
-        Ok(())
+        f.write_str(&self.text())
     }
 }
 
 impl serde::Serialize for Uuid {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
+        s.serialize_str(&self.text())
     }
 }
 

@@ -3,6 +3,7 @@
 use super::security::{Kerberos, Ntlmssp};
 use super::{NAME, names};
 use crate::protocols::dcerpc::calls::{Call, Record};
+use crate::protocols::dcerpc::pdu::Uuid;
 use crate::Outcome;
 use flowtrack_event::{AppProto, Direction, LoginOutcome, Secret, Transaction};
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -48,8 +49,8 @@ pub struct Guid(pub [u8; 16]);
 impl std::fmt::Display for Guid {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let [b0, b1, b2, b3, b4, b5, b6, b7, b8, b9, b10, b11, b12, b13, b14, b15] = self.0;
-        write!(f, "{b3:02x}{b2:02x}{b1:02x}{b0:02x}-{b5:02x}{b4:02x}-{b7:02x}{b6:02x}-")?;
-        write!(f, "{b9:02x}{b8:02x}-{b11:02x}{b10:02x}{b15:02x}{b14:02x}{b13:02x}{b12:02x}")
+        let written = [b3, b2, b1, b0, b5, b4, b7, b6, b9, b8, b11, b10, b15, b14, b13, b12];
+        f.write_str(&Uuid(written).text())
     }
 }
 

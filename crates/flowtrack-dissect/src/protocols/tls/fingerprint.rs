@@ -6,8 +6,8 @@
 use super::hello::{ClientHello, ServerHello, extension};
 use super::version;
 use crate::{md5_hex, sha256_hex};
+use flowtrack_event::hex_digits;
 use serde::Serialize;
-use std::fmt::Write as _;
 
 /// A JA3 or JA3S fingerprint.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -67,9 +67,12 @@ impl Ja3 {
 }
 
 fn push_numbers(text: &mut String, numbers: impl Iterator<Item = u16>) {
+    let mut digits = itoa::Buffer::new();
     for (i, number) in numbers.enumerate() {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{}{number}", if i == 0 { "" } else { "-" });
+        if i > 0 {
+            text.push('-');
+        }
+        text.push_str(digits.format(number));
     }
 }
 
@@ -169,7 +172,10 @@ fn alpn_ends(name: &[u8]) -> [char; 2] {
 fn hex_list(numbers: &[u16]) -> String {
     let mut text = String::with_capacity(numbers.len() * 5);
     for (i, number) in numbers.iter().enumerate() {
-        let _ = write!(text, "{}{number:04x}", if i == 0 { "" } else { "," });
+        if i > 0 {
+            text.push(',');
+        }
+        text.extend(number.to_be_bytes().into_iter().flat_map(hex_digits).map(char::from));
     }
     text
 }
