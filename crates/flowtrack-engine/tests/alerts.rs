@@ -1,7 +1,7 @@
 //! When signatures speak, and how often: packets made here against small sets of rules.
 
 use flowtrack_engine::{Config, Engine, Output, Seed};
-use flowtrack_event::{Event, IfaceId, LinkType, RawPacket, Timestamp};
+use flowtrack_event::{DetectStats, Event, IfaceId, LinkType, RawPacket, Timestamp};
 use flowtrack_rules::lang::Variables;
 use flowtrack_rules::{Loader, RuleSet, Shared};
 use std::sync::Arc;
@@ -78,6 +78,11 @@ fn ip(proto: u8, src: [u8; 4], dst: [u8; 4], payload: &[u8]) -> Vec<u8> {
 
 /// Numbers of the signatures that spoke, with the packets: 0 where a flow ended.
 fn alerts(rules: &str, packets: &[Vec<u8>]) -> Vec<(u32, u64)> {
+    judged(rules, packets).0
+}
+
+/// The same, with what was counted.
+fn judged(rules: &str, packets: &[Vec<u8>]) -> (Vec<(u32, u64)>, DetectStats) {
     let mut loader = Loader::new(Variables::default());
     loader.add("x", rules);
     let loaded = loader.finish();
@@ -109,7 +114,22 @@ fn alerts(rules: &str, packets: &[Vec<u8>]) -> Vec<(u32, u64)> {
         })
         .collect();
     found.sort_unstable();
-    found
+    (found, engine.stats().detect.unwrap())
+}
+
+#[test]
+fn an_expression_that_goes_back_for_ever_is_given_up_and_counted() {
+    let rules = "alert udp any any -> any any (content:\"a\"; \
+                 pcre:\"/(?=a)(a|aa)+(?<x>b)\\k<x>$/\"; sid:1;)\n\
+                 alert udp any any -> any any (content:\"aaa\"; sid:2;)\n";
+    let datagram = |data: &[u8]| {
+        let head = [40_000, 999, 8 + data.len() as u16, 0].map(u16::to_be_bytes);
+        ip(17, CLIENT, SERVER, &[head.as_flattened(), data].concat())
+    };
+    let (alerts, counted) = judged(rules, &[datagram(&[b'a'; 200]), datagram(b"aaabb")]);
+    // The other rule speaks of the same bytes, and the expression of the next ones.
+    assert_eq!(alerts, [(1, 2), (2, 1), (2, 2)]);
+    assert!(counted.pcre_given_up > 0, "{counted:?}");
 }
 
 #[test]

@@ -335,6 +335,14 @@ impl<'a> Builder<'a> {
         self.apps(&[app])
     }
 
+    /// The application protocol that it is about, where it is one.
+    pub fn only_app(&self) -> Option<&'static str> {
+        match *self.apps.as_slice() {
+            [app] => Some(app),
+            _ => self.header.protocol.app,
+        }
+    }
+
     /// Says that it is about one of these application protocols; complains where none of those it
     /// is already about is among them.
     pub fn apps(&mut self, apps: &[&'static str]) -> Result<(), Complaint> {

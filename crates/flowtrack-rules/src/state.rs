@@ -7,7 +7,7 @@ mod threshold;
 mod vars;
 
 pub use dataset::{Dataset, DatasetForm, DatasetKind, DatasetSpec};
-pub use reputation::Reputation;
+pub use reputation::{Countries, Reputation};
 pub use shared::{Bit, Shared, SharedCounters, Track, Turn};
 pub use threshold::{
     Count, Distinct, Limits, RateFilter, Scope, Suppress, Threshold, Thresholds, Verdict,

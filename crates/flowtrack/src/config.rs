@@ -330,6 +330,7 @@ mod tests {
         exist
             .extend(["web.api_token", "capture.filter", "recorder.max_age_secs"].map(String::from));
         exist.extend(["rules.addresses", "rules.ports"].map(String::from));
+        exist.extend(["rules.reputation_categories", "rules.countries"].map(String::from));
         let documented: BTreeSet<String> = KEYS.iter().map(|k| k.name.to_owned()).collect();
         assert_eq!(exist, documented);
     }

@@ -1,5 +1,6 @@
 //! Rule files and what stands beside them, read from disk.
 
+mod addresses;
 pub mod book;
 pub mod files;
 
@@ -72,7 +73,9 @@ pub fn load(
     shared: Option<Arc<Shared>>,
 ) -> anyhow::Result<(Rules, Vec<Problem>)> {
     let files::Read { loaded, thresholds, mut problems } = files::read(places, config)?;
-    let shared = shared.unwrap_or_default();
+    let reputation = addresses::reputation(&config.rules)?;
+    let countries = addresses::countries(&config.rules)?;
+    let shared = Arc::new(shared.unwrap_or_default().knowing(reputation, countries));
     let Loaded { signatures: understood, places, problems: of_rules, .. } = loaded;
     problems.extend(of_rules);
     let mut signatures = Vec::with_capacity(understood.len());

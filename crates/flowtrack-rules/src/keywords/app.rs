@@ -22,7 +22,70 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
         example: "alert http any any -> any any (app-layer-event:http.request_field_missing_colon; sid:1;)",
         parse: event,
     },
+    Keyword {
+        name: "app-layer-state",
+        aliases: &[],
+        doc: "how far one way of a transaction was read: a state of its protocol, or beyond one \
+              (`>request_headers`); transactions are judged when they are whole",
+        example: "alert http any any -> any any (app-layer-state:>request_headers; sid:1;)",
+        parse: state,
+    },
 ];
+
+/// What one way of a transaction goes through, to the server and to the client.
+struct States {
+    app: &'static str,
+    ways: [&'static [&'static str]; 2],
+}
+
+/// What transactions of protocols go through; those of others only begin and end.
+const STATES: &[States] = &[
+    States {
+        app: "http",
+        ways: [
+            &[
+                "request_started",
+                "request_line",
+                "request_headers",
+                "request_body",
+                "request_trailer",
+                "request_complete",
+            ],
+            &[
+                "response_started",
+                "response_line",
+                "response_headers",
+                "response_body",
+                "response_trailer",
+                "response_complete",
+            ],
+        ],
+    },
+    States {
+        app: "tls",
+        ways: [
+            &[
+                "client_in_progress",
+                "client_hello_done",
+                "client_cert_done",
+                "client_handshake_done",
+                "client_finished",
+            ],
+            &[
+                "server_in_progress",
+                "server_hello",
+                "server_cert_done",
+                "server_hello_done",
+                "server_handshake_done",
+                "server_finished",
+            ],
+        ],
+    },
+];
+
+/// What transactions of all other protocols go through.
+const ANY: [&[&str]; 2] =
+    [&["request_started", "request_complete"], &["response_started", "response_complete"]];
 
 /// Of which bytes the name is asked.
 #[derive(Clone, Copy, Debug)]
@@ -144,6 +207,56 @@ fn protocol(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complain
     builder.needs(Needs::Recognition);
     builder.requirements.both_ways = true;
     builder.flow_test(Speaks { name, of, exact, wanted });
+    Ok(())
+}
+
+/// Whether a transaction that is whole is in a state, or beyond it.
+#[derive(Debug)]
+struct InState {
+    towards: Direction,
+    holds: bool,
+}
+
+impl Test for InState {
+    fn test(&self, cx: &mut Context<'_>) -> bool {
+        self.holds && cx.tx.is_some() && cx.direction == self.towards
+    }
+
+    fn cost(&self) -> u8 {
+        0
+    }
+}
+
+fn state(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
+    let text = value.needed("such as >request_headers")?;
+    let (sign, name) = match text.as_bytes().first() {
+        Some(sign @ (b'<' | b'>')) => (Some(*sign), text.get(1..).unwrap_or_default().trim()),
+        _ => (None, text),
+    };
+    let app = builder.only_app().ok_or_else(|| {
+        Complaint::new("is about one application protocol: begin the rule with it, as alert http")
+    })?;
+    let known = STATES.iter().find(|states| app.starts_with(states.app) && app != "http2");
+    let ways = known.map_or(ANY, |states| states.ways);
+    let sides = [Direction::ToServer, Direction::ToClient];
+    let found = sides.into_iter().zip(ways).find_map(|(towards, states)| {
+        let at = states.iter().position(|state| *state == name)?;
+        Some((towards, at, states.len().saturating_sub(1)))
+    });
+    let Some((towards, at, last)) = found else {
+        let near = did_you_mean(name, ways.into_iter().flatten().copied());
+        return Err(Complaint::new(format!("{app} has no state \"{name}\"{near}")));
+    };
+    let holds = match sign {
+        Some(b'>') => last > at,
+        Some(_) => false,
+        None => last == at,
+    };
+    if !holds {
+        builder.warn(format!("never holds: {app} is judged when a transaction is whole"));
+    }
+    builder.needs(Needs::Transaction);
+    builder.test(InState { towards, holds });
     Ok(())
 }
 

@@ -1,15 +1,36 @@
-//! `tag` and what else asks for something to be done behind an alert.
+//! `tag`, which asks for something to be done behind an alert, and what is not done here.
 
 use crate::builder::{Builder, Complaint, Keyword, Value};
 
 /// The family.
-pub(crate) const KEYWORDS: &[Keyword] = &[Keyword {
-    name: "tag",
-    aliases: &[],
-    doc: "asks for the packets that follow: `session` or `host`, a number, its unit",
-    example: r#"alert tcp any any -> any any (content:"a"; tag:session,10,packets; sid:1;)"#,
-    parse: tag,
-}];
+pub(crate) const KEYWORDS: &[Keyword] = &[
+    Keyword {
+        name: "tag",
+        aliases: &[],
+        doc: "asks for the packets that follow: `session` or `host`, a number, its unit",
+        example: r#"alert tcp any any -> any any (content:"a"; tag:session,10,packets; sid:1;)"#,
+        parse: tag,
+    },
+    Keyword {
+        name: "lua",
+        aliases: &["luajit", "luaxform"],
+        doc: "runs a script of Lua; such rules are left out, as `luaxform` is",
+        example: "alert tcp any any -> any any (lua:script.lua; sid:1;)",
+        parse: |_, _| Err(Complaint::skip("needs Lua", "scripts of Lua are not run")),
+    },
+    Keyword {
+        name: "flowvar",
+        aliases: &["pktvar"],
+        doc: "compares what an expression of another rule captured; such rules are left out",
+        example: r#"alert tcp any any -> any any (flowvar:user,"root"; sid:1;)"#,
+        parse: |_, _| {
+            Err(Complaint::skip(
+                "needs captured values",
+                "what expressions capture is not kept for other rules",
+            ))
+        },
+    },
+];
 
 fn tag(_: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
     let text = value.text.unwrap_or("session");

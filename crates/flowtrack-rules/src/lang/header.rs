@@ -146,6 +146,8 @@ pub struct Headers {
     pub classes: Classifications,
     /// What `reference` may name.
     pub references: References,
+    /// Whether a database of countries is at hand.
+    pub knows_countries: bool,
     variables: Variables,
     addresses: AHashMap<Arc<str>, Option<Arc<Addresses>>>,
     ports: AHashMap<Arc<str>, Option<Arc<Ports>>>,
@@ -157,6 +159,7 @@ impl Headers {
         Self {
             classes: Classifications::default(),
             references: References::default(),
+            knows_countries: false,
             variables,
             addresses: AHashMap::new(),
             ports: AHashMap::new(),

@@ -1,7 +1,13 @@
-//! `iprep`: what lists say about addresses.
+//! `iprep` and `geoip`: what lists and databases say about addresses.
 
 use ahash::AHashMap;
 use std::net::IpAddr;
+
+/// Says in which country an address is.
+pub trait Countries: Send + Sync + std::fmt::Debug {
+    /// The two capital letters of the country; nothing where it is not known.
+    fn of(&self, address: IpAddr) -> Option<[u8; 2]>;
+}
 
 /// Addresses and networks kept.
 const CAP: usize = 4_000_000;

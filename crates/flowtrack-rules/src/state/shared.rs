@@ -6,7 +6,7 @@
 )]
 
 use super::dataset::Dataset;
-use super::reputation::Reputation;
+use super::reputation::{Countries, Reputation};
 use super::threshold::Thresholds;
 use super::vars::VarId;
 use ahash::AHashMap;
@@ -37,6 +37,7 @@ pub struct Shared {
     memory: Arc<Memory>,
     /// What is known of addresses; fixed while rules run.
     pub reputation: Arc<Reputation>,
+    countries: Option<Arc<dyn Countries>>,
     turn: Option<Box<dyn Turn>>,
 }
 
@@ -124,12 +125,25 @@ impl Shared {
         Self { reputation: Arc::new(reputation), ..Self::default() }
     }
 
+    /// The same memory, with what is known of addresses now.
+    #[must_use]
+    pub fn knowing(&self, reputation: Reputation, countries: Option<Arc<dyn Countries>>) -> Self {
+        let memory = Arc::clone(&self.memory);
+        Self { memory, reputation: Arc::new(reputation), countries, turn: None }
+    }
+
+    /// Where addresses are, where a database says so.
+    pub fn countries(&self) -> Option<&dyn Countries> {
+        self.countries.as_deref()
+    }
+
     /// What data sets hold and lists say, without any memory of traffic.
     #[must_use]
     pub fn again(&self) -> Self {
         let datasets = Mutex::new(lock(&self.memory.datasets).clone());
         let memory = Arc::new(Memory { datasets, ..Memory::default() });
-        Self { memory, reputation: Arc::clone(&self.reputation), turn: None }
+        let (reputation, countries) = (Arc::clone(&self.reputation), self.countries.clone());
+        Self { memory, reputation, countries, turn: None }
     }
 
     /// The same memory, for a worker that uses it in its turn.
@@ -138,6 +152,7 @@ impl Shared {
         Self {
             memory: Arc::clone(&self.memory),
             reputation: Arc::clone(&self.reputation),
+            countries: self.countries.clone(),
             turn: Some(turn),
         }
     }

@@ -162,6 +162,15 @@ pub const KEYS: &[Key] = &[
         "rules.action_order",
         "in which order rules are judged by what they do; one that passes silences those behind it",
     ),
+    key(
+        "rules.reputation_categories",
+        "file that gives the categories of `iprep` their names: `1,BadHosts,known bad` a line",
+    ),
+    key(
+        "rules.reputation_lists",
+        "files of reputations for `iprep`: `203.0.113.0/24,1,80` a line, a score of 0 to 127",
+    ),
+    key("rules.countries", "database of countries for `geoip`, a file in MaxMind's form (.mmdb)"),
     key("detect.enabled", "look for attacks by behaviour while traffic is captured"),
     key(
         "detect.home",

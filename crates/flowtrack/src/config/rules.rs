@@ -21,6 +21,12 @@ pub struct RulesConfig {
     pub ports: BTreeMap<String, String>,
     /// The order in which rules are judged by what they do.
     pub action_order: Vec<String>,
+    /// What the numbers of categories in lists of reputations stand for.
+    pub reputation_categories: Option<PathBuf>,
+    /// Lists of reputations.
+    pub reputation_lists: Vec<PathBuf>,
+    /// A database of countries, in the form of `MaxMind`.
+    pub countries: Option<PathBuf>,
 }
 
 impl Default for RulesConfig {
@@ -32,6 +38,9 @@ impl Default for RulesConfig {
             addresses: BTreeMap::new(),
             ports: BTreeMap::new(),
             action_order: ["pass", "drop", "reject", "alert"].map(String::from).to_vec(),
+            reputation_categories: None,
+            reputation_lists: Vec::new(),
+            countries: None,
         }
     }
 }

@@ -103,6 +103,7 @@ pub struct Read {
 /// Reads rules and what stands beside them; one bad rule never costs another.
 pub fn read(places: &Places, config: &Config) -> anyhow::Result<Read> {
     let mut loader = Loader::new(config.rules.variables(&places.own));
+    loader.headers.knows_countries = config.rules.countries.is_some();
     let mut problems = Vec::new();
     if let Some(lists) = &places.lists {
         problems.extend(lists_of(lists, &mut loader)?);

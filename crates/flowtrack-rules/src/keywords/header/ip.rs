@@ -80,12 +80,18 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     Keyword {
         name: "geoip",
         aliases: &[],
-        doc: "Country of an address. Such rules are skipped: FlowTrack carries no database of \
-              countries.",
-        example: "alert ip any any -> any any (requires:feature geoip; geoip:src,FR; sid:1;)",
-        parse: |_, _| {
-            Err(Complaint::skip("needs a database of countries", "geoip needs a database"))
-        },
+        doc: "Country of an address, by its two letters: `src`, `dst`, `any` or `both` ends, then \
+              countries, all of them excluded behind `!`. Skipped where `rules.countries` names no \
+              database.",
+        example: "alert ip any any -> any any (geoip:src,FR,BE; sid:1;)",
+        parse: geoip,
+    },
+    Keyword {
+        name: "l3_proto",
+        aliases: &[],
+        doc: "Version of IP: `ipv4` or `ipv6`.",
+        example: "alert tcp any any -> any any (l3_proto:ipv6; sid:1;)",
+        parse: l3_proto,
     },
     Keyword {
         name: "ipv4.hdr",
@@ -277,6 +283,105 @@ impl Test for HasOption {
 
 const END: u8 = 0;
 const NO_OPERATION: u8 = 1;
+
+fn l3_proto(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
+    let is_v6 = match value.needed("ipv4 or ipv6")?.to_ascii_lowercase().as_str() {
+        "ip4" | "ipv4" => false,
+        "ip6" | "ipv6" => true,
+        other => return Err(Complaint::new(format!("\"{other}\" is neither ipv4 nor ipv6"))),
+    };
+    builder.packet_test(IsV6(is_v6));
+    Ok(())
+}
+
+#[derive(Debug)]
+struct IsV6(bool);
+
+impl Test for IsV6 {
+    fn test(&self, cx: &mut Context<'_>) -> bool {
+        cx.packet.and_then(|packet| packet.ip()).is_some_and(|ip| ip.src.is_ipv6() == self.0)
+    }
+
+    fn cost(&self) -> u8 {
+        0
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Ends {
+    Source,
+    Destination,
+    Any,
+    Both,
+}
+
+#[derive(Debug)]
+struct Country {
+    ends: Ends,
+    negated: bool,
+    /// In capital letters.
+    codes: Vec<[u8; 2]>,
+}
+
+impl Test for Country {
+    fn test(&self, cx: &mut Context<'_>) -> bool {
+        let (Some(key), Some(countries)) = (cx.key, cx.shared.countries()) else { return false };
+        // Of an address that the database does not know nothing is said either way.
+        let holds = |address| {
+            countries.of(address).is_some_and(|code| self.codes.contains(&code) != self.negated)
+        };
+        match self.ends {
+            Ends::Source => holds(key.src),
+            Ends::Destination => holds(key.dst),
+            Ends::Any => holds(key.src) || holds(key.dst),
+            Ends::Both => holds(key.src) && holds(key.dst),
+        }
+    }
+
+    fn cost(&self) -> u8 {
+        8
+    }
+}
+
+fn geoip(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
+    let text = value.needed("such as src,FR,BE")?;
+    let mut words: Vec<&str> = text.split(',').map(str::trim).collect();
+    let ends = match words.first().copied() {
+        Some("src") => Some(Ends::Source),
+        Some("dst" | "dest") => Some(Ends::Destination),
+        Some("any") => Some(Ends::Any),
+        Some("both") => Some(Ends::Both),
+        _ => None,
+    };
+    if ends.is_some() {
+        words.remove(0);
+    }
+    let (mut codes, mut negated) = (Vec::new(), false);
+    for word in words {
+        let bare = word.trim_start_matches('!');
+        negated |= bare.len() < word.len();
+        match bare.to_ascii_uppercase().as_bytes() {
+            [a @ b'A'..=b'Z', b @ b'A'..=b'Z'] => codes.push([*a, *b]),
+            _ => {
+                return Err(Complaint::new(format!(
+                    "\"{bare}\" is no country; expected src, dst, any or both, then two letters \
+                     of each, such as src,FR,BE"
+                )));
+            }
+        }
+    }
+    if codes.is_empty() {
+        return Err(Complaint::new("expected the two letters of a country, such as src,FR"));
+    }
+    if !builder.headers.knows_countries {
+        return Err(Complaint::skip(
+            "needs a database of countries",
+            "geoip needs a database of countries: set rules.countries to one in the form of MaxMind",
+        ));
+    }
+    builder.packet_test(Country { ends: ends.unwrap_or(Ends::Both), negated, codes });
+    Ok(())
+}
 
 fn sameip(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
     value.none()?;
