@@ -307,11 +307,14 @@ impl Inspector {
         {
             // The part about the payload of a signature about transactions: what is found is kept
             // until a transaction is judged.
-            if let Some(partial) = plan.partial
-                && is_between(signature, cx)
-                && self.searches(set, signature, plan, cx, subject)
-                && let Some(flow) = &mut cx.flow
-            {
+            let Some(partial) = plan.partial else { return false };
+            let is_found = if is_between(signature, cx) {
+                self.searches(set, signature, plan, cx, subject)
+            } else {
+                // Its transactions will not match either, so nothing of it need be asked again.
+                signature.direction.is_some()
+            };
+            if is_found && let Some(flow) = &mut cx.flow {
                 flow.vars.set_part(partial);
             }
             return false;

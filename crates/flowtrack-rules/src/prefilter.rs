@@ -90,7 +90,9 @@ pub(crate) struct Matcher {
     short: Short,
     /// The shortest, where they are few.
     packed_short: Option<Packed>,
-    /// Those near the beginning, of three bytes and more, and shorter ones.
+    /// Those near the beginning, of three bytes and more, where they are not too many, and shorter
+    /// ones.
+    packed_beginning: Vec<Packed>,
     beginning: (Grams, Short),
     patterns: Vec<Pattern>,
     values: Vec<u32>,
@@ -173,7 +175,7 @@ impl Matcher {
                 .filter(move |(_, pattern)| pattern.way() == way)
                 .collect::<Vec<_>>()
         };
-        let (three, shorter): (Vec<_>, Vec<_>) =
+        let (mut three, shorter): (Vec<_>, Vec<_>) =
             of(Way::Beginning).into_iter().partition(|(_, pattern)| pattern.len() >= 3);
         let fixed = Fixed::all(&of(Way::Fixed));
         let (dull, long): (Vec<_>, Vec<_>) =
@@ -191,7 +193,12 @@ impl Matcher {
         let long = Grams::new(&long, 4, FOUR);
         let middle = Grams::new(&middle, 2, THREE);
         let short = Short::new(&short);
+        let packed_beginning = Packed::all(&three, 3);
+        if !packed_beginning.is_empty() {
+            three.clear();
+        }
         let beginning = (Grams::new(&three, 1, THREE), Short::new(&shorter));
+        matcher.packed_beginning = packed_beginning;
         (matcher.fixed, matcher.long, matcher.middle) = (fixed, long, middle);
         (matcher.packed, matcher.packed_short) = (packed, packed_short);
         (matcher.short, matcher.beginning) = (short, beginning);
@@ -216,6 +223,9 @@ impl Matcher {
             for fixed in &self.fixed {
                 fixed.search(&mut found);
             }
+        }
+        for packed in &self.packed_beginning {
+            packed.search(&mut found);
         }
         let (grams, short) = &self.beginning;
         grams.each_place(&mut found);
@@ -286,28 +296,30 @@ impl<'a, F: FnMut(u32)> Found<'a, F> {
 /// Patterns of at least three bytes, by the hash of three or four neighbouring bytes.
 #[derive(Debug, Default)]
 struct Grams {
-    /// A bit for every hash that occurs: [`SMALL`] or [`LARGE`] words.
+    /// A bit for every hash that occurs: [`SMALL`], [`MIDDLING`] or [`LARGE`] words.
     bits: Vec<u64>,
     /// [`THREE`] or [`FOUR`].
     top: u32,
     /// How far into a stream they have to be looked for.
     end: u32,
-    /// How many bytes around a place inside a run of one byte decide whether any of them is there;
-    /// none where more than [`MAX_REACH`] do.
-    reach: Option<usize>,
+    /// How many bytes around a place inside a run of a byte, folded, decide whether any of them is
+    /// there, where a window is such a run; none where more than [`MAX_REACH`] do.
+    reaches: Vec<(u8, Option<usize>)>,
     /// Where the entries of each bucket begin in `entries`; one more than there are buckets.
     starts: Vec<u32>,
     entries: Vec<Entry>,
 }
 
-/// Words of a table of bits that stays in the first level cache, and of one for many patterns.
+/// Words of tables of bits, of which the larger ones are for more patterns.
 const SMALL: usize = 1 << 10;
+const MIDDLING: usize = 1 << 11;
 const LARGE: usize = 1 << 12;
 /// How far a product is shifted to be a place in a table of so many bits.
 const SMALL_SHIFT: u32 = 16;
+const MIDDLING_SHIFT: u32 = 15;
 const LARGE_SHIFT: u32 = 14;
-/// Windows that a small table holds, so that one bit in 32 is set at most.
-const SMALL_HOLDS: usize = SMALL * 2;
+/// Windows that a table holds for each of its words, so that one bit in 128 is set.
+const HOLDS: f32 = 0.5;
 /// An odd number whose product spreads the bits of its factor (2³² divided by the golden ratio).
 const SPREAD: u32 = 0x9e37_79b1;
 /// Bytes around a place in a run that are worth knowing.
@@ -350,12 +362,17 @@ impl Grams {
             return Self::default();
         }
         let count = patterns.len() * stride;
-        let size = if count <= SMALL_HOLDS { SMALL } else { LARGE };
+        let fits = |size: usize| count as f32 <= size as f32 * HOLDS;
+        let (size, shift) = match () {
+            () if fits(SMALL) => (SMALL, SMALL_SHIFT),
+            () if fits(MIDDLING) => (MIDDLING, MIDDLING_SHIFT),
+            () => (LARGE, LARGE_SHIFT),
+        };
         let buckets = (count * 2).next_power_of_two();
         let mut placed: Vec<(usize, Entry)> = Vec::with_capacity(count);
         let mut bits = vec![0u64; size];
         let mut taken = ahash::AHashMap::<u32, u32>::new();
-        let mut reach = Some(0);
+        let mut reaches: Vec<(u8, Option<usize>)> = Vec::new();
         for (at, pattern) in patterns {
             let bytes = pattern.bytes.get(..pattern.len().min(MAX_BEFORE)).unwrap_or_default();
             let Some(first) = rarest(bytes, stride, top, &taken) else { continue };
@@ -364,10 +381,13 @@ impl Grams {
                 let gram = fold(window) | top;
                 *taken.entry(gram).or_default() += 1;
                 let is_all_run = pattern.is_run();
-                if is_run(window, top) && !is_all_run {
-                    reach = reach.zip(pattern.reach(before)).map(|(a, b): (usize, _)| a.max(b));
+                if is_run(window, top) {
+                    let own = if is_all_run { Some(0) } else { pattern.reach(before) };
+                    match reaches.iter_mut().find(|(byte, _)| *byte == gram as u8) {
+                        Some((_, reach)) => *reach = reach.zip(own).map(|(a, b)| a.max(b)),
+                        None => reaches.push((gram as u8, own)),
+                    }
                 }
-                let shift = if size == SMALL { SMALL_SHIFT } else { LARGE_SHIFT };
                 let hash = gram.wrapping_mul(SPREAD) >> shift;
                 if let Some(word) = bits.get_mut((hash >> 6) as usize) {
                     *word |= 1 << (hash & 63);
@@ -399,12 +419,14 @@ impl Grams {
         }
         let entries = placed.into_iter().map(|(_, entry)| entry).collect();
         let end = patterns.iter().map(|(_, pattern)| pattern.to).max().unwrap_or(0);
-        Self { bits, top, end, reach, starts, entries }
+        Self { bits, top, end, reaches, starts, entries }
     }
 
     fn each_fourth(&self, found: &mut Found<'_, impl FnMut(u32)>) {
         if let Some(bits) = self.bits.first_chunk::<LARGE>() {
             self.fourth::<LARGE, LARGE_SHIFT>(bits, found);
+        } else if let Some(bits) = self.bits.first_chunk::<MIDDLING>() {
+            self.fourth::<MIDDLING, MIDDLING_SHIFT>(bits, found);
         } else if let Some(bits) = self.bits.first_chunk::<SMALL>() {
             self.fourth::<SMALL, SMALL_SHIFT>(bits, found);
         }
@@ -413,6 +435,8 @@ impl Grams {
     fn each_second(&self, found: &mut Found<'_, impl FnMut(u32)>) {
         if let Some(bits) = self.bits.first_chunk::<LARGE>() {
             self.second::<LARGE, LARGE_SHIFT>(bits, found);
+        } else if let Some(bits) = self.bits.first_chunk::<MIDDLING>() {
+            self.second::<MIDDLING, MIDDLING_SHIFT>(bits, found);
         } else if let Some(bits) = self.bits.first_chunk::<SMALL>() {
             self.second::<SMALL, SMALL_SHIFT>(bits, found);
         }
@@ -421,6 +445,8 @@ impl Grams {
     fn each_place(&self, found: &mut Found<'_, impl FnMut(u32)>) {
         if let Some(bits) = self.bits.first_chunk::<LARGE>() {
             self.place::<LARGE, LARGE_SHIFT>(bits, found);
+        } else if let Some(bits) = self.bits.first_chunk::<MIDDLING>() {
+            self.place::<MIDDLING, MIDDLING_SHIFT>(bits, found);
         } else if let Some(bits) = self.bits.first_chunk::<SMALL>() {
             self.place::<SMALL, SMALL_SHIFT>(bits, found);
         }
@@ -530,8 +556,10 @@ impl Grams {
             let rest = found.text.get(at..).unwrap_or_default();
             let length = rest.iter().position(|other| *other != byte).unwrap_or(rest.len());
             run.end = at + length;
-            run.dull = self
-                .reach
+            let folded = fold(u32::from(byte)) as u8;
+            let reach = self.reaches.iter().find(|(known, _)| *known == folded);
+            run.dull = reach
+                .and_then(|(_, reach)| *reach)
                 .map_or((0, 0), |reach| (at + reach + 4, run.end.saturating_sub(reach + 16)));
         }
         let gram = fold(window) | self.top;
@@ -677,9 +705,9 @@ struct Packed {
 }
 
 /// Windows that one search is good for: beyond, too much looks like one of them.
-const MAX_WINDOWS: usize = 64;
+const MAX_WINDOWS: usize = 128;
 /// Searches one after the other that are still better than a table.
-const MAX_SEARCHES: usize = 3;
+const MAX_SEARCHES: usize = 4;
 /// Windows up to which the shortest patterns are searched for like that.
 const MAX_SHORT_WINDOWS: usize = 24;
 /// Windows that may be found in a text, and one more for so many of its bytes, before all patterns
@@ -722,7 +750,8 @@ impl Packed {
 
     fn new(mut windows: Vec<(Vec<u8>, u8, u32)>, all: &[(u32, &Pattern)]) -> Option<Self> {
         windows.sort_unstable();
-        let mut builder = packed::Config::new().builder();
+        // What one pattern is in either case hardly makes anything else look alike.
+        let mut builder = packed::Config::new().heuristic_pattern_limits(false).builder();
         let (mut starts, mut patterns) = (Vec::new(), Vec::new());
         let mut last: Option<&[u8]> = None;
         for (window, before, pattern) in &windows {
@@ -873,6 +902,8 @@ struct Short {
     end: u32,
 }
 
+/// Words of a table with a bit for every pair.
+const PAIRS: usize = 1 << 10;
 /// Buckets of pairs.
 const BUCKETS: usize = 1 << 8;
 
@@ -882,7 +913,7 @@ impl Short {
         if let Some((rare, by_rare)) = few_rare(patterns) {
             return Self { rare, by_rare, end, ..Self::default() };
         }
-        let mut short = Self { pairs: vec![0; 1 << 10], end, ..Self::default() };
+        let mut short = Self { pairs: vec![0; PAIRS], end, ..Self::default() };
         for (at, pattern) in patterns {
             match *pattern.bytes {
                 [only] => (0..=255).for_each(|second| short.add([only, second], 0, *at)),
@@ -942,8 +973,30 @@ impl Short {
 
     #[inline(never)]
     fn each_pair(&self, text: &[u8], found: &mut Found<'_, impl FnMut(u32)>) {
-        for (at, pair) in text.windows(2).enumerate() {
-            self.pair(at, pair.first_chunk().map_or(0, |pair| u16::from_le_bytes(*pair)), found);
+        let Some(bits) = self.pairs.first_chunk::<PAIRS>() else { return };
+        let is_known = |pair: u16| {
+            bits.get(usize::from(pair >> 6)).copied().unwrap_or(0) >> (pair & 63) & 1 != 0
+        };
+        // Eight bytes at a time, and the first of the next eight.
+        let (blocks, _) = text.as_chunks::<8>();
+        let nexts = text.get(8..).unwrap_or_default().chunks(8);
+        let mut at = 0;
+        for (block, next) in blocks.iter().zip(nexts) {
+            let low = fold_eight(u64::from_le_bytes(*block));
+            let next = fold(next.first().copied().unwrap_or(0).into());
+            let all = u128::from(low) | u128::from(next) << 64;
+            let pairs: [u16; 8] = std::array::from_fn(|place| (all >> (place * 8)) as u16);
+            let hits = pairs.map(is_known);
+            if hits.contains(&true) {
+                for (place, pair) in pairs.iter().enumerate() {
+                    self.pair(at + place, *pair, found);
+                }
+            }
+            at += 8;
+        }
+        for (place, pair) in text.get(at..).unwrap_or_default().windows(2).enumerate() {
+            let pair = pair.first_chunk().map_or(0, |pair| u16::from_le_bytes(*pair));
+            self.pair(at + place, pair, found);
         }
         // The last byte may be a pattern by itself.
         if let Some(last) = text.last() {

@@ -202,7 +202,8 @@ impl Draft {
 
     pub(super) fn finish(self, planner: &Planner) -> Grid {
         let Self { common, ports: [src, dst], mut apps } = self;
-        apps.sort_by_key(|(name, _)| *name);
+        apps.sort_by_key(|(name, _)| beginning(name));
+        let names = apps.iter().map(|(name, _)| beginning(name)).collect();
         let src = Rows::new(&src, &planner.classes.src);
         let dst = Rows::new(&dst, &planner.classes.dst);
         let cells = |count: usize| (0..count).map(|_| OnceLock::new()).collect::<Vec<_>>();
@@ -215,6 +216,7 @@ impl Draft {
             src,
             dst,
             apps,
+            names,
         }
     }
 }
@@ -254,6 +256,8 @@ pub(crate) struct Grid {
     src: Rows,
     dst: Rows,
     apps: Vec<(&'static str, Shelf)>,
+    /// The beginnings of their names, in order.
+    names: Vec<u64>,
     /// Made when first needed: what is common with what is about ports of the receiver (none in
     /// the first row) and about an application protocol (none in the first column).
     groups: Vec<OnceLock<Group>>,
@@ -275,7 +279,7 @@ impl Grid {
         app: Option<&str>,
     ) -> [Option<&'a Group>; 3] {
         let row = self.dst.of(set.classes.dst.of(dst));
-        let app = app.and_then(|app| self.apps.binary_search_by_key(&app, |(name, _)| name).ok());
+        let app = app.and_then(|app| self.app(app));
         let column = app.map_or(0, |app| app + 1);
         let (near, own) = match self.group(set, row, column) {
             Some(both) => (Some(both), None),
@@ -293,6 +297,17 @@ impl Grid {
         };
         let src = src.map(|(cell, shelf)| cell.get_or_init(|| set.group_of(&[shelf])));
         [near, own, src]
+    }
+
+    /// The place of an application protocol.
+    fn app(&self, app: &str) -> Option<usize> {
+        let beginning = beginning(app);
+        let first = self.names.partition_point(|known| *known < beginning);
+        let alike = self.names.get(first..)?.iter().take_while(|known| **known == beginning);
+        (first..)
+            .zip(alike)
+            .map(|(at, _)| at)
+            .find(|at| self.apps.get(*at).is_some_and(|(name, _)| *name == app))
     }
 
     /// The group of a row and column; none where too many were made.
@@ -315,6 +330,11 @@ impl Grid {
             set.group_of(&shelves)
         }))
     }
+}
+
+/// The first eight bytes of a name as a number.
+fn beginning(name: &str) -> u64 {
+    name.bytes().take(8).fold(0, |number, byte| number << 8 | u64::from(byte))
 }
 
 impl RuleSet {
