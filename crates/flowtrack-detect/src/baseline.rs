@@ -1,5 +1,6 @@
 //! What is normal, learned from what was.
 
+use crate::learned::{Usual, UsualHours};
 use flowtrack_event::Timestamp;
 
 /// What a number usually is and how far it usually strays, forgetting what is long past.
@@ -24,6 +25,20 @@ impl Baseline {
     /// Nothing learned; later, the last `memory` samples count most.
     pub fn new(memory: u32) -> Self {
         Self { mean: 0.0, deviation: 0.0, samples: 0, memory: f64::from(memory.max(1)) }
+    }
+
+    /// Goes on with what was learned before; later, the last `memory` samples count most.
+    pub(crate) fn recalled(memory: u32, usual: Usual) -> Self {
+        let Usual { mean, deviation, samples } = usual;
+        if !mean.is_finite() || !deviation.is_finite() || deviation < 0.0 {
+            return Self::new(memory);
+        }
+        Self { mean, deviation, samples, ..Self::new(memory) }
+    }
+
+    /// What was learned.
+    pub(crate) fn usual(&self) -> Usual {
+        Usual { mean: self.mean, deviation: self.deviation, samples: self.samples }
     }
 
     /// Learns a value.
@@ -82,6 +97,20 @@ impl Seasonal {
     /// Nothing learned; quiet for `warm_up` samples. An hour forgets after `memory` samples.
     pub fn new(memory: u32, warm_up: u64) -> Self {
         Self { hours: vec![Baseline::new(memory); 24], all: Baseline::new(memory), warm_up }
+    }
+
+    /// Goes on with what was learned before.
+    pub(crate) fn recall(&mut self, memory: u32, usual: &UsualHours) {
+        self.all = Baseline::recalled(memory, usual.all);
+        for (hour, usual) in self.hours.iter_mut().zip(&usual.hours) {
+            *hour = Baseline::recalled(memory, *usual);
+        }
+    }
+
+    /// What was learned.
+    pub(crate) fn usual(&self) -> UsualHours {
+        let hours = self.hours.iter().map(Baseline::usual).collect();
+        UsualHours { all: self.all.usual(), hours }
     }
 
     /// Learns a value.

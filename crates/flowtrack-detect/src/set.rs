@@ -1,6 +1,6 @@
 //! All detectors that are on, and the time that they live in.
 
-use crate::{Config, Findings, Networks, detectors};
+use crate::{Config, Findings, Learned, Networks, detectors};
 use flowtrack_event::{Activity, DetectorStats, Event, SourceActivity, TargetActivity, Timestamp};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -19,6 +19,12 @@ pub trait Detector: Send {
 
     /// A second of events is over.
     fn on_tick(&mut self, _now: Timestamp, _findings: &mut Findings) {}
+
+    /// Adds what it learned to what outlives the program.
+    fn keep(&self, _learned: &mut Learned) {}
+
+    /// Goes on with what was kept.
+    fn recall(&mut self, _learned: &Learned) {}
 
     /// What it had to forget for lack of room.
     fn forgotten(&self) -> u64 {
@@ -75,6 +81,18 @@ impl DetectorSet {
     /// Waits for so many workers to tell a second, unless a later one comes first.
     pub fn set_workers(&mut self, workers: usize) {
         self.workers = workers.max(1);
+    }
+
+    /// What detectors learned, to be given to [`DetectorSet::recall`] of a later set.
+    pub fn learned(&self) -> Learned {
+        let mut learned = Learned::new();
+        self.detectors.iter().for_each(|detector| detector.keep(&mut learned));
+        learned
+    }
+
+    /// Goes on with what another set learned; to be called before events are shown.
+    pub fn recall(&mut self, learned: &Learned) {
+        self.detectors.iter_mut().for_each(|detector| detector.recall(learned));
     }
 
     /// Whether no detector is on.

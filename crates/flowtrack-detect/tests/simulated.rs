@@ -1,7 +1,7 @@
 //! What takes hours, played in seconds: packets with the times of a day go through the packet path
 //! and the detectors. Each attack is noticed, what looks like it is not.
 
-use flowtrack_detect::{Config, DetectorSet, Networks};
+use flowtrack_detect::{Config, DetectorSet, Learned, Networks};
 use flowtrack_engine::{Config as EngineConfig, Engine, Output, Seed, Tell};
 use flowtrack_event::{Detection, Event, IfaceId, LinkType, RawPacket, Severity, Timestamp};
 
@@ -78,12 +78,16 @@ impl Traffic {
     }
 
     /// What detectors say of it.
-    fn judged(mut self) -> Vec<Detection> {
+    fn judged(self) -> Vec<Detection> {
+        self.judged_by(&mut DetectorSet::new(&Config::default(), Networks::default()))
+    }
+
+    /// What these detectors say of it.
+    fn judged_by(mut self, set: &mut DetectorSet) -> Vec<Detection> {
         self.0.sort_by_key(|(at, _)| *at);
         let tell = Tell::LIVE.for_detectors();
         let config = EngineConfig { tell, ..EngineConfig::default() };
         let mut engine = Engine::new(&config, 0, Seed([1, 2, 3, 4]));
-        let mut set = DetectorSet::new(&Config::default(), Networks::default());
         let (mut out, mut said) = (Output::default(), Vec::new());
         for (number, (at, data)) in self.0.iter().enumerate() {
             let raw = RawPacket {
@@ -109,6 +113,12 @@ impl Traffic {
             })
             .collect()
     }
+
+    /// What there is before this second, and what there is from then on.
+    fn cut(self, second: i64) -> (Self, Self) {
+        let (before, after) = self.0.into_iter().partition(|(at, _)| *at < second * 1_000_000);
+        (Self(before), Self(after))
+    }
 }
 
 /// What plays traffic; each of a row takes the same.
@@ -118,6 +128,7 @@ const ROWS: &[(&str, &str, Plays, Plays)] = &[
     ("port_scan", "slow", slow_scan, one_dead_service),
     ("port_scan", "distributed", shared_scan, clients_of_dead_services),
     ("connection_flood", "unusual", sudden_client, more_of_a_client),
+    ("ddos", "unusual", crowd_of_a_minute, lunch_time),
     ("beacon", "calls", calls_of_a_day, calls_of_a_person),
     ("exfiltration", "", upload_of_a_night, backup_of_every_hour),
     ("spikes", "bytes", |t| hours_and_then(t, 900), |t| hours_and_then(t, 75)),
@@ -146,6 +157,36 @@ fn what_takes_hours_is_noticed_and_what_looks_like_it_is_not() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_was_learned_outlives_the_program() {
+    for (detector, play, restart) in [
+        ("connection_flood", sudden_client as Plays, 2_400),
+        ("exfiltration", upload_of_a_night, 11_000),
+        ("beacon", calls_of_a_day, 14_000),
+        ("spikes", |t: &mut Traffic| hours_and_then(t, 900), 3_870),
+        ("ddos", crowd_of_a_minute, 2_400),
+    ] {
+        for remembers in [true, false] {
+            let mut traffic = Traffic::default();
+            play(&mut traffic);
+            let (before, after) = traffic.cut(restart);
+            let new = || DetectorSet::new(&Config::default(), Networks::default());
+            let mut first = new();
+            before.judged_by(&mut first);
+            let kept = serde_json::to_string(&first.learned()).unwrap();
+            let mut second = new();
+            if remembers {
+                let kept: Learned = serde_json::from_str(&kept).unwrap();
+                assert!(kept.is_known() && !kept.is_empty());
+                second.recall(&kept);
+                assert_eq!(second.learned(), kept, "{detector}");
+            }
+            let said = after.judged_by(&mut second);
+            assert_eq!(said.iter().any(|d| d.detector == detector), remembers, "{detector}");
+        }
+    }
 }
 
 /// A port every twenty minutes.
@@ -203,6 +244,26 @@ fn more_of_a_client(traffic: &mut Traffic) {
     for n in 0..90 {
         traffic.session(2_400.0 + f64::from(n) * 0.5, (CLIENT, 10_000 + n), (SERVER, 443), 500);
     }
+}
+
+/// A service that is asked by many more than ever, all of whom it answers.
+fn crowd(traffic: &mut Traffic, clients: u16) {
+    usual_sessions(traffic, 40);
+    for second in 2_400..2_404_u16 {
+        for n in 0..clients {
+            let client = [10, 1, (n >> 8) as u8, n as u8];
+            let at = f64::from(second) + f64::from(n) * 0.001;
+            traffic.session(at, (client, 1_024 + second), (SERVER, 443), 500);
+        }
+    }
+}
+
+fn crowd_of_a_minute(traffic: &mut Traffic) {
+    crowd(traffic, 600);
+}
+
+fn lunch_time(traffic: &mut Traffic) {
+    crowd(traffic, 15);
 }
 
 fn calls_of_a_day(traffic: &mut Traffic) {

@@ -8,7 +8,7 @@ use crate::control;
 use crate::watch::{Origin, Watcher};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use flowtrack_capture::Recorder;
-use flowtrack_detect::DetectorSet;
+use flowtrack_detect::{DetectorSet, Learned};
 use flowtrack_event::{Event, FlowPhase, RecordStats, Stats};
 use flowtrack_output::{FileStore, Sink};
 use flowtrack_store::{HistoryWriter, LiveReader, LiveView};
@@ -39,6 +39,8 @@ enum Message {
     Reopen,
     /// Everything up to here is to be written; then answer.
     Flush(Sender<()>),
+    /// What detectors learned is wanted.
+    Learned(Sender<Option<Learned>>),
 }
 
 /// Whether the sender waits for whoever is slower, so that nothing is lost.
@@ -102,6 +104,7 @@ impl Hub {
         let mut state = State {
             outlets,
             is_past: false,
+            from: Origin::File,
             said: Vec::new(),
             workers: BTreeMap::new(),
             published: Instant::now(),
@@ -138,6 +141,13 @@ impl Hub {
         let (done, wait) = bounded(1);
         self.tell(Message::Flush(done));
         let _ = wait.recv();
+    }
+
+    /// What detectors learned of the interfaces that are captured; none while a file is read.
+    pub fn learned(&self) -> Option<Learned> {
+        let (answer, wait) = bounded(1);
+        self.tell(Message::Learned(answer));
+        wait.recv().ok().flatten()
     }
 
     fn tell(&self, message: Message) {
@@ -194,6 +204,8 @@ struct State {
     outlets: Outlets,
     /// Whether packets carry the times of a file.
     is_past: bool,
+    /// What is read; a file until something is.
+    from: Origin,
     /// What detectors and watchers say; reused.
     said: Vec<Event>,
     /// The latest counters of each worker.
@@ -225,6 +237,7 @@ impl State {
             Message::Batch(batch, waits) => self.ingest(batch, waits),
             Message::Reset { interfaces, workers, from } => {
                 self.workers.clear();
+                self.from = from;
                 let outlets = &mut self.outlets;
                 outlets.detectors.set_workers(workers);
                 for watcher in &mut outlets.watchers {
@@ -237,6 +250,10 @@ impl State {
                 }
             }
             Message::Reopen => self.outlets.sinks.iter_mut().for_each(|sink| sink.reopen()),
+            Message::Learned(answer) => {
+                let is_live = self.from == Origin::Interfaces;
+                let _ = answer.send(is_live.then(|| self.outlets.detectors.learned()));
+            }
             Message::Flush(done) => {
                 self.publish();
                 self.flush();

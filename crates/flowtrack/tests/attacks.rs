@@ -112,6 +112,33 @@ fn what_a_newcomer_tries_on_loopback_is_noticed() {
     }
 }
 
+#[test]
+fn what_was_learned_outlives_the_program() {
+    let Some(lab) = Lab::new(&["curl"]) else { return };
+    let path = lab.path().join("learned.json");
+    std::fs::write(&path, "{ \"version\": 99").unwrap();
+    let mut program = Program::start_with(&["-i", "br0"], &lab.net, lab.path(), &[]);
+    until("nginx answers", || lab.gets("a"));
+    // Traffic is learned in steps of five seconds, once they are over.
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(8) {
+        assert!(lab.gets("a"));
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    program.signal("-TERM");
+    let kept: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).unwrap()).expect("it is whole");
+    assert_eq!(kept["version"], 1);
+    assert!(kept["network"].get("bytes").is_some(), "{kept}");
+    drop(program);
+    let mut again = Program::start_with(&["-i", "br0"], &lab.net, lab.path(), &[]);
+    again.signal("-TERM");
+    let still: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).unwrap()).expect("it is whole");
+    let learned = |kept: &serde_json::Value| kept["network"]["bytes"]["all"]["samples"].as_u64();
+    assert!(learned(&still) >= learned(&kept) && learned(&kept) > Some(0), "{kept} {still}");
+}
+
 /// Three hosts, one of which has servers and the program.
 struct Lab {
     _servers: Servers,

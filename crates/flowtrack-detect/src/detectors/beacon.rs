@@ -1,6 +1,7 @@
 //! Calls home: flows or requests that repeat with a clock behind them.
 
-use crate::{About, Detector, Findings, Kind, Networks, Over, Pace, Recent};
+use crate::learned::PastCalls;
+use crate::{About, Detector, Findings, Kind, Learned, Networks, Over, Pace, Recent};
 use flowtrack_event::{
     AppProto, Detection, Direction, Event, Evidence, FlowEvent, FlowId, FlowKey, FlowPhase, FlowState,
     IpProto, Severity, Technique, Timestamp, TransactionEvent,
@@ -142,6 +143,8 @@ struct Call {
 
 /// Calls that are kept of a pair.
 const KEPT: usize = 128;
+/// Pairs and calls of each that outlive the program, and calls below which it is not worth it.
+const OUTLIVE: (usize, usize, usize) = (2_048, 64, 3);
 /// Flows kept as evidence.
 const FLOWS: usize = 8;
 /// Longest name kept.
@@ -429,6 +432,45 @@ impl Detector for Beacons {
                 }
             },
             _ => {}
+        }
+    }
+
+    fn keep(&self, learned: &mut Learned) {
+        let (pairs, most, least) = OUTLIVE;
+        let pairs = self.pairs.iter().filter(|(_, calls)| calls.last.len() >= least).take(pairs);
+        learned.calls.extend(pairs.map(|(pair, calls)| PastCalls {
+            source: pair.source,
+            target: pair.target,
+            port: pair.port,
+            proto: pair.proto.0,
+            name: calls.name.clone(),
+            is_quiet: calls.quiet,
+            by_request: calls.by_request,
+            is_established: calls.established,
+            total: calls.total,
+            last: calls
+                .last
+                .iter()
+                .skip(calls.last.len().saturating_sub(most))
+                .map(|call| (call.at.micros(), call.bytes))
+                .collect(),
+        }));
+    }
+
+    fn recall(&mut self, learned: &Learned) {
+        let (pairs, most, _) = OUTLIVE;
+        for past in learned.calls.iter().take(pairs).rev() {
+            let PastCalls { source, target, port, .. } = *past;
+            let pair = Pair { source, target, port, proto: past.proto() };
+            self.pairs.entry(pair, || Calls {
+                last: past.last(most).into_iter().map(|(at, bytes)| Call { at, bytes }).collect(),
+                total: past.total,
+                name: past.name.chars().take(NAME_CAP).collect(),
+                quiet: past.is_quiet,
+                by_request: past.by_request,
+                established: past.is_established,
+                ..Calls::default()
+            });
         }
     }
 

@@ -1,7 +1,7 @@
 //! Connection floods: one host opens connections faster than it could use them.
 
 use crate::words::{add_flows, at, count, number, plural};
-use crate::{About, Baseline, Detector, Findings, Kind, Networks, Recent, Window};
+use crate::{About, Baseline, Detector, Findings, Kind, Learned, Networks, Recent, Window};
 use flowtrack_event::{
     Activity, Event, FlowId, IpProto, Outcomes, Severity, SourceActivity, Technique, Timestamp,
 };
@@ -88,6 +88,12 @@ struct Usual {
     before: Baseline,
 }
 
+impl Usual {
+    fn new(before: Baseline) -> Self {
+        Self { begun: Window::new(MINUTE), most: 0, before }
+    }
+}
+
 impl ConnectionFlood {
     /// With these thresholds.
     pub fn new(config: &Config, _networks: &Arc<Networks>) -> Self {
@@ -131,11 +137,7 @@ impl ConnectionFlood {
         pair.proved.add(now, outcomes.proved);
         add_flows(&mut pair.flows, source.flows.iter().copied());
         let begun = pair.begun.sum(now);
-        let usual = self.services.entry(service, || Usual {
-            begun: Window::new(MINUTE),
-            most: 0,
-            before: Baseline::new(MEMORY),
-        });
+        let usual = self.services.entry(service, || Usual::new(Baseline::new(MEMORY)));
         usual.begun.add(now, outcomes.begun);
         usual.most = usual.most.max(begun);
         if begun <= self.config.per_minute
@@ -214,6 +216,21 @@ impl Detector for ConnectionFlood {
                     self.peer(activity.at, source, service, &peer.outcomes, findings);
                 }
             }
+        }
+    }
+
+    fn keep(&self, learned: &mut Learned) {
+        let services = self.services.iter().filter(|(_, usual)| usual.before.samples() > 0);
+        learned.services.extend(
+            services.map(|(&(addr, port), usual)| (addr, port, usual.before.usual())),
+        );
+    }
+
+    fn recall(&mut self, learned: &Learned) {
+        let known = self.config.max_tracked.min(learned.services.len());
+        for &(addr, port, usual) in learned.services.iter().take(known).rev() {
+            let before = Baseline::recalled(MEMORY, usual);
+            self.services.entry((addr, port), || Usual::new(before));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Volumetric floods: more packets than anybody asked for.
 
 use crate::words::{add_flows, count, list, number, plural, text};
-use crate::{About, Detector, Findings, Kind, Networks, Recent};
+use crate::{About, Baseline, Detector, Findings, Kind, Learned, Networks, Recent};
 use flowtrack_event::{
     Activity, Detection, Event, FlowId, FromPort, IpProto, Severity, SourceActivity, Technique,
     TargetActivity, Timestamp,
@@ -20,14 +20,17 @@ pub const ABOUT: About = About {
            Answers that nobody asked for, from `senders` services or more on a port that is abused \
            for it (DNS, NTP, SSDP, memcached, CLDAP, SNMP and others; SYN-ACKs too), are a \
            reflected attack from `reflected_per_second` on. `per_second` pings are a flood though \
-           they are answered. Anybody may send such packets in the name of another, so no source is \
-           proved.",
+           they are answered. Packets that are answered are a flood where a target is \
+           known for long enough (`learn_minutes`) and gets `times` as many of them as it usually \
+           does, from `times` as many sources: so does a service that is suddenly famous. Anybody \
+           may send such packets in the name of another, so no source is proved.",
     category: "denial of service",
     technique: Some(Technique { id: "T1498.001", name: "Network Denial of Service: Direct Network Flood" }),
     kinds: &[
         Kind { name: "source", sid: 401, summary: "one source floods" },
         Kind { name: "target", sid: 402, summary: "several sources flood one target" },
         Kind { name: "reflection", sid: 403, summary: "services answer what the target never asked" },
+        Kind { name: "unusual", sid: 404, summary: "a target gets far more, from far more sources, than it usually does" },
     ],
 };
 
@@ -48,6 +51,10 @@ pub struct Config {
     pub reflected_per_second: u64,
     /// Services that send them.
     pub senders: u64,
+    /// Minutes for which a target is watched before what it answers is judged.
+    pub learn_minutes: u64,
+    /// How many times as much as usual, from as many times the sources, is too much.
+    pub times: u64,
     /// Sources and targets that are watched at once, each.
     pub max_tracked: usize,
 }
@@ -60,11 +67,15 @@ impl Default for Config {
             stream_times: 20,
             reflected_per_second: 100,
             senders: 5,
+            learn_minutes: 30,
+            times: 10,
             max_tracked: 4_096,
         }
     }
 }
 
+/// Standard deviations above what is usual that are far above.
+const DEVIATIONS: f64 = 6.0;
 /// Flows of a second up to which packets are a stream.
 const STREAM_FLOWS: u64 = 8;
 /// Bytes of its packets on average.
@@ -73,6 +84,10 @@ const STREAM_SIZE: u64 = 120;
 const SCAN_TIMES: u64 = 10;
 /// Seconds between two tellings.
 const AGAIN: i64 = 2;
+/// Sources in a second below which a target is not flooded by many.
+const MANY: u64 = 20;
+/// Minutes that what is usual is learned from.
+const MEMORY: u32 = 24 * 60;
 /// Seconds without a flood after which another is a new one.
 const QUIET: i64 = 60;
 
@@ -82,6 +97,17 @@ pub struct Ddos {
     networks: Arc<Networks>,
     sources: Recent<IpAddr, Track>,
     targets: Recent<(IpAddr, &'static str), Track>,
+    /// What targets usually get.
+    usual: Recent<IpAddr, Usual>,
+    minute: i64,
+}
+
+/// What a target usually gets in the busiest second of a minute.
+struct Usual {
+    packets: Baseline,
+    sources: Baseline,
+    /// Most packets and sources of a second in this minute.
+    most: (u64, u64),
 }
 
 /// A flood that goes on.
@@ -126,6 +152,8 @@ impl Ddos {
             networks: Arc::clone(networks),
             sources: Recent::new(config.max_tracked),
             targets: Recent::new(config.max_tracked),
+            usual: Recent::new(config.max_tracked),
+            minute: i64::MIN,
             config: config.clone(),
         }
     }
@@ -189,6 +217,10 @@ impl Ddos {
     }
 
     fn target(&mut self, now: Timestamp, target: &TargetActivity, findings: &mut Findings) {
+        let usual = self.usual.entry(target.addr, Usual::default);
+        let (packets, from) = usual.most;
+        usual.most =
+            (packets.max(target.volume.packets_in), from.max(target.sources.count()));
         let mut reflected = 0;
         for from in &target.from_ports {
             if from.packets >= self.config.reflected_per_second
@@ -206,6 +238,9 @@ impl Ddos {
         let is_one_way = rest * 2 >= target.volume.packets_in;
         // One source is told as a source.
         if rest < limit || sources < 2 || !is_one_way {
+            if reflected == 0 {
+                self.unusual(now, target, findings);
+            }
             return;
         }
         let track = self.targets.entry((target.addr, "target"), || Track::new(now));
@@ -231,6 +266,58 @@ impl Ddos {
             count("packets_in_all", track.packets),
             count("packet_size", size),
             count("sources", sources),
+            text("protocol", over),
+            list("some_sources", target.some_sources.iter().map(ToString::to_string)),
+        ];
+        if findings.tell(told) {
+            track.was_told(now);
+        }
+    }
+
+    /// What is answered is judged by what the target usually gets.
+    fn unusual(&mut self, now: Timestamp, target: &TargetActivity, findings: &mut Findings) {
+        let (packets, sources) = (target.volume.packets_in, target.sources.count());
+        if packets < self.config.per_second || sources < MANY {
+            return;
+        }
+        let Some(usual) = self.usual.get(&target.addr) else { return };
+        let times = self.config.times as f64;
+        let is_far_above = |usual: &Baseline, value: u64| {
+            let value = value as f64;
+            value >= usual.mean().max(1.0) * times && usual.z(value, 0.2, 1.0) > DEVIATIONS
+        };
+        let is_known = usual.packets.samples() >= self.config.learn_minutes;
+        if !is_known
+            || !is_far_above(&usual.packets, packets)
+            || !is_far_above(&usual.sources, sources)
+        {
+            return;
+        }
+        let (usual_packets, usual_sources) = (usual.packets.mean(), usual.sources.mean());
+        let track = self.targets.entry((target.addr, "unusual"), || Track::new(now));
+        if !track.goes_on(now, packets, &target.flows) {
+            return;
+        }
+        let mut told = ABOUT.detection("unusual", now);
+        told.target = Some(target.addr);
+        fill(&mut told, track);
+        let (over, proto) = main_protocol(target);
+        told.proto = proto;
+        told.severity = severity(packets).min(Severity::Medium);
+        told.title = format!("{} gets far more than usual from {sources} sources", target.addr);
+        told.explanation = format!(
+            "It got {} of {over} in a second; {usual_packets:.0} from {usual_sources:.0} sources \
+             are usual in the busiest second of a minute. If nobody announced it to the world, \
+             limit what one source may ask, and see what the requests have in common.",
+            plural(packets, "packet")
+        );
+        told.evidence = vec![
+            count("packets_per_second", packets),
+            count("bytes_per_second", target.volume.bytes_in),
+            number("usual_packets_per_second", usual_packets),
+            count("sources", sources),
+            number("usual_sources", usual_sources),
+            count("peak_packets_per_second", track.peak),
             text("protocol", over),
             list("some_sources", target.some_sources.iter().map(ToString::to_string)),
         ];
@@ -332,6 +419,18 @@ impl Ddos {
     }
 }
 
+impl Default for Usual {
+    fn default() -> Self {
+        Self::new(Baseline::new(MEMORY), Baseline::new(MEMORY))
+    }
+}
+
+impl Usual {
+    const fn new(packets: Baseline, sources: Baseline) -> Self {
+        Self { packets, sources, most: (0, 0) }
+    }
+}
+
 fn fill(told: &mut Detection, track: &Track) {
     told.first_seen = track.first;
     told.last_seen = track.last;
@@ -408,6 +507,34 @@ impl Detector for Ddos {
         }
         for target in &activity.targets {
             self.target(activity.at, target, findings);
+        }
+    }
+
+    fn on_tick(&mut self, now: Timestamp, _findings: &mut Findings) {
+        let minute = now.secs().div_euclid(60);
+        if minute == self.minute {
+            return;
+        }
+        self.minute = minute;
+        for (_, usual) in self.usual.values_mut() {
+            let (packets, sources) = std::mem::take(&mut usual.most);
+            usual.packets.learn(packets as f64);
+            usual.sources.learn(sources as f64);
+        }
+    }
+
+    fn keep(&self, learned: &mut Learned) {
+        let known = self.usual.iter().filter(|(_, usual)| usual.packets.samples() > 0);
+        learned.targets.extend(
+            known.map(|(&addr, usual)| (addr, [usual.packets.usual(), usual.sources.usual()])),
+        );
+    }
+
+    fn recall(&mut self, learned: &Learned) {
+        let known = self.config.max_tracked.min(learned.targets.len());
+        for &(addr, [packets, sources]) in learned.targets.iter().take(known).rev() {
+            let recalled = |usual| Baseline::recalled(MEMORY, usual);
+            self.usual.entry(addr, || Usual::new(recalled(packets), recalled(sources)));
         }
     }
 }
@@ -501,6 +628,37 @@ mod tests {
         assert_eq!((told[0].kind, told[0].source), ("target", None));
         assert_eq!(told[0].severity, Severity::Critical);
         assert!(told[0].title.starts_with("UDP flood against 10.0.0.5"), "{}", told[0].title);
+    }
+
+    /// A second of a server that answers.
+    fn serves(play: &mut Play, second: i64, packets: u64, sources: u64) {
+        play.second(second, |now| {
+            let server = now.target("10.0.0.5");
+            server.volume.packets_in = packets;
+            server.volume.packets_out = packets;
+            server.by_proto = [packets, 0, 0, 0];
+            for n in 0..sources {
+                server.sources.insert(&n);
+            }
+        });
+    }
+
+    #[test]
+    fn far_more_than_a_server_ever_got_from_far_more_sources_is_told() {
+        for (minutes, packets, sources, kinds) in [
+            (40, 20_000, 2_000, &["unusual"][..]),
+            (10, 20_000, 2_000, &[]),
+            (40, 20_000, 40, &[]),
+            (40, 900, 900, &[]),
+        ] {
+            let mut play = Play::new(detector());
+            for minute in 0..minutes {
+                serves(&mut play, minute * 60, 300 + minute as u64 % 7 * 10, 30);
+            }
+            serves(&mut play, minutes * 60, packets, sources);
+            let told: Vec<_> = play.told().iter().map(|told| told.kind).collect();
+            assert_eq!(told, kinds, "{minutes} {packets} {sources}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Uploads beyond what a host usually sends.
 
-use crate::{About, Baseline, Detector, Findings, Kind, Networks, Pace, Recent};
+use crate::{About, Baseline, Detector, Findings, Kind, Learned, Networks, Pace, Recent};
 use flowtrack_event::{
     Detection, Event, Evidence, FlowEvent, FlowId, FlowPhase, FlowState, IpProto, Severity,
     Technique, Timestamp,
@@ -69,8 +69,8 @@ pub struct Exfiltration {
 
 struct Host {
     usual: Baseline,
-    /// Number of the interval that is counted.
-    interval: i64,
+    /// Number of the interval that is counted; none before the first.
+    interval: Option<i64>,
     bytes: u64,
     began: Timestamp,
     /// Those that got most, with the bytes they got.
@@ -116,7 +116,7 @@ impl Exfiltration {
         };
         let more = sent.saturating_sub(before);
         let (now, interval) = (flow.ts, flow.ts.secs().div_euclid(self.interval()));
-        let host = self.hosts.entry(key.src, || Host::new(now, interval));
+        let host = self.hosts.entry(key.src, || Host::new(Baseline::new(MEMORY)));
         host.advance(now, interval);
         if more == 0 {
             return;
@@ -192,18 +192,30 @@ impl Detector for Exfiltration {
         }
     }
 
+    fn keep(&self, learned: &mut Learned) {
+        let hosts = self.hosts.iter().map(|(&addr, host)| (addr, host.usual.usual()));
+        learned.uploads.extend(hosts);
+    }
+
+    fn recall(&mut self, learned: &Learned) {
+        let known = self.config.max_hosts.min(learned.uploads.len());
+        for &(addr, usual) in learned.uploads.iter().take(known).rev() {
+            self.hosts.entry(addr, || Host::new(Baseline::recalled(MEMORY, usual)));
+        }
+    }
+
     fn forgotten(&self) -> u64 {
         self.hosts.evicted() + self.counted.evicted()
     }
 }
 
 impl Host {
-    fn new(now: Timestamp, interval: i64) -> Self {
+    fn new(usual: Baseline) -> Self {
         Self {
-            usual: Baseline::new(MEMORY),
-            interval,
+            usual,
+            interval: None,
             bytes: 0,
-            began: now,
+            began: Timestamp::ZERO,
             targets: Vec::new(),
             flows: Vec::new(),
             proved: false,
@@ -213,15 +225,17 @@ impl Host {
 
     /// Learns the intervals that are over.
     fn advance(&mut self, now: Timestamp, interval: i64) {
-        if interval <= self.interval {
-            return;
+        if let Some(before) = self.interval {
+            if interval <= before {
+                return;
+            }
+            self.usual.learn(self.bytes as f64);
+            let silent = (interval - before - 1).min(i64::from(MEMORY));
+            for _ in 0..silent {
+                self.usual.learn(0.0);
+            }
         }
-        self.usual.learn(self.bytes as f64);
-        let silent = (interval - self.interval - 1).min(i64::from(MEMORY));
-        for _ in 0..silent {
-            self.usual.learn(0.0);
-        }
-        self.interval = interval;
+        self.interval = Some(interval);
         self.bytes = 0;
         self.began = now;
         self.targets.clear();

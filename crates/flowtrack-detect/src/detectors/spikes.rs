@@ -1,8 +1,9 @@
 //! Spikes: the network does far more than it does at this time of day.
 
 use crate::words::{number, text};
-use crate::{About, Detector, Findings, Kind, Networks, Seasonal};
-use flowtrack_event::{Activity, Event, Second, Severity, Timestamp};
+use crate::{About, Detector, Findings, Kind, Learned, Networks, Seasonal};
+use crate::learned::UsualHours;
+use flowtrack_event::{Event, Second, Severity, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -55,6 +56,8 @@ const MEMORY: u32 = 14 * 720;
 const MAX_GAP: i64 = 720;
 /// Protocols whose part is learned.
 const MAX_PROTOCOLS: usize = 32;
+/// What the part of a protocol is kept by, in front of its name.
+const PROTOCOL: &str = "protocol/";
 /// Bytes of a step below which parts of protocols say nothing.
 const MIN_BYTES: f64 = 500_000.0;
 
@@ -68,6 +71,8 @@ pub struct Spikes {
     size: Series,
     flows: Series,
     protocols: BTreeMap<&'static str, Series>,
+    /// Protocols of an earlier run that were not seen yet, by name.
+    past: BTreeMap<String, UsualHours>,
 }
 
 #[derive(Default)]
@@ -111,7 +116,17 @@ impl Spikes {
             size: series(),
             flows: series(),
             protocols: BTreeMap::new(),
+            past: BTreeMap::new(),
         }
+    }
+
+    fn numbers(&self) -> [(&'static str, &Series); 4] {
+        [
+            ("bytes", &self.bytes),
+            ("packets", &self.packets),
+            ("packet_size", &self.size),
+            ("flows", &self.flows),
+        ]
     }
 
     fn second(&mut self, second: &Second) {
@@ -172,7 +187,14 @@ impl Spikes {
         let warm_up = config.learn_minutes * 60 / STEP as u64;
         for &protocol in sum.protocols.keys() {
             if self.protocols.len() < MAX_PROTOCOLS {
-                self.protocols.entry(protocol).or_insert_with(|| Series::new(warm_up));
+                let past = &mut self.past;
+                self.protocols.entry(protocol).or_insert_with(|| {
+                    let mut series = Series::new(warm_up);
+                    if let Some(usual) = past.remove(protocol) {
+                        series.usual.recall(MEMORY, &usual);
+                    }
+                    series
+                });
             }
         }
         for (&protocol, series) in &mut self.protocols {
@@ -249,7 +271,35 @@ impl Detector for Spikes {
         }
     }
 
-    fn on_activity(&mut self, _activity: &Activity, _findings: &mut Findings) {}
+
+    fn keep(&self, learned: &mut Learned) {
+        for (name, series) in self.numbers() {
+            learned.network.insert(name.to_owned(), series.usual.usual());
+        }
+        for (&protocol, series) in &self.protocols {
+            learned.network.insert(format!("{PROTOCOL}{protocol}"), series.usual.usual());
+        }
+        for (protocol, usual) in &self.past {
+            learned.network.insert(format!("{PROTOCOL}{protocol}"), usual.clone());
+        }
+    }
+
+    fn recall(&mut self, learned: &Learned) {
+        for (name, series) in [
+            ("bytes", &mut self.bytes),
+            ("packets", &mut self.packets),
+            ("packet_size", &mut self.size),
+            ("flows", &mut self.flows),
+        ] {
+            if let Some(usual) = learned.network.get(name) {
+                series.usual.recall(MEMORY, usual);
+            }
+        }
+        let protocols = learned.network.iter().filter_map(|(name, usual)| {
+            Some((name.strip_prefix(PROTOCOL)?.to_owned(), usual.clone()))
+        });
+        self.past = protocols.take(MAX_PROTOCOLS).collect();
+    }
 
     fn on_tick(&mut self, now: Timestamp, findings: &mut Findings) {
         // Workers tell a second when it is over, and not all of them at once.

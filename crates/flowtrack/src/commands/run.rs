@@ -61,8 +61,12 @@ pub fn run(
     let (respond, ears) =
         Respond::start(&config.respond, data_dir, history.clone(), people.clone())?;
     let respond = Arc::new(respond);
+    let mut detectors = DetectorSet::new(&config.detect, detect::networks(config));
+    if args.read.is_none() {
+        detect::recall(&mut detectors, data_dir);
+    }
     let hub = Arc::new(Hub::start(Outlets {
-        detectors: DetectorSet::new(&config.detect, detect::networks(config)),
+        detectors,
         watchers: vec![alerts.watcher(), ears],
         live: LiveView::new(&ViewConfig::default()),
         history: history.clone(),
@@ -105,9 +109,11 @@ pub fn run(
     println!("sign in    {}  (works once)", server.login_url()?);
     println!("stop       Ctrl-C");
     let watch = rules.watch()?;
+    let memory = detect::Memory::start(&hub, data_dir)?;
     wait_for_signal(&hub, &rules)?;
     drop(watch);
     control.stop();
+    memory.end();
     server.shutdown();
     // What becomes of blocks now is told like everything else.
     respond.end();

@@ -199,6 +199,8 @@ pub const KEYS: &[Key] = &[
     ),
     key("detect.ddos.reflected_per_second", "answers in a second that nobody asked for"),
     key("detect.ddos.senders", "services that send such answers"),
+    key("detect.ddos.learn_minutes", "minutes for which a target is only watched"),
+    key("detect.ddos.times", "times as much as usual, from as many times the sources"),
     key("detect.ddos.max_tracked", "sources and targets watched at once, each"),
     key("detect.port_scan.enabled", "look for port scans and sweeps"),
     key(
