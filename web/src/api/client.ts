@@ -36,6 +36,18 @@ export type Severity = Schemas['Severity'];
 export type Suggestion = Schemas['Suggestion'];
 export type Totals = Schemas['Totals'];
 
+/** What the server answered: data, or in words what is wrong. */
+export type Answer<T> = { data: T; trouble: '' } | { data: null; trouble: string };
+
+/** Waits for an answer that has data where all is well; never throws. */
+export async function answer<T>(
+  request: Promise<{ data?: T; error?: unknown }>,
+): Promise<Answer<T>> {
+  // A request that did not arrive says so in the browser's words, which help nobody.
+  const { data, error } = await request.catch(() => ({ data: undefined, error: undefined }));
+  return data === undefined ? { data: null, trouble: messageOf(error) } : { data, trouble: '' };
+}
+
 /** What to tell a person about a request that failed. */
 export function messageOf(error: unknown): string {
   if (error && typeof error === 'object' && 'message' in error) return String(error.message);

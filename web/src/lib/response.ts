@@ -1,41 +1,20 @@
-/** Blocks of the firewall and ways to people, where this FlowTrack has them. */
-import { messageOf } from '../api/client';
+/** Blocks of the firewall, and ways to people. */
+import { answer, api } from '../api/client';
 import type { components } from '../api/schema';
 
-export type Block = components['schemas']['BlockRow'];
 export type BlockList = components['schemas']['BlockList'];
 export type BlockPreview = components['schemas']['BlockPreview'];
 export type Channel = components['schemas']['ChannelStatus'];
 
-/** What the server answered: data, or what is wrong; `missing` where it has no such thing. */
-export type Answer<T> =
-  | { data: T; trouble: ''; missing: false }
-  | { data: null; trouble: string; missing: boolean };
-
-async function ask<T>(method: string, path: string, body?: unknown): Promise<Answer<T>> {
-  const answer = await fetch(`/api/v1${path}`, {
-    method,
-    ...(body === undefined
-      ? {}
-      : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
-  }).catch(() => null);
-  const data = await answer?.json().catch(() => null);
-  if (answer?.ok) return { data, trouble: '', missing: false };
-  return { data: null, trouble: messageOf(data), missing: answer?.status === 404 };
-}
-
 export const response = {
-  blocks: () => ask<BlockList>('GET', '/blocks'),
+  blocks: () => answer(api.GET('/api/v1/blocks')),
   block: (what: string, why: string, secs: number) =>
-    ask<Block[]>('POST', '/blocks', { what: [what], why, secs }),
+    answer(api.POST('/api/v1/blocks', { body: { what: [what], why, secs } })),
   preview: (what: string, hours: number) =>
-    ask<BlockPreview>('POST', '/blocks/preview', { what: [what], hours }),
-  unblock: (what: string) => ask<Block[]>('DELETE', `/blocks?${new URLSearchParams({ what })}`),
-  confirm: (what: string) => ask<Block[]>('POST', '/blocks/confirm', { what }),
-  channels: () => ask<Channel[]>('GET', '/channels'),
+    answer(api.POST('/api/v1/blocks/preview', { body: { what: [what], hours } })),
+  unblock: (what: string) => answer(api.DELETE('/api/v1/blocks', { params: { query: { what } } })),
+  confirm: (what: string) => answer(api.POST('/api/v1/blocks/confirm', { body: { what } })),
+  channels: () => answer(api.GET('/api/v1/channels')),
   test: (name: string) =>
-    ask<{ delivered: boolean; problem: string | null }>(
-      'POST',
-      `/channels/${encodeURIComponent(name)}/test`,
-    ),
+    answer(api.POST('/api/v1/channels/{name}/test', { params: { path: { name } } })),
 };
