@@ -6,8 +6,6 @@ use crate::decision::Decision;
 use crate::net::What;
 
 /// Carries decisions out.
-///
-/// [`Blocker::add`] and [`Blocker::remove`] only note what is wanted; [`Blocker::commit`] does it.
 pub trait Blocker: Send {
     /// What it is called, such as `nftables`.
     fn name(&self) -> &'static str;
@@ -16,14 +14,14 @@ pub trait Blocker: Send {
     /// Doing it twice changes nothing.
     fn start(&mut self, blocks: &[Decision], now: Timestamp) -> Result<(), FirewallError>;
 
-    /// Notes a block to be made; one that exists gets this end.
-    fn add(&mut self, block: &Decision);
-
-    /// Notes a block to be undone; one that does not exist is no error.
-    fn remove(&mut self, what: What);
-
-    /// Does what was noted since the last time, all of it or nothing.
-    fn commit(&mut self, now: Timestamp) -> Result<(), FirewallError>;
+    /// Makes blocks and undoes others, all of it or nothing. A block that exists gets its new end;
+    /// undoing one that does not exist is no error, and one that is made too stays.
+    fn change(
+        &mut self,
+        added: &[Decision],
+        removed: &[What],
+        now: Timestamp,
+    ) -> Result<(), FirewallError>;
 
     /// What is blocked now, and what each block stopped.
     fn list(&mut self) -> Result<Vec<Stopped>, FirewallError>;
@@ -85,7 +83,6 @@ pub enum FirewallError {
 #[derive(Default, Debug)]
 pub struct DryRun {
     blocks: Vec<What>,
-    noted: Vec<(What, bool)>,
 }
 
 impl Blocker for DryRun {
@@ -94,23 +91,19 @@ impl Blocker for DryRun {
     }
 
     fn start(&mut self, blocks: &[Decision], _now: Timestamp) -> Result<(), FirewallError> {
-        self.noted.clear();
         self.blocks = blocks.iter().map(Decision::what).collect();
         Ok(())
     }
 
-    fn add(&mut self, block: &Decision) {
-        self.noted.push((block.what(), true));
-    }
-
-    fn remove(&mut self, what: What) {
-        self.noted.push((what, false));
-    }
-
-    fn commit(&mut self, _now: Timestamp) -> Result<(), FirewallError> {
-        for (what, is_added) in self.noted.drain(..) {
-            self.blocks.retain(|block| *block != what);
-            if is_added {
+    fn change(
+        &mut self,
+        added: &[Decision],
+        removed: &[What],
+        _now: Timestamp,
+    ) -> Result<(), FirewallError> {
+        self.blocks.retain(|block| !removed.contains(block));
+        for what in added.iter().map(Decision::what) {
+            if !self.blocks.contains(&what) {
                 self.blocks.push(what);
             }
         }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use flowtrack_event::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::decision::Decision;
 use crate::net::{Net, What};
 
 /// A block in force.
@@ -42,6 +43,22 @@ pub struct Block {
 }
 
 impl Block {
+    /// What is decided, wanted by a person, from now on.
+    pub(crate) fn new(decision: Decision, who: String, why: String, now: Timestamp) -> Self {
+        Self {
+            what: decision.what(),
+            who,
+            why,
+            automatic: false,
+            since_us: now.micros(),
+            until_us: decision.until().micros(),
+            confirmed_until_us: None,
+            packets: 0,
+            bytes: 0,
+            before: [0, 0],
+        }
+    }
+
     /// Until when.
     pub const fn until(&self) -> Timestamp {
         Timestamp::from_micros(self.until_us)

@@ -16,10 +16,8 @@ use crate::net::{Net, Transport, What};
 use crate::tool;
 
 /// Blocks by iptables and ipset.
-#[derive(Default, Debug)]
-pub struct Ipset {
-    noted: Vec<(What, Option<Decision>)>,
-}
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Ipset;
 
 impl Ipset {
     /// Whether both can be used here.
@@ -55,33 +53,27 @@ impl Blocker for Ipset {
     }
 
     fn start(&mut self, blocks: &[Decision], now: Timestamp) -> Result<(), FirewallError> {
-        self.noted.clear();
         Self::prepare()?;
-        blocks.iter().for_each(|block| self.add(block));
-        self.commit(now)
+        self.change(blocks, &[], now)
     }
 
-    fn add(&mut self, block: &Decision) {
-        self.noted.push((block.what(), Some(*block)));
-    }
-
-    fn remove(&mut self, what: What) {
-        self.noted.push((what, None));
-    }
-
-    fn commit(&mut self, now: Timestamp) -> Result<(), FirewallError> {
+    fn change(
+        &mut self,
+        added: &[Decision],
+        removed: &[What],
+        now: Timestamp,
+    ) -> Result<(), FirewallError> {
+        let named = |what| element(what).ok_or(FirewallError::Cannot { firewall: "ipset", what });
         let mut text = String::new();
-        for (what, block) in std::mem::take(&mut self.noted) {
-            let (set, element) =
-                element(what).ok_or(FirewallError::Cannot { firewall: "ipset", what })?;
-            let _ = match block {
-                // With -exist, an element that is there gets this end.
-                Some(block) => {
-                    let secs = block.kernel_secs(now).min(MAX_SECS);
-                    writeln!(text, "add {set} {element} timeout {secs}")
-                }
-                None => writeln!(text, "del {set} {element}"),
-            };
+        for &what in removed {
+            let (set, element) = named(what)?;
+            let _ = writeln!(text, "del {set} {element}");
+        }
+        for block in added {
+            let (set, element) = named(block.what())?;
+            let secs = block.kernel_secs(now).min(MAX_SECS);
+            // With -exist, an element that is there gets this end.
+            let _ = writeln!(text, "add {set} {element} timeout {secs}");
         }
         if text.is_empty() { Ok(()) } else { restore(&text) }
     }
@@ -96,7 +88,6 @@ impl Blocker for Ipset {
     }
 
     fn clear(&mut self) -> Result<(), FirewallError> {
-        self.noted.clear();
         for family in &FAMILIES {
             let mut text = String::from("*raw\n");
             for hook in &HOOKS {

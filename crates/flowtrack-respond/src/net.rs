@@ -25,18 +25,8 @@ impl Net {
             (IpAddr::V6(_), IpAddr::V4(v4)) if len >= MAPPED => (IpAddr::V4(v4), len - MAPPED),
             _ => (address, len),
         };
-        let address = match address {
-            IpAddr::V4(v4) if len <= 32 => {
-                let mask = u32::MAX.checked_shl(32 - u32::from(len)).unwrap_or(0);
-                IpAddr::V4(Ipv4Addr::from(u32::from(v4) & mask))
-            }
-            IpAddr::V6(v6) if len <= 128 => {
-                let mask = u128::MAX.checked_shl(128 - u32::from(len)).unwrap_or(0);
-                IpAddr::V6(Ipv6Addr::from(u128::from(v6) & mask))
-            }
-            _ => return None,
-        };
-        Some(Self { address, len })
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        (len <= bits).then(|| Self { address: masked(address, len), len })
     }
 
     /// One address.
@@ -76,10 +66,10 @@ impl Net {
         match (self.address, other.address) {
             (IpAddr::V6(_), IpAddr::V4(v4)) => {
                 let mapped = IpAddr::V6(v4.to_ipv6_mapped());
-                self.len < MAPPED && Self::new_raw(mapped, self.len) == self.address
+                self.len < MAPPED && masked(mapped, self.len) == self.address
             }
             (IpAddr::V4(_), IpAddr::V6(_)) => false,
-            _ => self.len <= other.len && Self::new_raw(other.address, self.len) == self.address,
+            _ => self.len <= other.len && masked(other.address, self.len) == self.address,
         }
     }
 
@@ -87,18 +77,18 @@ impl Net {
     pub fn meets(self, other: Self) -> bool {
         self.covers(other) || other.covers(self)
     }
+}
 
-    /// An address with all bits behind the prefix cleared, and nothing else changed.
-    fn new_raw(address: IpAddr, len: u8) -> IpAddr {
-        match address {
-            IpAddr::V4(v4) => {
-                let mask = u32::MAX.checked_shl(32_u32.saturating_sub(len.into())).unwrap_or(0);
-                IpAddr::V4(Ipv4Addr::from(u32::from(v4) & mask))
-            }
-            IpAddr::V6(v6) => {
-                let mask = u128::MAX.checked_shl(128_u32.saturating_sub(len.into())).unwrap_or(0);
-                IpAddr::V6(Ipv6Addr::from(u128::from(v6) & mask))
-            }
+/// An address with all bits behind the prefix cleared, and nothing else changed.
+fn masked(address: IpAddr, len: u8) -> IpAddr {
+    match address {
+        IpAddr::V4(v4) => {
+            let mask = u32::MAX.checked_shl(32_u32.saturating_sub(len.into())).unwrap_or(0);
+            IpAddr::V4(Ipv4Addr::from(u32::from(v4) & mask))
+        }
+        IpAddr::V6(v6) => {
+            let mask = u128::MAX.checked_shl(128_u32.saturating_sub(len.into())).unwrap_or(0);
+            IpAddr::V6(Ipv6Addr::from(u128::from(v6) & mask))
         }
     }
 }
@@ -176,35 +166,22 @@ impl FromStr for What {
     fn from_str(text: &str) -> Result<Self, NotBlockable> {
         let text = text.trim();
         let wrong = || NotBlockable(text.to_owned());
-        if let Some((transport, port)) = text.split_once('/') {
-            let transport = match transport {
-                "tcp" => Some(Transport::Tcp),
-                "udp" => Some(Transport::Udp),
-                _ => None,
-            };
-            if let Some(transport) = transport {
-                return Ok(Self::Port(transport, port.parse().map_err(|_| wrong())?));
-            }
-            if transport_is_requests(text) {
-                let (_, rest) = text.split_once('/').ok_or_else(wrong)?;
-                let (address, port) = rest.rsplit_once('/').ok_or_else(wrong)?;
+        let port = |port: &str| port.parse::<u16>().map_err(|_| wrong());
+        match text.split_once('/') {
+            Some(("tcp", number)) => Ok(Self::Port(Transport::Tcp, port(number)?)),
+            Some(("udp", number)) => Ok(Self::Port(Transport::Udp, port(number)?)),
+            Some(("requests", service)) => {
+                let (address, number) = service.rsplit_once('/').ok_or_else(wrong)?;
                 let address: IpAddr = address.parse().map_err(|_| wrong())?;
-                return Ok(Self::Requests(
-                    address.to_canonical(),
-                    port.parse().map_err(|_| wrong())?,
-                ));
+                Ok(Self::Requests(address.to_canonical(), port(number)?))
             }
-        }
-        if text.bytes().all(|byte| byte.is_ascii_digit()) {
             // A bare port is one of TCP; whoever wants UDP says so.
-            return text.parse().map(|port| Self::Port(Transport::Tcp, port)).map_err(|_| wrong());
+            None if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Ok(Self::Port(Transport::Tcp, port(text)?))
+            }
+            _ => text.parse().map(Self::Net),
         }
-        text.parse().map(Self::Net)
     }
-}
-
-fn transport_is_requests(text: &str) -> bool {
-    text.starts_with("requests/")
 }
 
 /// As text, which is what files and people have.

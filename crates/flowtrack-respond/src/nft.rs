@@ -21,14 +21,12 @@ use crate::tool;
 pub struct Nftables {
     /// Requests per second that a shielded service still gets; 0 where none is shielded.
     request_rate: u32,
-    added: Vec<Decision>,
-    removed: Vec<What>,
 }
 
 impl Nftables {
     /// For a table that shields services down to `request_rate` requests per second; 0 for none.
     pub const fn new(request_rate: u32) -> Self {
-        Self { request_rate, added: Vec::new(), removed: Vec::new() }
+        Self { request_rate }
     }
 
     /// Whether nftables can be used here: asks for all that [`Blocker::start`] does, and does
@@ -130,33 +128,26 @@ impl Blocker for Nftables {
     }
 
     fn start(&mut self, blocks: &[Decision], now: Timestamp) -> Result<(), FirewallError> {
-        self.added.clear();
-        self.removed.clear();
         let mut commands = self.table();
         commands
             .extend(elements("add", blocks.iter().map(|b| (b.what(), Some(b.kernel_secs(now))))));
         nft(&[], &commands).map(drop)
     }
 
-    fn add(&mut self, block: &Decision) {
-        self.removed.retain(|what| *what != block.what());
-        self.added.retain(|added| added.what() != block.what());
-        self.added.push(*block);
-    }
-
-    fn remove(&mut self, what: What) {
-        self.added.retain(|added| added.what() != what);
-        self.removed.push(what);
-    }
-
-    fn commit(&mut self, now: Timestamp) -> Result<(), FirewallError> {
-        let (added, removed) = (std::mem::take(&mut self.added), std::mem::take(&mut self.removed));
+    fn change(
+        &mut self,
+        added: &[Decision],
+        removed: &[What],
+        now: Timestamp,
+    ) -> Result<(), FirewallError> {
         if let Some(block) = added.iter().find(|block| matches!(block.what(), What::Requests(..)))
             && self.request_rate == 0
         {
             return Err(FirewallError::Cannot { firewall: "nftables", what: block.what() });
         }
-        let whats = || added.iter().map(Decision::what).chain(removed.iter().copied());
+        let is_made = |what: &What| added.iter().any(|block| block.what() == *what);
+        let undone: Vec<What> = removed.iter().copied().filter(|what| !is_made(what)).collect();
+        let whats = || added.iter().map(Decision::what).chain(undone.iter().copied());
         // The kernel keeps the end of an element that exists, and deleting one that has ended is an
         // error: so each is there, then gone, then there with the right end.
         let mut commands = elements("add", whats().map(|what| (what, Some(BRIEF))));
@@ -177,8 +168,6 @@ impl Blocker for Nftables {
     }
 
     fn clear(&mut self) -> Result<(), FirewallError> {
-        self.added.clear();
-        self.removed.clear();
         let table = json!({ "family": FAMILY, "name": TABLE });
         nft(&[], &[json!({ "add": { "table": table } }), json!({ "delete": { "table": table } })])
             .map(drop)

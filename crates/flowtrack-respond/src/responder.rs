@@ -141,19 +141,18 @@ pub fn choose(config: &RespondConfig) -> (Box<dyn Blocker>, Option<FirewallError
     let nft = Nftables::new(config.request_rate);
     match config.firewall {
         Firewall::DryRun => (Box::new(DryRun::default()), None),
-        Firewall::Nftables => (Box::new(nft), nft_problem(config)),
-        Firewall::Ipset => (Box::new(Ipset::default()), Ipset::check().err()),
-        Firewall::Auto => match nft_problem(config) {
+        Firewall::Nftables => {
+            let problem = nft.check().err();
+            (Box::new(nft), problem)
+        }
+        Firewall::Ipset => (Box::new(Ipset), Ipset::check().err()),
+        Firewall::Auto => match nft.check().err() {
             None => (Box::new(nft), None),
-            Some(_) if Ipset::check().is_ok() => (Box::new(Ipset::default()), None),
+            Some(_) if Ipset::check().is_ok() => (Box::new(Ipset), None),
             // What is missing is said where something is to be blocked.
             problem => (Box::new(nft), problem),
         },
     }
-}
-
-fn nft_problem(config: &RespondConfig) -> Option<FirewallError> {
-    Nftables::new(config.request_rate).check().err()
 }
 
 impl Responder {
@@ -256,7 +255,7 @@ impl Responder {
             }
         }
         if !added.is_empty() {
-            self.make(added, now);
+            self.make(added, &[], now);
         }
     }
 
@@ -299,16 +298,8 @@ impl Responder {
             folded.extend(self.fit(whole, &added)?);
             added.retain(|(other, _)| other.what() != decision.what());
             let block = Block {
-                what: decision.what(),
-                who: request.who.clone(),
-                why: request.why.clone(),
-                automatic: false,
-                since_us: now.micros(),
-                until_us: decision.until().micros(),
                 confirmed_until_us: confirm.then(|| whole.until().micros()),
-                packets: 0,
-                bytes: 0,
-                before: [0, 0],
+                ..Block::new(decision, request.who.clone(), request.why.clone(), now)
             };
             added.push((decision, block));
         }
@@ -316,12 +307,11 @@ impl Responder {
         if self.book.blocks.len() + new > self.config.max_blocks {
             return Err(BlockError::Full(self.book.blocks.len()));
         }
-        for what in folded {
-            self.blocker.remove(what);
-            self.finish(what, BlockPhase::Removed, "it is part of a larger block now", now);
+        for what in &folded {
+            self.finish(*what, BlockPhase::Removed, "it is part of a larger block now", now);
         }
         let whats: Vec<_> = added.iter().map(|(decision, _)| decision.what()).collect();
-        self.make(added, now);
+        self.make(added, &folded, now);
         // What the firewall refused is not in the book.
         let blocks: Vec<_> =
             whats.iter().filter_map(|what| self.book.find(*what)).cloned().collect();
@@ -354,8 +344,7 @@ impl Responder {
             });
         }
         self.count();
-        whats.iter().for_each(|what| self.blocker.remove(*what));
-        if let Err(error) = self.blocker.commit(now) {
+        if let Err(error) = self.blocker.change(&[], &whats, now) {
             self.failed(&error);
             if error != FirewallError::Gone {
                 return Err(error.into());
@@ -394,7 +383,7 @@ impl Responder {
         }
         let whats: Vec<_> = added.iter().map(|(decision, _)| decision.what()).collect();
         if !added.is_empty() {
-            self.make(added, now);
+            self.make(added, &[], now);
         }
         Ok(whats.iter().filter_map(|what| self.book.find(*what)).cloned().collect())
     }
@@ -448,10 +437,8 @@ impl Responder {
 
     /// Ends the run: takes everything out of the firewall, unless blocks are to stay.
     pub fn close(&mut self, now: Timestamp) {
-        if self.config.keep_on_exit {
-            self.count();
-        } else if !self.book.blocks.is_empty() {
-            self.count();
+        self.count();
+        if !self.config.keep_on_exit && !self.book.blocks.is_empty() {
             match self.blocker.clear() {
                 Ok(()) => {
                     let whats: Vec<_> = self.book.blocks.iter().map(|block| block.what).collect();
@@ -503,7 +490,8 @@ impl Responder {
             Err(refusal) => {
                 self.stats.refused += 1;
                 let why = format!("{}; {refusal}", trigger.title);
-                self.tell(BlockPhase::Refused, what.to_string(), trigger.who(), why, QUIET, now);
+                let refused = BlockPhase::Refused;
+                self.tell(event(refused, what.to_string(), trigger.who(), why, now), QUIET);
                 None
             }
         }
@@ -553,7 +541,8 @@ impl Responder {
             "limit the rate of such packets in front of the target"
         };
         let why = format!("{}; nobody is blocked, sources may be spoofed: {advice}", trigger.title);
-        self.tell(BlockPhase::Refused, what.unwrap_or_default(), trigger.who(), why, QUIET, now);
+        let what = what.unwrap_or_default();
+        self.tell(event(BlockPhase::Refused, what, trigger.who(), why, now), QUIET);
         None
     }
 
@@ -566,15 +555,17 @@ impl Responder {
     ) -> Option<(Decision, Block)> {
         let what = decision.what();
         if !self.config.automatic {
-            let lasts = decision.until().since(now);
-            if self.tell(
-                BlockPhase::WouldAdd,
-                what.to_string(),
-                trigger.who(),
-                trigger.title.clone(),
-                lasts,
-                now,
-            ) {
+            let would = BlockEvent {
+                until: Some(decision.until()),
+                ..event(
+                    BlockPhase::WouldAdd,
+                    what.to_string(),
+                    trigger.who(),
+                    trigger.title.clone(),
+                    now,
+                )
+            };
+            if self.tell(would, decision.until().since(now)) {
                 self.stats.would_block += 1;
             }
             return None;
@@ -593,16 +584,9 @@ impl Responder {
                     self.recent.len()
                 )
             };
-            let (what, why) = (what.to_string(), format!("{}; {why}", trigger.title));
-            self.tell_about(
-                "held back",
-                BlockPhase::Refused,
-                what,
-                trigger.who(),
-                why,
-                MINUTE,
-                now,
-            );
+            let why = format!("{}; {why}", trigger.title);
+            let refused = event(BlockPhase::Refused, what.to_string(), trigger.who(), why, now);
+            self.tell_about("held back".to_owned(), refused, MINUTE);
             return None;
         }
         self.recent.push_back(now);
@@ -610,19 +594,8 @@ impl Responder {
             let memory = self.config.max_secs;
             self.book.note_offender(net.address(), now, decision.until(), memory);
         }
-        let block = Block {
-            what,
-            who: trigger.who(),
-            why: trigger.title.clone(),
-            automatic: true,
-            since_us: now.micros(),
-            until_us: decision.until().micros(),
-            confirmed_until_us: None,
-            packets: 0,
-            bytes: 0,
-            before: [0, 0],
-        };
-        Some((decision, block))
+        let block = Block::new(decision, trigger.who(), trigger.title.clone(), now);
+        Some((decision, Block { automatic: true, ..block }))
     }
 
     /// Blocks that were let pass at this moment and are not in the book yet.
@@ -664,17 +637,18 @@ impl Responder {
 
     // Doing.
 
-    /// Has the firewall make blocks, and writes them into the book if it did.
-    fn make(&mut self, added: Vec<(Decision, Block)>, now: Timestamp) {
+    /// Has the firewall make blocks, and undo those that they make needless; writes them into the
+    /// book if it did.
+    fn make(&mut self, added: Vec<(Decision, Block)>, needless: &[What], now: Timestamp) {
         // Giving an element another end resets its counter.
         if added.iter().any(|(decision, _)| self.book.find(decision.what()).is_some()) {
             self.count();
         }
         let is_first = self.book.blocks.is_empty();
+        let decisions: Vec<Decision> = added.iter().map(|(decision, _)| *decision).collect();
         let mut before = Vec::new();
         for (decision, mut block) in added {
             let what = decision.what();
-            self.blocker.add(&decision);
             match self.book.find_mut(what) {
                 Some(known) => {
                     before.push((what, Some(known.clone())));
@@ -690,7 +664,11 @@ impl Responder {
             }
         }
         // With nothing in the book, the table may not be there; so it is made.
-        let made = if is_first { Err(FirewallError::Gone) } else { self.blocker.commit(now) };
+        let made = if is_first {
+            Err(FirewallError::Gone)
+        } else {
+            self.blocker.change(&decisions, needless, now)
+        };
         let made = match made {
             Err(_) => {
                 self.book.blocks.iter_mut().for_each(Block::recount);
@@ -746,44 +724,43 @@ impl Responder {
 
     /// Ends what is over.
     fn expire(&mut self, now: Timestamp) {
-        let over: Vec<(What, bool)> = (self.book.blocks.iter())
-            .filter(|block| block.until() <= now)
-            .map(|block| (block.what, block.is_to_be_confirmed()))
-            .collect();
-        if over.is_empty() {
-            return;
-        }
-        over.iter().for_each(|(what, _)| self.blocker.remove(*what));
-        // Should the firewall refuse, it ends them itself a second later.
-        if let Err(error) = self.blocker.commit(now) {
-            self.failed(&error);
-        }
-        for (what, unconfirmed) in over {
-            if unconfirmed {
-                self.finish(what, BlockPhase::Removed, "nobody confirmed it", now);
+        let end = |block: &Block| {
+            if block.is_to_be_confirmed() {
+                (block.what, BlockPhase::Removed, "nobody confirmed it".to_owned())
             } else {
-                self.finish(what, BlockPhase::Expired, "its time is over", now);
+                (block.what, BlockPhase::Expired, "its time is over".to_owned())
             }
-        }
+        };
+        let over = self.book.blocks.iter().filter(|block| block.until() <= now).map(end).collect();
+        self.take_out(over, now);
     }
 
     /// Undoes what must not be blocked any more, because the surroundings changed.
     fn drop_forbidden(&mut self, now: Timestamp) {
-        let forbidden: Vec<(What, String)> = (self.book.blocks.iter())
+        let forbidden: Vec<_> = (self.book.blocks.iter())
             .filter_map(|block| {
-                Some((block.what, self.safety.check(block.what).err()?.to_string()))
+                let why = self.safety.check(block.what).err()?.to_string();
+                Some((block.what, BlockPhase::Removed, why))
             })
             .collect();
-        if forbidden.is_empty() {
+        if !forbidden.is_empty() {
+            self.count();
+            self.take_out(forbidden, now);
+        }
+    }
+
+    /// Ends blocks in the firewall and in the book, each with what became of it and why. Should the
+    /// firewall refuse, it ends them itself when their time is over.
+    fn take_out(&mut self, ended: Vec<(What, BlockPhase, String)>, now: Timestamp) {
+        if ended.is_empty() {
             return;
         }
-        self.count();
-        forbidden.iter().for_each(|(what, _)| self.blocker.remove(*what));
-        if let Err(error) = self.blocker.commit(now) {
+        let whats: Vec<What> = ended.iter().map(|(what, ..)| *what).collect();
+        if let Err(error) = self.blocker.change(&[], &whats, now) {
             self.failed(&error);
         }
-        for (what, why) in forbidden {
-            self.finish(what, BlockPhase::Removed, &why, now);
+        for (what, phase, end) in ended {
+            self.finish(what, phase, &end, now);
         }
     }
 
@@ -863,43 +840,23 @@ impl Responder {
             Some(end) => format!("{end}; it was blocked because: {}", block.why),
         };
         self.events.push(BlockEvent {
-            ts: now,
-            phase,
-            what: what.to_string(),
-            who: block.who.clone(),
-            why,
             until: Some(block.until()),
             packets: block.packets,
             bytes: block.bytes,
+            ..event(phase, what.to_string(), block.who.clone(), why, now)
         });
     }
 
     /// Tells why something was not blocked, once in a while; false where it was told before.
-    fn tell(
-        &mut self,
-        phase: BlockPhase,
-        what: String,
-        who: String,
-        why: String,
-        quiet: Duration,
-        now: Timestamp,
-    ) -> bool {
-        let about = format!("{phase:?} {what}");
-        self.tell_about(&about, phase, what, who, why, quiet, now)
+    fn tell(&mut self, event: BlockEvent, quiet: Duration) -> bool {
+        let about = format!("{:?} {}", event.phase, event.what);
+        self.tell_about(about, event, quiet)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "they are the fields of an event")]
-    fn tell_about(
-        &mut self,
-        about: &str,
-        phase: BlockPhase,
-        what: String,
-        who: String,
-        why: String,
-        quiet: Duration,
-        now: Timestamp,
-    ) -> bool {
-        if self.told.get(about).is_some_and(|until| *until > now) {
+    /// The same, where it is not the event's own phase and block that are not told again.
+    fn tell_about(&mut self, about: String, event: BlockEvent, quiet: Duration) -> bool {
+        let now = event.ts;
+        if self.told.get(&about).is_some_and(|until| *until > now) {
             return false;
         }
         if now.since(self.telling.0) >= MINUTE {
@@ -910,21 +867,15 @@ impl Responder {
             return false;
         }
         self.telling.1 += 1;
-        let until = now.plus(quiet);
-        self.told.insert(about.to_owned(), until);
-        let would = (phase == BlockPhase::WouldAdd).then_some(until);
-        self.events.push(BlockEvent {
-            ts: now,
-            phase,
-            what,
-            who,
-            why,
-            until: would,
-            packets: 0,
-            bytes: 0,
-        });
+        self.told.insert(about, now.plus(quiet));
+        self.events.push(event);
         true
     }
+}
+
+/// Something that happens now to what is no block yet, or none any more.
+fn event(phase: BlockPhase, what: String, who: String, why: String, now: Timestamp) -> BlockEvent {
+    BlockEvent { ts: now, phase, what, who, why, until: None, packets: 0, bytes: 0 }
 }
 
 /// What reading the counters found.

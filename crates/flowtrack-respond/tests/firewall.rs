@@ -42,7 +42,7 @@ fn each(test: impl Fn(&Net, &mut dyn Blocker) + Sync) {
             skip(&format!("ipset cannot be used here: {error}"));
             return;
         }
-        net.inside("t", || test(&net, &mut Ipset::default()));
+        net.inside("t", || test(&net, &mut Ipset));
     }
 }
 
@@ -52,9 +52,8 @@ fn skip(why: &str) {
 }
 
 fn set(blocker: &mut dyn Blocker, add: &[Decision], remove: &[&str]) {
-    add.iter().for_each(|block| blocker.add(block));
-    remove.iter().for_each(|what| blocker.remove(what.parse().unwrap()));
-    blocker.commit(now()).unwrap();
+    let removed: Vec<What> = remove.iter().map(|what| what.parse().unwrap()).collect();
+    blocker.change(add, &removed, now()).unwrap();
 }
 
 fn until(what: &str, patience: Duration, mut is_so: impl FnMut() -> bool) -> Duration {
@@ -205,10 +204,10 @@ fn ipset_leaves_nothing_behind() {
     let rules = || net.on_target("iptables -t raw -S") + &net.on_target("ip6tables -t raw -S");
     let before = rules();
     net.inside("t", || {
-        let mut blocker = Ipset::default();
+        let mut blocker = Ipset;
         blocker.start(&[decide(ATTACKER[0], 60)], now()).unwrap();
         let once = rules();
-        Ipset::default().start(&[decide(ATTACKER[0], 60)], now()).unwrap();
+        Ipset.start(&[decide(ATTACKER[0], 60)], now()).unwrap();
         assert_eq!(rules(), once);
         blocker.clear().unwrap();
         blocker.clear().unwrap();
@@ -257,8 +256,8 @@ fn a_flooded_service_gets_as_many_requests_as_it_may() {
         assert!((0..12).all(|_| net.reaches("a", 0, PORTS[0])));
         assert!(blocker.list().unwrap()[0].packets >= 1);
         let mut off = Nftables::new(0);
-        off.add(&decide("requests/10.77.0.1/8080", 60));
-        assert!(matches!(off.commit(now()), Err(FirewallError::Cannot { .. })));
+        let shield = [decide("requests/10.77.0.1/8080", 60)];
+        assert!(matches!(off.change(&shield, &[], now()), Err(FirewallError::Cannot { .. })));
     });
 }
 
@@ -271,7 +270,7 @@ fn a_table_that_is_gone_is_noticed() {
         blocker.start(&[], now()).unwrap();
         net.on_target("nft flush ruleset");
         assert_eq!(blocker.list(), Err(FirewallError::Gone));
-        blocker.add(&decide("192.0.2.1", 60));
-        assert_eq!(blocker.commit(now()), Err(FirewallError::Gone));
+        let block = [decide("192.0.2.1", 60)];
+        assert_eq!(blocker.change(&block, &[], now()), Err(FirewallError::Gone));
     });
 }

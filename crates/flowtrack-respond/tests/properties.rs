@@ -17,7 +17,6 @@ use proptest::prelude::*;
 #[derive(Clone, Default)]
 struct Remembers {
     ever: Arc<Mutex<Vec<(What, u64)>>>,
-    noted: Vec<Decision>,
 }
 
 impl Blocker for Remembers {
@@ -26,18 +25,16 @@ impl Blocker for Remembers {
     }
 
     fn start(&mut self, blocks: &[Decision], now: Timestamp) -> Result<(), FirewallError> {
-        self.noted = blocks.to_vec();
-        self.commit(now)
+        self.change(blocks, &[], now)
     }
 
-    fn add(&mut self, block: &Decision) {
-        self.noted.push(*block);
-    }
-
-    fn remove(&mut self, _what: What) {}
-
-    fn commit(&mut self, now: Timestamp) -> Result<(), FirewallError> {
-        let noted = self.noted.drain(..).map(|block| (block.what(), block.kernel_secs(now)));
+    fn change(
+        &mut self,
+        added: &[Decision],
+        _removed: &[What],
+        now: Timestamp,
+    ) -> Result<(), FirewallError> {
+        let noted = added.iter().map(|block| (block.what(), block.kernel_secs(now)));
         self.ever.lock().unwrap().extend(noted);
         Ok(())
     }

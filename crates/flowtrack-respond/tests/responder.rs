@@ -23,7 +23,6 @@ struct Shared {
 #[derive(Clone, Default)]
 struct Remembers {
     shared: Arc<Mutex<Shared>>,
-    noted: Vec<(What, bool)>,
 }
 
 impl Remembers {
@@ -38,7 +37,6 @@ impl Blocker for Remembers {
     }
 
     fn start(&mut self, blocks: &[Decision], _now: Timestamp) -> Result<(), FirewallError> {
-        self.noted.clear();
         let mut shared = self.shared.lock().unwrap();
         if shared.is_broken {
             return Err(FirewallError::Missing("memory"));
@@ -48,16 +46,12 @@ impl Blocker for Remembers {
         Ok(())
     }
 
-    fn add(&mut self, block: &Decision) {
-        self.noted.push((block.what(), true));
-    }
-
-    fn remove(&mut self, what: What) {
-        self.noted.push((what, false));
-    }
-
-    fn commit(&mut self, _now: Timestamp) -> Result<(), FirewallError> {
-        let noted = std::mem::take(&mut self.noted);
+    fn change(
+        &mut self,
+        added: &[Decision],
+        removed: &[What],
+        _now: Timestamp,
+    ) -> Result<(), FirewallError> {
         let mut shared = self.shared.lock().unwrap();
         if shared.is_broken {
             return Err(FirewallError::Missing("memory"));
@@ -65,12 +59,9 @@ impl Blocker for Remembers {
         if shared.is_gone {
             return Err(FirewallError::Gone);
         }
-        for (what, added) in noted {
-            shared.held.retain(|held| *held != what);
-            if added {
-                shared.held.push(what);
-            }
-        }
+        let added: Vec<What> = added.iter().map(Decision::what).collect();
+        shared.held.retain(|held| !removed.contains(held) && !added.contains(held));
+        shared.held.extend(added);
         Ok(())
     }
 
