@@ -226,7 +226,8 @@ impl Default for Route {
     }
 }
 
-mod severity {
+/// [`Severity`] by its name.
+pub(crate) mod severity {
     use super::{Deserialize, Deserializer, Serializer, Severity, suggest};
 
     // The signature is Serde's.

@@ -90,7 +90,6 @@ pub(crate) struct Desk {
 
 /// One channel as the desk sees it.
 struct Outbox {
-    name: String,
     bucket: Bucket,
     /// The message that is being sent.
     sending: Option<Sending>,
@@ -100,6 +99,13 @@ struct Outbox {
     /// Notices that were dropped and not yet told of.
     lost: u64,
     health: ChannelHealth,
+}
+
+impl Outbox {
+    /// The name of its channel.
+    fn name(&self) -> &str {
+        &self.health.name
+    }
 }
 
 /// A message on its way.
@@ -119,7 +125,6 @@ impl Desk {
             .channels
             .iter()
             .map(|channel| Outbox {
-                name: channel.name.clone(),
                 bucket: Bucket::new(channel.per_hour, channel.burst),
                 sending: None,
                 failures: 0,
@@ -157,7 +162,7 @@ impl Desk {
         let ids: Vec<u64> = self
             .queue
             .iter()
-            .filter(|(_, e)| !self.outboxes.iter().any(|o| o.name == e.channel))
+            .filter(|(_, e)| !self.outboxes.iter().any(|o| o.name() == e.channel))
             .map(|(id, _)| id)
             .collect();
         let gone = self.queue.remove(&ids).len();
@@ -175,7 +180,7 @@ impl Desk {
                     let outbox = &mut self.outboxes[at];
                     outbox.health.counts.suppressed += 1;
                     let sent = outbox.sending.as_ref().map_or(&[][..], |sending| &sending.ids);
-                    if let Some(entry) = self.queue.find_mut(&outbox.name, &notice.key, sent) {
+                    if let Some(entry) = self.queue.find_mut(outbox.name(), &notice.key, sent) {
                         entry.notice.fold(notice.clone());
                     }
                 }
@@ -186,7 +191,9 @@ impl Desk {
         for route in self.routes.iter().filter(|route| wants(route, &notice)) {
             let when = self.due(now, route, &notice);
             for name in &route.channels {
-                let Some(at) = self.outboxes.iter().position(|o| o.name == *name) else { continue };
+                let Some(at) = self.outboxes.iter().position(|o| o.name() == name) else {
+                    continue;
+                };
                 // Of several routes to a channel, the one that tells it first counts.
                 let slot = due.entry(at).or_insert(when);
                 *slot = (*slot).min(when);
@@ -195,7 +202,7 @@ impl Desk {
         let mut due: Vec<_> = due.into_iter().collect();
         due.sort_unstable();
         for (at, (when, digest)) in due {
-            let channel = self.outboxes[at].name.clone();
+            let channel = self.outboxes[at].name().to_owned();
             let when = if digest { self.digest_of(&channel, now, when) } else { when };
             let gone = self.queue.add(Entry {
                 channel,
@@ -239,13 +246,15 @@ impl Desk {
 
     fn channels_of(&self, notice: &Notice) -> Vec<usize> {
         let reached = |outbox: &Outbox| {
-            self.routes.iter().any(|r| wants(r, notice) && r.channels.contains(&outbox.name))
+            self.routes
+                .iter()
+                .any(|r| wants(r, notice) && r.channels.iter().any(|c| c == outbox.name()))
         };
         (0..self.outboxes.len()).filter(|&at| reached(&self.outboxes[at])).collect()
     }
 
     fn lose(&mut self, channel: &str, count: u64) {
-        if let Some(outbox) = self.outboxes.iter_mut().find(|o| o.name == channel) {
+        if let Some(outbox) = self.outboxes.iter_mut().find(|o| o.name() == channel) {
             outbox.health.counts.dropped += count;
             outbox.lost += count;
         }
@@ -268,7 +277,7 @@ impl Desk {
             if outbox.sending.is_some() || now < outbox.not_before {
                 continue;
             }
-            let due: Vec<u64> = self.due_now(&outbox.name, now);
+            let due: Vec<u64> = self.due_now(outbox.name(), now);
             if !due.is_empty() && self.outboxes[at].bucket.take(now) {
                 jobs.push(self.compose(at, due, now));
             }
@@ -344,7 +353,7 @@ impl Desk {
                 // What did not arrive has not used up the rate.
                 outbox.bucket.give_back();
                 outbox.health.state = ChannelState::Retrying;
-                let pause = back_off(outbox.failures, &outbox.name).max(wait.unwrap_or_default());
+                let pause = back_off(outbox.failures, outbox.name()).max(wait.unwrap_or_default());
                 outbox.failures = outbox.failures.saturating_add(1);
                 outbox.not_before = plus(now, pause);
             }
@@ -374,7 +383,7 @@ impl Desk {
     pub fn wake_at(&self, now: Timestamp) -> Option<Timestamp> {
         let free = self.outboxes.iter().filter(|outbox| outbox.sending.is_none());
         free.filter_map(|outbox| {
-            let waiting = self.queue.iter().filter(|(_, e)| e.channel == outbox.name);
+            let waiting = self.queue.iter().filter(|(_, e)| e.channel == outbox.name());
             let due = waiting.map(|(_, e)| Timestamp::from_micros(e.due_us)).min()?;
             Some(due.max(outbox.not_before).max(outbox.bucket.free_at(now)))
         })
@@ -387,7 +396,7 @@ impl Desk {
             .iter()
             .map(|outbox| {
                 let mut health = outbox.health.clone();
-                let waiting = self.queue.iter().filter(|(_, e)| e.channel == outbox.name).count();
+                let waiting = self.queue.iter().filter(|(_, e)| e.channel == outbox.name()).count();
                 health.counts.waiting = waiting as u64;
                 health.retry_at = (outbox.failures > 0 && waiting > 0).then_some(outbox.not_before);
                 health
@@ -397,7 +406,7 @@ impl Desk {
 
     /// The name of a channel.
     pub fn name(&self, channel: usize) -> &str {
-        &self.outboxes[channel].name
+        self.outboxes[channel].name()
     }
 
     /// Whether a message is being sent.

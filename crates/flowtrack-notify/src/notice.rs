@@ -2,7 +2,7 @@
 
 use flowtrack_detect::alerts::{AlertKind, AlertRecord};
 use flowtrack_event::{BlockEvent, BlockPhase, Severity, Timestamp};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -13,7 +13,7 @@ pub struct Notice {
     /// Notices of the same key are about the same thing.
     pub key: String,
     /// How urgent.
-    #[serde(with = "severity")]
+    #[serde(with = "crate::config::severity")]
     pub severity: Severity,
     /// One line.
     pub title: String,
@@ -245,22 +245,6 @@ const MAX_EXPLANATION: usize = 600;
 const MAX_NAME: usize = 60;
 const MAX_VALUE: usize = 200;
 const MAX_EVIDENCE: usize = 12;
-
-/// [`Severity`] by its name.
-mod severity {
-    use super::{Deserialize, Deserializer, Serializer, Severity};
-
-    // The signature is Serde's.
-    #[allow(clippy::trivially_copy_pass_by_ref)]
-    pub fn serialize<S: Serializer>(severity: &Severity, s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_str(severity.name())
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Severity, D::Error> {
-        let name = String::deserialize(d)?;
-        Severity::parse(&name).ok_or_else(|| serde::de::Error::custom("no such severity"))
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -113,13 +113,8 @@ impl Notifier {
     pub fn tell(&self, notice: Notice) {
         let told = Told::Notice(Box::new(notice));
         if self.inbox.as_ref().is_none_or(|inbox| inbox.try_send(told).is_err()) {
-            self.lose(1);
+            self.lost.fetch_add(1, Ordering::Relaxed);
         }
-    }
-
-    /// Counts notices that somebody else had to drop.
-    pub fn lose(&self, count: u64) {
-        self.lost.fetch_add(count, Ordering::Relaxed);
     }
 
     /// How the channels were a moment ago.
