@@ -5,6 +5,7 @@
 //! only, never for the disk.
 
 use crate::control;
+use crate::lock::lock;
 use crate::notify::People;
 use crate::watch::{Origin, Watcher};
 use flowtrack_detect::alerts::{
@@ -17,7 +18,7 @@ use flowtrack_store::{HistoryReader, HistoryWriter, StoreHealth, StoreState};
 use flowtrack_web::{AlertDesk, AlertNews};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Alerts and mutes.
 pub struct Alerts {
@@ -285,9 +286,4 @@ impl Watcher for AlertWatcher {
             people.begin(from);
         }
     }
-}
-
-/// A lock whose holder cannot have left anything half done.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -15,6 +15,7 @@ use crate::cli::{Cli, Command};
 use crate::config::{Config, data_dir};
 use crate::notify::keeper;
 use crate::status::Status;
+use jiff::tz::TimeZone;
 use std::io::Write as _;
 
 /// Does what the command line says.
@@ -43,10 +44,23 @@ pub fn run(cli: &Cli) -> anyhow::Result<Status> {
 
 /// Prints to standard output; a reader that has gone is no error.
 fn print(text: &str) -> anyhow::Result<()> {
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(anyhow::Error::new(e).context("cannot write to standard output"))
-        }
-        _ => Ok(()),
+    print_on(text).map(drop)
+}
+
+/// Prints to standard output at once; says whether anybody still reads.
+fn print_on(text: &str) -> anyhow::Result<bool> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(e) => Err(anyhow::Error::new(e).context("cannot write to standard output")),
     }
+}
+
+/// A time, in microseconds since 1970, as the clock on the wall says it.
+fn local(us: i64) -> String {
+    jiff::Timestamp::from_microsecond(us).map_or_else(
+        |_| "for ever".to_owned(),
+        |at| at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+    )
 }

@@ -1,6 +1,7 @@
 //! Starting and stopping captures: sources, their workers, and how they are.
 
 use crate::hub::{Hub, HubSender};
+use crate::lock::lock;
 use crate::rules::Rules;
 use crate::watch::Origin;
 use crate::worker;
@@ -11,7 +12,7 @@ use flowtrack_engine::{Config as EngineConfig, Engine, Output};
 use flowtrack_event::{Event, RawPacket, Timestamp};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 use tracing::{error, warn};
@@ -247,10 +248,6 @@ impl Drop for Control {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn interface_names(source: &dyn PacketSource) -> Vec<String> {

@@ -11,6 +11,7 @@ mod export;
 mod files;
 mod hub;
 mod input;
+mod lock;
 mod moment;
 mod notify;
 mod respond;

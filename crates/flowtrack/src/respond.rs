@@ -12,6 +12,7 @@ pub mod preview;
 mod web;
 
 use crate::control::now;
+use crate::lock::lock;
 use crate::notify::People;
 use crate::watch::{Origin, Watcher};
 use anyhow::Context as _;
@@ -24,7 +25,7 @@ use flowtrack_store::HistoryWriter;
 use flowtrack_web::Peers;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tracing::warn;
@@ -243,10 +244,6 @@ fn ask(queue: &Sender<Message>, command: Command) -> Reply {
     let sent = queue.send(Message::Ask(command, answer)).ok();
     sent.and_then(|()| wait.recv().ok())
         .unwrap_or_else(|| Reply::Refused { why: "the program is ending".into() })
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whom the responder's thread tells.

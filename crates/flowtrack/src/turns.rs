@@ -5,6 +5,7 @@
 //! what it would be with one worker. A place is taken by one worker alone and the first in order
 //! never waits, so somebody always goes on.
 
+use crate::lock::lock;
 use flowtrack_event::RawPacket;
 use flowtrack_rules::state::Turn;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -56,7 +57,7 @@ impl Turns {
     }
 
     fn places(&self) -> MutexGuard<'_, Vec<u64>> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.places)
     }
 
     fn publish(&self, worker: usize, place: u64) {

@@ -35,6 +35,8 @@ pub trait Blocking: Send + Sync {
 pub enum Confirm {
     /// It is.
     Needed,
+    /// It is where a network is among what is blocked.
+    ForNetworks,
     /// It stays.
     Needless,
 }
@@ -192,17 +194,15 @@ pub(super) async fn add(
     body: Result<Json<BlockRequest>, JsonRejection>,
 ) -> Result<Json<Vec<BlockRow>>, Problem> {
     let Json(request) = body?;
-    if request.what.is_empty() || request.what.len() > MAX_WHATS {
-        return Err(Problem::invalid(
-            "what",
-            format!("name 1 to {MAX_WHATS} addresses, networks or ports"),
-        ));
-    }
+    check(&request.what)?;
     let is_remote =
         peer.is_some_and(|Extension(Peer(peer))| !peer.ip().to_canonical().is_loopback());
-    let has_network = request.what.iter().any(|what| is_network(what));
-    let is_needed = request.confirm.unwrap_or(is_remote || has_network);
-    let confirm = if is_needed { Confirm::Needed } else { Confirm::Needless };
+    let confirm = match request.confirm {
+        Some(true) => Confirm::Needed,
+        Some(false) => Confirm::Needless,
+        None if is_remote => Confirm::Needed,
+        None => Confirm::ForNetworks,
+    };
     ask(&app, move |blocking| blocking.block(&request, confirm)).await.map(Json)
 }
 
@@ -249,12 +249,7 @@ pub(super) async fn preview(
     body: Result<Json<PreviewRequest>, JsonRejection>,
 ) -> Result<Json<BlockPreview>, Problem> {
     let Json(PreviewRequest { what, hours }) = body?;
-    if what.is_empty() || what.len() > MAX_WHATS {
-        return Err(Problem::invalid(
-            "what",
-            format!("name 1 to {MAX_WHATS} addresses, networks or ports"),
-        ));
-    }
+    check(&what)?;
     if hours == 0 || hours > MAX_HOURS {
         return Err(Problem::invalid("hours", format!("ask for 1 to {MAX_HOURS} hours")));
     }
@@ -272,9 +267,12 @@ async fn ask<T: Send + 'static>(
     answer.await?.map_err(Problem::conflict)
 }
 
-/// Whether a text names a network rather than an address or a port.
-fn is_network(what: &str) -> bool {
-    what.split_once('/').is_some_and(|(address, _)| address.contains(['.', ':']))
+/// Whether a request names as much as one may.
+fn check(whats: &[String]) -> Result<(), Problem> {
+    if (1..=MAX_WHATS).contains(&whats.len()) {
+        return Ok(());
+    }
+    Err(Problem::invalid("what", format!("name 1 to {MAX_WHATS} addresses, networks or ports")))
 }
 
 const fn a_day() -> u32 {

@@ -1,6 +1,6 @@
 //! `flowtrack alerts`: what signatures and detectors found, in the terminal.
 
-use super::print;
+use super::{local, print, print_on};
 use crate::cli::AlertsArgs;
 use crate::config::Wrong;
 use crate::moment::moment;
@@ -10,7 +10,7 @@ use flowtrack_detect::alerts::{AlertFilter, AlertId, AlertRecord, AlertState};
 use flowtrack_event::Severity;
 use flowtrack_store::history::AlertQuery;
 use flowtrack_store::{HistoryReader, shown};
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -149,8 +149,7 @@ fn line(alert: &AlertRecord, json: bool, look: &Look) -> anyhow::Result<String> 
     if json {
         return Ok(format!("{}\n", serde_json::to_string(alert)?));
     }
-    let at = Timestamp::from_microsecond(alert.last_seen.micros()).unwrap_or_default();
-    let at = at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string();
+    let at = local(alert.last_seen.micros());
     let severity = look.paint(alert.severity, &format!("{:<8}", alert.severity.name()));
     let times = if alert.count > 1 { format!("x{}", alert.count) } else { String::new() };
     let mut text = format!("{at}  {severity}  {times:<7}  ");
@@ -183,16 +182,5 @@ fn say_rest(found: &[AlertRecord], printed: usize, more: bool) {
     }
     if more {
         eprintln!("the newest {MOST}; `flowtrack export alerts --format csv` writes all");
-    }
-}
-
-/// Prints; says whether anybody still reads.
-fn print_on(text: &str) -> anyhow::Result<bool> {
-    use std::io::Write as _;
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Ok(()) => Ok(true),
-        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
-        Err(e) => Err(anyhow::Error::new(e).context("cannot write to standard output")),
     }
 }

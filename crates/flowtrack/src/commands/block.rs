@@ -1,6 +1,6 @@
 //! `flowtrack block`, `unblock`, `confirm` and `blocked`.
 
-use super::print;
+use super::{local, print};
 use crate::cli::{Block, Blocked, Confirm, Unblock};
 use crate::config::{Config, Wrong};
 use crate::respond::{ask_or_do, preview::preview, surroundings};
@@ -9,7 +9,6 @@ use anyhow::Context as _;
 use flowtrack_respond::{Block as Row, Command, Reply, Request, Status as Blocks, What};
 use flowtrack_store::HistoryReader;
 use flowtrack_web::BlockPreview;
-use jiff::tz::TimeZone;
 use std::path::Path;
 use std::time::Duration;
 
@@ -193,14 +192,6 @@ fn listed(path: &Path) -> anyhow::Result<Vec<What>> {
 
 fn is_network(what: What) -> bool {
     matches!(what, What::Net(net) if !net.is_single())
-}
-
-/// A time as the clock on the wall says it.
-fn local(us: i64) -> String {
-    jiff::Timestamp::from_microsecond(us).map_or_else(
-        |_| "for ever".to_owned(),
-        |at| at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
-    )
 }
 
 /// Time that a preview may take.

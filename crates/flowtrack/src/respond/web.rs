@@ -29,14 +29,21 @@ impl Blocking for Respond {
             "" => "blocked by hand, in the dashboard",
             why => why,
         };
+        let whats = whats(&request.what)?;
+        let is_network = |what: &What| matches!(what, What::Net(net) if !net.is_single());
+        let confirm = match confirm {
+            Confirm::Needed => true,
+            Confirm::ForNetworks => whats.iter().any(is_network),
+            Confirm::Needless => false,
+        };
         let one = |what: What| Request {
             what,
             secs: request.secs,
             who: "admin".into(),
             why: why.chars().take(MAX_WHY).collect(),
-            confirm: confirm == Confirm::Needed,
+            confirm,
         };
-        let requests = whats(&request.what)?.into_iter().map(one).collect();
+        let requests = whats.into_iter().map(one).collect();
         rows(self.ask(Command::Block { requests }))
     }
 

@@ -4,9 +4,10 @@ use super::Rules;
 use super::files::{self, Places};
 use crate::config::Config;
 use crate::control::Control;
+use crate::lock::lock;
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
@@ -61,7 +62,7 @@ impl Rulebook {
 
     /// How the rules are.
     pub fn state(&self) -> State {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.state).clone()
     }
 
     /// Loads the rules again; workers take them up between two bursts. What rules remember is
@@ -71,7 +72,7 @@ impl Rulebook {
             Ok(()) => tracing::info!(rules = self.state().loaded, "rules are loaded again"),
             Err(error) => {
                 tracing::error!("the rules before stay in force: {error:#}");
-                let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut state = lock(&self.state);
                 state.problem = Some(format!("{error:#}"));
             }
         }
@@ -79,7 +80,7 @@ impl Rulebook {
     }
 
     fn load(&self) -> anyhow::Result<()> {
-        let _one_at_a_time = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = lock(&self.loading);
         let places = self.places();
         let before = self.control.rules();
         if before.is_none() && places.paths.is_empty() && !places.builtin {
@@ -100,7 +101,7 @@ impl Rulebook {
             problem: None,
         };
         self.control.set_rules(rules);
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        *lock(&self.state) = state;
         Ok(())
     }
 
