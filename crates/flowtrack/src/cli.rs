@@ -20,7 +20,7 @@ use std::path::PathBuf;
 #[command(
     name = "flowtrack",
     version,
-    about = "Sees every flow on a network, names what it is, and shows it to a person",
+    about = "Sees every flow on a network, names it, catches attacks, stops them safely",
     after_help = "Without a command, flowtrack captures on the interface that carries the default \
                   route and serves the dashboard (`flowtrack run`).\n\
                   Exit status: 0 all well; 1 some input was broken; 2 wrong usage or \
