@@ -36,6 +36,8 @@ pub(super) struct MailReader {
     files: usize,
     kept: usize,
     duplicates: bool,
+    /// A boundary is too long to be one.
+    long_boundary: bool,
     strange: bool,
     gaps: bool,
 }
@@ -99,6 +101,7 @@ impl MailReader {
             files: 0,
             kept: 0,
             duplicates: false,
+            long_boundary: false,
             strange: false,
             gaps: false,
         }
@@ -156,6 +159,9 @@ impl MailReader {
             self.end_of_header();
         }
         self.end_of_part(state, out);
+        if self.long_boundary {
+            out.anomaly("mime_long_boundary", Some(self.tx_id));
+        }
         if self.duplicates {
             out.anomaly("duplicate_fields", Some(self.tx_id));
         }
@@ -245,11 +251,10 @@ impl MailReader {
                     k if k.starts_with(b"text/") => Kind::Text,
                     _ => Kind::Other,
                 };
-                let part = &mut self.part;
+                let Self { part, long_boundary, .. } = self;
                 parameters_of(parameters, |name, value| match name {
-                    b"boundary" if !value.is_empty() && value.len() <= BOUNDARY_CAP => {
-                        part.boundary = Some(value.to_vec());
-                    }
+                    b"boundary" if value.len() > BOUNDARY_CAP => *long_boundary = true,
+                    b"boundary" if !value.is_empty() => part.boundary = Some(value.to_vec()),
                     _ => part.filename.parameter(name, value, b"name"),
                 });
             }

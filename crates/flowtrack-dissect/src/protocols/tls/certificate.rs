@@ -46,7 +46,7 @@ impl Certificate {
         const VERSION: u8 = 0xa0;
         let whole = Ber::new(der).inside(ber::SEQUENCE);
         let mut whole = whole.ok_or("INVALID_CERTIFICATE")?;
-        let mut r = whole.inside(ber::SEQUENCE).ok_or("CERTIFICATE_INVALID_DER")?;
+        let mut r = whole.inside(ber::SEQUENCE).ok_or("INVALID_CERTIFICATE")?;
         // Absent in version 1.
         let _ = r.value(VERSION);
         let serial = r.value(ber::INTEGER).ok_or("CERTIFICATE_INVALID_SERIAL")?;
@@ -347,6 +347,8 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told() {
         assert_eq!(Certificate::read(b""), Err("INVALID_CERTIFICATE"));
+        // Cut off behind its first length.
+        assert_eq!(Certificate::read(&tlv(ber::SEQUENCE, b"\x30")), Err("INVALID_CERTIFICATE"));
         let no_dates = sequence(&[sequence(&[tlv(ber::INTEGER, &[1]), sequence(&[]), sequence(&[])])]);
         assert_eq!(Certificate::read(&no_dates), Err("CERTIFICATE_INVALID_DATE"));
         let bad_name = certificate(tlv(ber::SEQUENCE, &[1, 2]), &[]);
