@@ -3,7 +3,7 @@
 use super::fields::Range;
 use super::head::{Head, HeadField};
 use super::payload::Left;
-use super::uri::{Target, host_and_port, normalized};
+use super::uri::{Target, host_and_port, is_host, normalized};
 use crate::protocols::smtp::decode::base64;
 use crate::{Field, Keyword, Outcome};
 use flowtrack_event::{AppProto, Direction, LoginOutcome, Secret, Transaction, WireText};
@@ -158,9 +158,15 @@ impl Exchange {
         self.request.head.as_ref().map_or(b"", Head::second)
     }
 
+    /// Host and port that the target names. What a CONNECT asks for is none where it cannot be one.
+    fn named(&self) -> Option<&[u8]> {
+        let authority = Target::of(self.target(), self.is_connect()).authority?;
+        (!self.is_connect() || is_host(host_and_port(authority).0)).then_some(authority)
+    }
+
     /// Host and port that were asked, as they were sent.
     fn authority(&self) -> Option<Cow<'_, [u8]>> {
-        match Target::of(self.target(), self.is_connect()).authority {
+        match self.named() {
             Some(authority) => Some(Cow::Borrowed(authority)),
             None => self.request.get("host"),
         }
@@ -388,7 +394,7 @@ impl Exchange {
                     visit(&host_and_port(&authority).0.to_ascii_lowercase());
                 }
             }
-            "http.host.raw" => match Target::of(self.target(), self.is_connect()).authority {
+            "http.host.raw" => match self.named() {
                 Some(authority) => visit(host_and_port(authority).0),
                 None => head.get("host").iter().for_each(|host| visit(host)),
             },
