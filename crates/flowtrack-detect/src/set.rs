@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub trait Detector: Send {
     /// Takes an event of a worker. [`Event::Activity`] comes merged, by
     /// [`Detector::on_activity`].
-    fn on_event(&mut self, event: &Event, findings: &mut Findings);
+    fn on_event(&mut self, _event: &Event, _findings: &mut Findings) {}
 
     /// Takes what hosts did in one second, all workers together.
     fn on_activity(&mut self, _activity: &Activity, _findings: &mut Findings) {}

@@ -3,7 +3,7 @@
 use crate::words::{add_flows, at, count, number, plural};
 use crate::{About, Baseline, Detector, Findings, Kind, Learned, Networks, Recent, Window};
 use flowtrack_event::{
-    Activity, Event, FlowId, IpProto, Outcomes, Severity, SourceActivity, Technique, Timestamp,
+    Activity, FlowId, IpProto, Outcomes, Severity, SourceActivity, Technique, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -204,8 +204,6 @@ impl ConnectionFlood {
 }
 
 impl Detector for ConnectionFlood {
-    fn on_event(&mut self, _event: &Event, _findings: &mut Findings) {}
-
     fn on_activity(&mut self, activity: &Activity, findings: &mut Findings) {
         for source in &activity.sources {
             for peer in source.peers.iter().filter(|peer| peer.proto == IpProto::TCP) {

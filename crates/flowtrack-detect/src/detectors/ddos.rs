@@ -3,7 +3,7 @@
 use crate::words::{add_flows, count, list, number, plural, text};
 use crate::{About, Baseline, Detector, Findings, Kind, Learned, Networks, Recent};
 use flowtrack_event::{
-    Activity, Detection, Event, FlowId, FromPort, IpProto, Severity, SourceActivity, Technique,
+    Activity, Detection, FlowId, FromPort, IpProto, Severity, SourceActivity, Technique,
     TargetActivity, Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -499,8 +499,6 @@ fn service_name(from: &FromPort) -> &'static str {
 }
 
 impl Detector for Ddos {
-    fn on_event(&mut self, _event: &Event, _findings: &mut Findings) {}
-
     fn on_activity(&mut self, activity: &Activity, findings: &mut Findings) {
         for source in &activity.sources {
             self.source(activity.at, source, findings);

@@ -3,7 +3,7 @@
 use crate::words::{at, count, list, number, plural, text};
 use crate::{About, Detector, Findings, Kind, Networks, Recent};
 use flowtrack_event::{
-    Activity, Distinct, Event, FlowId, IpProto, Outcomes, Severity, Technique, Timestamp,
+    Activity, Distinct, FlowId, IpProto, Outcomes, Severity, Technique, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -207,8 +207,6 @@ fn told(
 }
 
 impl Detector for SynFlood {
-    fn on_event(&mut self, _event: &Event, _findings: &mut Findings) {}
-
     fn on_activity(&mut self, activity: &Activity, findings: &mut Findings) {
         let second = activity.at;
         self.now = second;
