@@ -34,6 +34,11 @@ impl Pace {
     }
 }
 
+/// Whether something was told less than so many seconds ago.
+pub(crate) fn lately(told: Option<Timestamp>, now: Timestamp, seconds: i64) -> bool {
+    told.is_some_and(|told| now.secs() - told.secs() < seconds)
+}
+
 /// Tells each thing once in a while.
 #[derive(Debug)]
 pub struct Once<K> {

@@ -1,7 +1,7 @@
 //! Connection floods: one host opens connections faster than it could use them.
 
 use crate::words::{add_flows, at, count, number, plural};
-use crate::{About, Baseline, Detector, Findings, Kind, Learned, Networks, Recent, Window};
+use crate::{About, Baseline, Detector, Findings, Kind, Learned, Networks, Recent, Window, lately};
 use flowtrack_event::{
     Activity, FlowId, IpProto, Outcomes, Severity, SourceActivity, Technique, Timestamp,
 };
@@ -141,7 +141,7 @@ impl ConnectionFlood {
         usual.begun.add(now, outcomes.begun);
         usual.most = usual.most.max(begun);
         if begun <= self.config.per_minute
-            || pair.told.is_some_and(|told| now.secs() - told.secs() < AGAIN)
+            || lately(pair.told, now, AGAIN)
         {
             return;
         }

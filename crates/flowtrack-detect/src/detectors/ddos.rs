@@ -1,7 +1,7 @@
 //! Volumetric floods: more packets than anybody asked for.
 
 use crate::words::{add_flows, count, list, number, plural, text};
-use crate::{About, Baseline, Detector, Findings, Kind, Learned, Networks, Recent};
+use crate::{About, Baseline, Detector, Findings, Kind, Learned, Networks, Recent, lately};
 use flowtrack_event::{
     Activity, Detection, FlowId, FromPort, IpProto, Severity, SourceActivity, Technique,
     TargetActivity, Timestamp,
@@ -137,7 +137,7 @@ impl Track {
         self.since += packets;
         self.peak = self.peak.max(packets);
         add_flows(&mut self.flows, flows.iter().copied());
-        self.told.is_none_or(|told| now.secs() - told.secs() >= AGAIN)
+        !lately(self.told, now, AGAIN)
     }
 
     fn was_told(&mut self, now: Timestamp) {

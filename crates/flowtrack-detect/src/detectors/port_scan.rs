@@ -1,7 +1,7 @@
 //! Port scans and sweeps: one host asks many ports or many hosts whether they are there.
 
 use crate::words::{add_flows, at, count, list, plural, text};
-use crate::{About, Detector, DistinctWindow, Findings, Kind, Networks, Recent, Window};
+use crate::{About, Detector, DistinctWindow, Findings, Kind, Networks, Recent, Window, lately};
 use flowtrack_event::{
     Activity, Claim, Detection, Distinct, Event, Failure, FlowId, IpProto, MacAddr, Neighbour,
     Probe, ProbeKind, Severity, SourceActivity, TargetActivity, Technique, Timestamp,
@@ -219,7 +219,7 @@ impl Track {
 
     /// A source that is proved only now is told at once: nobody is blocked before.
     fn may_tell(&self, now: Timestamp, proved: bool) -> bool {
-        proved && !self.proved || self.told.is_none_or(|told| now.secs() - told.secs() >= AGAIN)
+        proved && !self.proved || !lately(self.told, now, AGAIN)
     }
 
 }
@@ -387,7 +387,7 @@ impl PortScan {
         track.hosts.merge(now, &source.pinged);
         let distinct = track.hosts.count(now);
         if distinct < self.config.ping_distinct
-            || track.told.is_some_and(|told| now.secs() - told.secs() < AGAIN)
+            || lately(track.told, now, AGAIN)
         {
             return;
         }
@@ -454,11 +454,10 @@ impl PortScan {
         }
         add_flows(&mut known.flows, target.flows.iter().copied());
         let (ports, sources) = (known.ports.count(now), known.sources.count(now));
-        let by_one = known.by_one.is_some_and(|at| now.secs() - at.secs() < i64::from(FAST));
-        let told_lately = known.told.is_some_and(|told| now.secs() - told.secs() < AGAIN);
+        let by_one = lately(known.by_one, now, i64::from(FAST));
         // Several sources, each of which would be too slow alone; a flood has many more.
         let is_shared = (4..=MAX_TOGETHER).contains(&sources) && sources <= ports;
-        if ports < self.config.distinct * 2 || !is_shared || by_one || told_lately {
+        if ports < self.config.distinct * 2 || !is_shared || by_one || lately(known.told, now, AGAIN) {
             return;
         }
         let mut told = ABOUT.detection("distributed", now);
@@ -507,7 +506,7 @@ impl PortScan {
             track.named.push(claim.target.to_string());
         }
         // The count costs, and nothing can have changed much.
-        if !track.since.is_multiple_of(8) || track.told.is_some_and(|told| now.secs() - told.secs() < AGAIN) {
+        if !track.since.is_multiple_of(8) || lately(track.told, now, AGAIN) {
             return;
         }
         let distinct = track.addrs.count(now);
