@@ -48,12 +48,37 @@ pub(crate) fn at(addr: IpAddr, port: u16) -> String {
 
 /// Adds flows that are not there yet, so many at most.
 pub(crate) fn add_flows(list: &mut Vec<FlowId>, more: impl IntoIterator<Item = FlowId>) {
-    for flow in more {
-        if list.len() >= MAX_FLOWS {
+    keep_first(list, more, MAX_FLOWS);
+}
+
+/// Keeps the first `most` distinct values.
+pub(crate) fn keep_first<T: PartialEq>(
+    list: &mut Vec<T>,
+    more: impl IntoIterator<Item = T>,
+    most: usize,
+) {
+    for value in more {
+        if list.len() >= most {
             return;
         }
-        if !list.contains(&flow) {
-            list.push(flow);
+        if !list.contains(&value) {
+            list.push(value);
         }
     }
+}
+
+/// Keeps the last `most` distinct values.
+pub(crate) fn keep_last<T: PartialEq>(list: &mut Vec<T>, value: T, most: usize) {
+    if list.contains(&value) {
+        return;
+    }
+    if list.len() >= most {
+        list.remove(0);
+    }
+    list.push(value);
+}
+
+/// Whether a name is `domain` or below it.
+pub(crate) fn is_below(name: &str, domain: &str) -> bool {
+    name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }

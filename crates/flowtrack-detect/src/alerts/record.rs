@@ -1,5 +1,6 @@
 //! One alert, with everything that is kept of it.
 
+use crate::words::keep_last;
 use flowtrack_event::{Evidence, IpProto, Severity, Timestamp};
 use serde::Serialize;
 use serde::ser::Serializer;
@@ -210,13 +211,7 @@ impl AlertRecord {
 
     /// Keeps a flow, the oldest going where there is no room; allocates nothing then.
     pub(super) fn add_flow(&mut self, flow: FlowRef) {
-        if self.flows.contains(&flow) {
-            return;
-        }
-        if self.flows.len() >= Self::FLOWS {
-            self.flows.remove(0);
-        }
-        self.flows.push(flow);
+        keep_last(&mut self.flows, flow, Self::FLOWS);
     }
 }
 

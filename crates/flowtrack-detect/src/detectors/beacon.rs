@@ -1,6 +1,7 @@
 //! Calls home: flows or requests that repeat with a clock behind them.
 
 use crate::learned::PastCalls;
+use crate::words::{is_below, keep_last};
 use crate::{About, Detector, Findings, Kind, Learned, Networks, Over, Pace, Recent};
 use flowtrack_event::{
     AppProto, Detection, Direction, Event, Evidence, FlowEvent, FlowId, FlowKey, FlowPhase, FlowState,
@@ -487,12 +488,7 @@ impl Calls {
     fn add(&mut self, at: Timestamp, bytes: u64, flow: FlowId) {
         self.total += 1;
         self.pace.add(1);
-        if !self.flows.contains(&flow) {
-            if self.flows.len() >= FLOWS {
-                self.flows.remove(0);
-            }
-            self.flows.push(flow);
-        }
+        keep_last(&mut self.flows, flow, FLOWS);
         let place = self.last.iter().rposition(|call| call.at <= at).map_or(0, |place| place + 1);
         self.last.insert(place, Call { at, bytes });
         if self.last.len() > KEPT {
@@ -580,9 +576,4 @@ fn histogram(calls: &VecDeque<Call>) -> Vec<String> {
 
 fn rounded(value: f64) -> f64 {
     (value * 1_000.0).round() / 1_000.0
-}
-
-/// Whether a name is `domain` or below it.
-fn is_below(name: &str, domain: &str) -> bool {
-    name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }

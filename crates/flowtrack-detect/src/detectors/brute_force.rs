@@ -1,5 +1,6 @@
 //! Guessed passwords: refused log-ons, and short sessions of protocols that hide them.
 
+use crate::words::keep_last;
 use crate::{About, Detector, DistinctWindow, Findings, Kind, Networks, Over, Pace, Recent, Window};
 use flowtrack_event::{
     AppProto, Detection, Event, Evidence, FlowEvent, FlowId, FlowRecord, FlowState,
@@ -285,8 +286,8 @@ impl BruteForce {
         } else {
             format!("{} on {}", login.user, service.target)
         };
-        keep(&mut spray.some, tried, NAMES);
-        keep(&mut spray.flows, login.flow.id, FLOWS);
+        keep_last(&mut spray.some, tried, NAMES);
+        keep_last(&mut spray.flows, login.flow.id, FLOWS);
         let refused = spray.refused.sum(now);
         if refused < self.config.spray {
             return;
@@ -338,8 +339,8 @@ impl BruteForce {
         crowd.sources.insert(now, &service.source);
         crowd.refused.add(now, 1);
         crowd.pace.add(1);
-        keep(&mut crowd.some, service.source.to_string(), NAMES);
-        keep(&mut crowd.flows, login.flow.id, FLOWS);
+        keep_last(&mut crowd.some, service.source.to_string(), NAMES);
+        keep_last(&mut crowd.flows, login.flow.id, FLOWS);
         let refused = crowd.refused.sum(now);
         if refused < self.config.distributed {
             return;
@@ -389,7 +390,7 @@ impl BruteForce {
         let pair = self.pairs.entry(service, || Pair::new(app, record.start));
         pair.short.add(record.end, 1);
         pair.total += 1;
-        keep(&mut pair.flows, record.id, FLOWS);
+        keep_last(&mut pair.flows, record.id, FLOWS);
         let [_, _, pace, _] = &mut pair.paces;
         pace.add(1);
         // Sessions end, and are told, some time after they were begun.
@@ -457,9 +458,9 @@ impl Pair {
 
     fn saw(&mut self, login: &LoginEvent) {
         if !login.user.is_empty() {
-            keep(&mut self.users, login.user.clone(), NAMES);
+            keep_last(&mut self.users, login.user.clone(), NAMES);
         }
-        keep(&mut self.flows, login.flow.id, FLOWS);
+        keep_last(&mut self.flows, login.flow.id, FLOWS);
     }
 
     fn evidence(
@@ -498,17 +499,6 @@ fn is_proved(service: Service) -> bool {
 
 fn severity(seen: u64, threshold: u64) -> Severity {
     if seen >= threshold.saturating_mul(WORSE) { Severity::High } else { Severity::Medium }
-}
-
-/// Keeps the last `most` distinct values.
-fn keep<T: PartialEq>(list: &mut Vec<T>, value: T, most: usize) {
-    if list.contains(&value) {
-        return;
-    }
-    if list.len() >= most {
-        list.remove(0);
-    }
-    list.push(value);
 }
 
 /// The protocol of a session that hides its log-on and was too short for more than a refusal.

@@ -1,5 +1,6 @@
 //! Data hidden in DNS, and names that malware makes up.
 
+use crate::words::{is_below, keep_last};
 use crate::{About, Detector, DistinctWindow, Findings, Kind, Networks, Pace, Recent, Window};
 use flowtrack_event::{
     Detection, Direction, Event, Evidence, FlowId, Severity, Technique, Timestamp,
@@ -213,16 +214,8 @@ impl DnsTunnel {
         let carries = below.len() >= LONG_NAME && entropy >= self.config.mean_entropy;
         seen.carriers.add(now, u64::from(carries));
         seen.pace.add(1);
-        if seen.some.len() >= KEPT {
-            seen.some.remove(0);
-        }
-        seen.some.push(shortened(&format!("{below}.{domain}")));
-        if !seen.flows.contains(&tx.flow.id) {
-            if seen.flows.len() >= KEPT {
-                seen.flows.remove(0);
-            }
-            seen.flows.push(tx.flow.id);
-        }
+        keep_last(&mut seen.some, shortened(&format!("{below}.{domain}")), KEPT);
+        keep_last(&mut seen.flows, tx.flow.id, KEPT);
         let queries = seen.queries.sum(now).max(1);
         let (length, bits) = (
             seen.letters.sum(now) as f64 / queries as f64,
@@ -290,10 +283,7 @@ impl DnsTunnel {
         let seen = self.domains.entry((client, String::new()), || Domain::new(now));
         seen.odd_types.add(now, 1);
         seen.pace.add(1);
-        if seen.some.len() >= KEPT {
-            seen.some.remove(0);
-        }
-        seen.some.push(shortened(name));
+        keep_last(&mut seen.some, shortened(name), KEPT);
         let queries = seen.odd_types.sum(now);
         if queries < 2 {
             return;
@@ -339,19 +329,8 @@ impl DnsTunnel {
         if looks_made_up {
             client.made_up.insert(now, domain);
             made_up_pace.add(1);
-            let shown = shortened(domain);
-            if !client.some.contains(&shown) {
-                if client.some.len() >= KEPT {
-                    client.some.remove(0);
-                }
-                client.some.push(shown);
-            }
-            if !client.flows.contains(&tx.flow.id) {
-                if client.flows.len() >= KEPT {
-                    client.flows.remove(0);
-                }
-                client.flows.push(tx.flow.id);
-            }
+            keep_last(&mut client.some, shortened(domain), KEPT);
+            keep_last(&mut client.flows, tx.flow.id, KEPT);
         }
         let (made_up, missing) = (client.made_up.count(now), client.missing.count(now));
         let is_dga = made_up >= self.config.made_up && made_up * 2 >= missing;
@@ -511,9 +490,4 @@ fn shortened(name: &str) -> String {
         Some((at, _)) => format!("{}...", name.get(..at).unwrap_or_default()),
         None => name.to_owned(),
     }
-}
-
-/// Whether a name is `domain` or below it.
-fn is_below(name: &str, domain: &str) -> bool {
-    name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }

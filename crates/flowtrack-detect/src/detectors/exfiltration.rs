@@ -1,5 +1,6 @@
 //! Uploads beyond what a host usually sends.
 
+use crate::words::keep_last;
 use crate::{About, Baseline, Detector, Findings, Kind, Learned, Networks, Pace, Recent};
 use flowtrack_event::{
     Detection, Event, Evidence, FlowEvent, FlowId, FlowPhase, FlowState, IpProto, Severity,
@@ -253,12 +254,7 @@ impl Host {
             }
         }
         self.targets.sort_by_key(|known| std::cmp::Reverse(known.2));
-        if !self.flows.contains(&flow) {
-            if self.flows.len() >= KEPT {
-                self.flows.remove(0);
-            }
-            self.flows.push(flow);
-        }
+        keep_last(&mut self.flows, flow, KEPT);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The local link: forged ARP, addresses used twice, new devices, servers that should not be there.
 
+use crate::words::keep_last;
 use crate::{About, Detector, Findings, Kind, Networks, Once, Pace, Recent};
 use flowtrack_event::{
     Claim, Detection, Direction, Event, Evidence, FlowEvent, FlowKey, FlowPhase, IfaceId, IpProto,
@@ -186,12 +187,7 @@ impl Layer2 {
         let key = (link, told.mac);
         let is_known = self.devices.get(&key).is_some();
         let device = self.devices.entry(key, Device::default);
-        if !device.ips.contains(&told.ip) {
-            if device.ips.len() >= IPS {
-                device.ips.remove(0);
-            }
-            device.ips.push(told.ip);
-        }
+        keep_last(&mut device.ips, told.ip, IPS);
         let learns = told.ts.since(began).as_secs() < u64::from(self.config.learning);
         if is_known || learns || is_shared(told.mac) {
             return;

@@ -1,6 +1,6 @@
 //! Port scans and sweeps: one host asks many ports or many hosts whether they are there.
 
-use crate::words::{add_flows, at, count, list, plural, text};
+use crate::words::{add_flows, at, count, keep_first, list, plural, text};
 use crate::{About, Detector, DistinctWindow, Findings, Kind, Networks, Recent, Window, lately};
 use flowtrack_event::{
     Activity, Claim, Detection, Distinct, Event, Failure, FlowId, IpProto, MacAddr, Neighbour,
@@ -447,11 +447,7 @@ impl PortScan {
         known.ports.merge(now, &target.failed_ports);
         known.sources.merge(now, &target.failed_sources);
         known.failed += target.outcomes.failed();
-        for &source in &target.some_sources {
-            if known.some_sources.len() < NAMED && !known.some_sources.contains(&source) {
-                known.some_sources.push(source);
-            }
-        }
+        keep_first(&mut known.some_sources, target.some_sources.iter().copied(), NAMED);
         add_flows(&mut known.flows, target.flows.iter().copied());
         let (ports, sources) = (known.ports.count(now), known.sources.count(now));
         let by_one = lately(known.by_one, now, i64::from(FAST));

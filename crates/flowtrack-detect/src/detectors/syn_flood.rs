@@ -1,6 +1,6 @@
 //! SYN floods: sessions are begun to be left half open.
 
-use crate::words::{at, count, list, number, plural, text};
+use crate::words::{add_flows, keep_first, at, count, list, number, plural, text};
 use crate::{About, Detector, Findings, Kind, Networks, Recent};
 use flowtrack_event::{
     Activity, Distinct, FlowId, IpProto, Outcomes, Severity, Technique, Timestamp,
@@ -137,12 +137,8 @@ impl SynFlood {
         });
         track.waits = Some((second, *outcomes));
         track.sources.merge(sources);
-        for &source in some_sources {
-            if track.some_sources.len() < 8 && !track.some_sources.contains(&source) {
-                track.some_sources.push(source);
-            }
-        }
-        crate::words::add_flows(&mut track.flows, flows.iter().copied());
+        keep_first(&mut track.some_sources, some_sources.iter().copied(), 8);
+        add_flows(&mut track.flows, flows.iter().copied());
     }
 }
 
