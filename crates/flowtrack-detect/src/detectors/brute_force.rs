@@ -120,7 +120,7 @@ struct Crowd {
     sources: DistinctWindow,
     refused: Window,
     first: Timestamp,
-    some: Vec<String>,
+    some: Vec<IpAddr>,
     flows: Vec<FlowId>,
     pace: Pace,
 }
@@ -339,7 +339,7 @@ impl BruteForce {
         crowd.sources.insert(now, &service.source);
         crowd.refused.add(now, 1);
         crowd.pace.add(1);
-        keep_last(&mut crowd.some, service.source.to_string(), NAMES);
+        keep_last(&mut crowd.some, service.source, NAMES);
         keep_last(&mut crowd.flows, login.flow.id, FLOWS);
         let refused = crowd.refused.sum(now);
         if refused < self.config.distributed {
@@ -368,7 +368,7 @@ impl BruteForce {
                 evidence: vec![
                     ("refused in a minute".into(), Evidence::Count(refused)),
                     ("sources".into(), Evidence::Count(sources)),
-                    ("some of them".into(), Evidence::List(crowd.some.clone())),
+                    ("some of them".into(), Evidence::List(crowd.some.iter().map(ToString::to_string).collect())),
                 ],
                 flows: crowd.flows.clone(),
                 ..ABOUT.detection("distributed", now)

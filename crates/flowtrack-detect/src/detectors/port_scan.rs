@@ -185,14 +185,20 @@ impl Track {
         }
     }
 
-    fn add<T: std::hash::Hash>(&mut self, now: Timestamp, value: &T, name: String, probe: &Probe) {
+    fn add<T: std::hash::Hash>(
+        &mut self,
+        now: Timestamp,
+        value: &T,
+        name: impl FnOnce() -> String,
+        probe: &Probe,
+    ) {
         if now.secs() - self.day.secs() > SLOW {
             self.slow.clear();
             (self.day, self.first) = (now, now);
         }
         self.fast.insert(now, value);
         if self.slow.insert(value) && self.named.len() < NAMED {
-            self.named.push(name);
+            self.named.push(name());
         }
         self.last = now;
         self.since += 1;
@@ -303,7 +309,7 @@ impl PortScan {
             if probe.port != 0 || proto == IpProto(255) {
                 let key = (source.addr, probe.target);
                 let track = self.vertical.entry(key, || Track::new(now));
-                track.add(now, &(probe.port, proto.0), probe.port.to_string(), probe);
+                track.add(now, &(probe.port, proto.0), || probe.port.to_string(), probe);
                 track.since += times - 1;
                 track.all += times - 1;
                 if !vertical.contains(&key) {
@@ -315,7 +321,7 @@ impl PortScan {
             }
             let key = (source.addr, probe.port, proto);
             let track = self.horizontal.entry(key, || Track::new(now));
-            track.add(now, &probe.target, probe.target.to_string(), probe);
+            track.add(now, &probe.target, || probe.target.to_string(), probe);
             track.since += times - 1;
             track.all += times - 1;
             if !horizontal.contains(&key) {
@@ -421,8 +427,12 @@ impl PortScan {
         findings: &mut Findings,
     ) {
         let track = self.odd.entry(source.addr, || Track::new(now));
-        let place = at(probe.target, probe.port);
-        track.add(now, &(probe.target, probe.port), place, probe);
+        track.add(
+            now,
+            &(probe.target, probe.port),
+            || at(probe.target, probe.port),
+            probe,
+        );
         let distinct = track.fast.count(now);
         if distinct < MIN_ODD || !track.may_tell(now, false) {
             return;
