@@ -353,6 +353,14 @@ impl Beacons {
     }
 }
 
+/// Whether the median interval is surely too short, which costs nothing to find out: half of all
+/// intervals are at most twice the mean.
+fn is_too_fast(config: &Config, calls: &Calls) -> bool {
+    let (Some(first), Some(last)) = (calls.last.front(), calls.last.back()) else { return true };
+    let intervals = calls.last.len().saturating_sub(1).max(1) as f64;
+    2.0 * last.at.since(first.at).as_secs_f64() / intervals < config.min_interval
+}
+
 /// What is told of calls, if they are regular and it is time to tell it.
 fn detection(
     config: &Config,
@@ -361,7 +369,7 @@ fn detection(
     calls: &mut Calls,
     now: Timestamp,
 ) -> Option<Detection> {
-        if calls.quiet || calls.last.len() < config.samples {
+        if calls.quiet || calls.last.len() < config.samples || is_too_fast(config, calls) {
             return None;
         }
         let score = score(&calls.last)?;
