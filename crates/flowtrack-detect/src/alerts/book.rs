@@ -269,26 +269,8 @@ impl AlertBook {
     /// One report, from whatever source.
     fn report(&mut self, report: &Report, described: &Described<'_>) {
         self.stats.reports += 1;
-        if let Some(entry) = self.open.get_mut(&report.key) {
-            if !entry.is_too_old(report.ts, self.window) {
-                if entry.needs_verdict(self.generation, report.ts) {
-                    let verdict =
-                        verdict(&self.mutes, None, &report.key, &entry.record.name, report.ts);
-                    entry.judge(verdict, self.generation, &self.mutes);
-                }
-                fold(
-                    entry,
-                    report,
-                    described,
-                    self.run,
-                    &mut self.changed,
-                    &mut self.mutes,
-                    &mut self.stats,
-                );
-                return;
-            }
-            let key = report.key;
-            self.leave(&key);
+        if self.repeat(&report.key, report, described, None) {
+            return;
         }
         let name = described.name();
         let (crowded, verdict) = self.admit(report, &name);
@@ -304,26 +286,40 @@ impl AlertBook {
             port: None,
             many: Some(verdict.mute.is_some()),
         };
-        match self.open.get_mut(&key) {
-            Some(entry) if !entry.is_too_old(report.ts, self.window) => {
-                entry.judge(verdict, self.generation, &self.mutes);
-                entry.crowd(&report.key);
-                fold(
-                    entry,
-                    report,
-                    described,
-                    self.run,
-                    &mut self.changed,
-                    &mut self.mutes,
-                    &mut self.stats,
-                );
-            }
-            Some(_) => {
-                self.leave(&key);
-                self.open_alert(key, report, described, name, verdict);
-            }
-            None => self.open_alert(key, report, described, name, verdict),
+        if !self.repeat(&key, report, described, Some(verdict)) {
+            self.open_alert(key, report, described, name, verdict);
         }
+    }
+
+    /// Adds a report to the open alert of a key, if there is one; one that is too old leaves. What
+    /// the mutes say is known of an alert of many hosts only.
+    fn repeat(
+        &mut self,
+        key: &Key,
+        report: &Report,
+        described: &Described<'_>,
+        known: Option<Verdict>,
+    ) -> bool {
+        let Some(entry) = self.open.get_mut(key) else { return false };
+        if entry.is_too_old(report.ts, self.window) {
+            self.leave(key);
+            return false;
+        }
+        if let Some(verdict) = known {
+            entry.judge(verdict, self.generation, &self.mutes);
+            entry.crowd(&report.key);
+        } else if entry.needs_verdict(self.generation, report.ts) {
+            let verdict = verdict(&self.mutes, None, key, &entry.record.name, report.ts);
+            entry.judge(verdict, self.generation, &self.mutes);
+        }
+        let news = entry.fold(report, described, self.run);
+        if entry.news.is_none() {
+            self.changed.push(*key);
+        }
+        entry.news = entry.news.max(Some(news));
+        self.stats.folded += 1;
+        hide(entry, &mut self.mutes, &mut self.stats);
+        true
     }
 
     /// Whether a rule has opened too many alerts for another one, and what the mutes say of it.
@@ -579,56 +575,6 @@ struct Report {
     flow: Option<FlowId>,
 }
 
-/// Adds a report to an open alert.
-fn fold(
-    entry: &mut Entry,
-    report: &Report,
-    described: &Described<'_>,
-    run: u64,
-    changed: &mut Vec<Key>,
-    mutes: &mut [Mute],
-    stats: &mut BookStats,
-) {
-    let key = if entry.record.many {
-        let many = Some(entry.verdict.mute.is_some());
-        Key { source: None, target: None, port: None, many, ..report.key }
-    } else {
-        report.key
-    };
-    let record = &mut entry.record;
-    record.count = record.count.saturating_add(1);
-    record.occurrences = record.occurrences.saturating_add(report.occurrences);
-    record.last_seen = record.last_seen.max(report.ts);
-    record.first_seen = record.first_seen.min(report.first);
-    if let Some(id) = report.flow {
-        record.add_flow(FlowRef { run, id: id.0 });
-    }
-    described.add_flows(record, run);
-    let mut news = Change::Updated;
-    if report.severity > record.severity {
-        record.severity = report.severity;
-        news = Change::Raised;
-        if record.state == AlertState::Seen {
-            record.state = AlertState::New;
-        }
-    }
-    if record.state == AlertState::Resolved {
-        record.state = AlertState::New;
-        record.reopened = record.reopened.saturating_add(1);
-        news = Change::Reopened;
-    }
-    described.refresh(record);
-    if record.state == AlertState::Muted {
-        news = Change::Updated;
-    }
-    if entry.news.is_none() {
-        changed.push(key);
-    }
-    entry.news = entry.news.max(Some(news));
-    stats.folded += 1;
-    hide(entry, mutes, stats);
-}
-
 /// Counts a report that a mute hid.
 fn hide(entry: &Entry, mutes: &mut [Mute], stats: &mut BookStats) {
     if let Some(mute) = entry.verdict.mute.and_then(|place| mutes.get_mut(place)) {
@@ -664,6 +610,34 @@ fn verdict(
 }
 
 impl Entry {
+    /// Adds a report; says what is new of the alert.
+    fn fold(&mut self, report: &Report, described: &Described<'_>, run: u64) -> Change {
+        let record = &mut self.record;
+        record.count = record.count.saturating_add(1);
+        record.occurrences = record.occurrences.saturating_add(report.occurrences);
+        record.last_seen = record.last_seen.max(report.ts);
+        record.first_seen = record.first_seen.min(report.first);
+        if let Some(id) = report.flow {
+            record.add_flow(FlowRef { run, id: id.0 });
+        }
+        described.add_flows(record, run);
+        let mut news = Change::Updated;
+        if report.severity > record.severity {
+            record.severity = report.severity;
+            news = Change::Raised;
+            if record.state == AlertState::Seen {
+                record.state = AlertState::New;
+            }
+        }
+        if record.state == AlertState::Resolved {
+            record.state = AlertState::New;
+            record.reopened = record.reopened.saturating_add(1);
+            news = Change::Reopened;
+        }
+        described.refresh(record);
+        if record.state == AlertState::Muted { Change::Updated } else { news }
+    }
+
     fn of(record: AlertRecord) -> Self {
         let before = match record.state {
             AlertState::Muted => AlertState::New,
@@ -924,9 +898,5 @@ fn signature_evidence(alert: &Alert) -> Vec<(Cow<'static, str>, Evidence)> {
 
 /// The text up to so many bytes, at a letter.
 fn cut(text: &str, bytes: usize) -> &str {
-    let mut end = bytes.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.get(..end).unwrap_or_default()
+    text.get(..text.floor_char_boundary(bytes)).unwrap_or_default()
 }
