@@ -39,9 +39,14 @@ impl Net {
         self.addr
     }
 
-    /// Its leading bits.
-    pub const fn prefix_len(&self) -> u8 {
-        self.len
+    /// The network of one address.
+    pub fn one(addr: IpAddr) -> Self {
+        Self::new(addr, 128)
+    }
+
+    /// Whether it is one address.
+    pub const fn is_one(&self) -> bool {
+        self.len == if self.addr.is_ipv4() { 32 } else { 128 }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a mute names: rules, addresses and ports, each by value, range or wildcard.
 
 use super::record::RuleId;
+use crate::Net;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
@@ -94,7 +95,7 @@ pub enum AddressPattern {
     #[default]
     Any,
     /// Those whose first bits are these; the others are zero.
-    Net(IpAddr, u8),
+    Net(Net),
 }
 
 const ADDRESS: &str = "an address, a network such as 10.0.0.0/8 or 10.0.0.*, or `*`";
@@ -102,35 +103,15 @@ const ADDRESS: &str = "an address, a network such as 10.0.0.0/8 or 10.0.0.*, or 
 impl AddressPattern {
     /// Whether an address is meant; an alert without address is meant by `*` only.
     pub fn matches(&self, address: Option<IpAddr>) -> bool {
-        match (self, address) {
-            (Self::Any, _) => true,
-            (Self::Net(IpAddr::V4(net), length), Some(IpAddr::V4(address))) => {
-                (net.to_bits() ^ address.to_bits()) & mask32(*length) == 0
-            }
-            (Self::Net(IpAddr::V6(net), length), Some(IpAddr::V6(address))) => {
-                (net.to_bits() ^ address.to_bits()) & mask128(*length) == 0
-            }
-            (Self::Net(..), _) => false,
+        match self {
+            Self::Any => true,
+            Self::Net(net) => address.is_some_and(|address| net.contains(address)),
         }
     }
 
     /// One address.
     pub fn one(address: IpAddr) -> Self {
-        Self::Net(address, if address.is_ipv4() { 32 } else { 128 })
-    }
-}
-
-const fn mask32(length: u8) -> u32 {
-    match u32::MAX.checked_shl(32 - length as u32) {
-        Some(mask) => mask,
-        None => 0,
-    }
-}
-
-const fn mask128(length: u8) -> u128 {
-    match u128::MAX.checked_shl(128 - length as u32) {
-        Some(mask) => mask,
-        None => 0,
+        Self::Net(Net::one(address))
     }
 }
 
@@ -143,22 +124,8 @@ impl FromStr for AddressPattern {
         if text.is_empty() || text == "*" {
             return Ok(Self::Any);
         }
-        if let Ok(address) = text.parse() {
-            return Ok(Self::one(address));
-        }
-        if let Some((address, length)) = text.split_once('/') {
-            let address: IpAddr = address.parse().map_err(|_| wrong())?;
-            let length: u8 = length.parse().map_err(|_| wrong())?;
-            return match address {
-                IpAddr::V4(a) if length <= 32 => {
-                    Ok(Self::Net(Ipv4Addr::from_bits(a.to_bits() & mask32(length)).into(), length))
-                }
-                IpAddr::V6(a) if length <= 128 => {
-                    let first = std::net::Ipv6Addr::from_bits(a.to_bits() & mask128(length));
-                    Ok(Self::Net(first.into(), length))
-                }
-                _ => Err(wrong()),
-            };
+        if let Ok(net) = text.parse() {
+            return Ok(Self::Net(net));
         }
         // `10.0.*` and `10.0.0.*`: whole bytes, and only stars after the first.
         let (mut bits, mut length, mut stars) = (0_u32, 0_u8, false);
@@ -178,7 +145,7 @@ impl FromStr for AddressPattern {
             length += 8;
             bits |= u32::from(byte) << (32 - u32::from(length));
         }
-        Ok(Self::Net(Ipv4Addr::from_bits(bits).into(), length))
+        Ok(Self::Net(Net::new(Ipv4Addr::from_bits(bits).into(), length)))
     }
 }
 
@@ -186,9 +153,8 @@ impl fmt::Display for AddressPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Any => f.write_str("*"),
-            Self::Net(IpAddr::V4(a), 32) => write!(f, "{a}"),
-            Self::Net(IpAddr::V6(a), 128) => write!(f, "{a}"),
-            Self::Net(a, length) => write!(f, "{a}/{length}"),
+            Self::Net(net) if net.is_one() => write!(f, "{}", net.addr()),
+            Self::Net(net) => write!(f, "{net}"),
         }
     }
 }
