@@ -114,7 +114,7 @@ impl Networks {
     }
 
     /// Whether an address is one's own.
-    pub fn is_home(&self, addr: IpAddr) -> bool {
+    pub(crate) fn is_home(&self, addr: IpAddr) -> bool {
         let addr = addr.to_canonical();
         let is_private = match addr {
             IpAddr::V4(v4) => {
@@ -131,18 +131,13 @@ impl Networks {
         is_private || self.hosts.contains(&addr) || self.own.iter().any(|net| net.contains(addr))
     }
 
-    /// Whether an address is this machine's.
-    pub fn is_this_machine(&self, addr: IpAddr) -> bool {
-        addr.is_loopback() || self.hosts.contains(&addr)
-    }
-
     /// Whether an address is a resolver that this machine asks.
-    pub fn is_resolver(&self, addr: IpAddr) -> bool {
+    pub(crate) fn is_resolver(&self, addr: IpAddr) -> bool {
         self.resolvers.contains(&addr)
     }
 
     /// Whether an address is one host: no multicast, no broadcast, not unspecified.
-    pub fn is_host(addr: IpAddr) -> bool {
+    pub(crate) fn is_host(addr: IpAddr) -> bool {
         !addr.is_multicast() && !addr.is_unspecified() && addr != IpAddr::V4(Ipv4Addr::BROADCAST)
     }
 }

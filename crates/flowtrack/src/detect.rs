@@ -20,14 +20,12 @@ const EVERY: Duration = Duration::from_mins(10);
 /// Bytes that the file may have; full, it has about 8 MB.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// Which addresses are one's own: private ones, configured ones and those of this machine.
+/// Which addresses are one's own (private ones, configured ones and those of this machine), and
+/// which resolvers this machine asks.
 pub fn networks(config: &Config) -> Networks {
-    let hosts = flowtrack_host::interfaces()
-        .into_iter()
-        .flat_map(|interface| interface.addresses)
-        .map(|network| network.address)
-        .collect();
-    Networks::new(config.detect.home.clone()).with_hosts(hosts)
+    let host = flowtrack_host::surroundings();
+    let hosts = host.own.into_iter().map(|network| network.address).collect();
+    Networks::new(config.detect.home.clone()).with_hosts(hosts).with_resolvers(host.resolvers)
 }
 
 /// Has detectors go on with what an earlier run learned. What cannot be read is told, and learned
