@@ -2,6 +2,7 @@
 //! protocols where they do not belong.
 
 use crate::{About, Detector, Findings, Kind, Networks, Once};
+use flowtrack_event::encryption::is_weak_cipher;
 use flowtrack_event::{
     AppProto, Confidence, Detection, Direction, Event, Evidence, FlowEvent, FlowKey,
     FlowState, IpProto, LoginEvent, LoginOutcome, Secret, Severity, Technique, Timestamp,
@@ -171,12 +172,7 @@ impl Hygiene {
 
     fn tls_cipher(&mut self, tx: &TransactionEvent, findings: &mut Findings) {
         let cipher = text(tx, Direction::ToClient, "tls.cipher");
-        let weak = ["_NULL_", "_RC4_", "_DES_", "_DES40_", "_3DES_", "_EXPORT_", "_anon_", "_RC2_"];
-        let Some(cipher) = cipher.filter(|name| {
-            weak.iter().any(|weak| name.contains(weak)) || name.ends_with("_NULL")
-        }) else {
-            return;
-        };
+        let Some(cipher) = cipher.filter(|name| is_weak_cipher(name)) else { return };
         let key = &tx.flow.key;
         let Some(detection) = self.begin("weak_cipher", key, tx.ts) else { return };
         findings.tell(Detection {
