@@ -4,8 +4,8 @@ use crate::learned::PastCalls;
 use crate::words::{is_below, keep_last};
 use crate::{About, Detector, Findings, Kind, Learned, Networks, Over, Pace, Recent};
 use flowtrack_event::{
-    AppProto, Detection, Direction, Event, Evidence, FlowEvent, FlowId, FlowKey, FlowPhase, FlowState,
-    IpProto, Severity, Technique, Timestamp, TransactionEvent,
+    AppProto, Detection, Direction, Event, Evidence, FlowEvent, FlowId, FlowKey, FlowPhase,
+    FlowState, IpProto, Severity, Technique, Timestamp, TransactionEvent,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -32,8 +32,16 @@ pub const ABOUT: About = About {
     technique: Some(Technique { id: "T1071", name: "Application Layer Protocol" }),
     kinds: &[
         Kind { name: "calls", sid: 210, summary: "regular calls of one host to one address" },
-        Kind { name: "heartbeat", sid: 211, summary: "regular bursts inside one session of an unknown protocol" },
-        Kind { name: "bare_tls", sid: 212, summary: "a long encrypted session with an address that has no name and no public certificate" },
+        Kind {
+            name: "heartbeat",
+            sid: 211,
+            summary: "regular bursts inside one session of an unknown protocol",
+        },
+        Kind {
+            name: "bare_tls",
+            sid: 212,
+            summary: "a long encrypted session with an address that has no name and no public certificate",
+        },
     ],
 };
 
@@ -73,12 +81,39 @@ impl Default for Config {
 
 /// What asks by the clock for updates, mail, time and whether there is a network at all.
 const QUIET: &[&str] = &[
-    "apple.com", "archlinux.org", "canonical.com", "cloudflareclient.com", "debian.org",
-    "detectportal.firefox.com", "digicert.com", "dropbox.com", "fedoraproject.org", "github.com",
-    "gnome.org", "google.com", "googleapis.com", "gstatic.com", "icloud.com", "lencr.org",
-    "live.com", "microsoft.com", "mozilla.com", "mozilla.net", "mozilla.org",
-    "msftconnecttest.com", "msftncsi.com", "ntp.org", "office.com", "office365.com", "skype.com",
-    "slack.com", "spotify.com", "ubuntu.com", "whatsapp.net", "windows.com", "windowsupdate.com",
+    "apple.com",
+    "archlinux.org",
+    "canonical.com",
+    "cloudflareclient.com",
+    "debian.org",
+    "detectportal.firefox.com",
+    "digicert.com",
+    "dropbox.com",
+    "fedoraproject.org",
+    "github.com",
+    "gnome.org",
+    "google.com",
+    "googleapis.com",
+    "gstatic.com",
+    "icloud.com",
+    "lencr.org",
+    "live.com",
+    "microsoft.com",
+    "mozilla.com",
+    "mozilla.net",
+    "mozilla.org",
+    "msftconnecttest.com",
+    "msftncsi.com",
+    "ntp.org",
+    "office.com",
+    "office365.com",
+    "skype.com",
+    "slack.com",
+    "spotify.com",
+    "ubuntu.com",
+    "whatsapp.net",
+    "windows.com",
+    "windowsupdate.com",
     "zoom.us",
 ];
 
@@ -196,12 +231,9 @@ impl Beacons {
             && Networks::is_host(key.src);
         let is_usual = matches!(key.proto, IpProto::UDP) && matches!(key.dst_port, 53 | 123 | 3478);
         let has_ports = matches!(key.proto, IpProto::TCP | IpProto::UDP);
-        (is_outward && has_ports && !is_usual && !self.networks.is_resolver(key.dst)).then_some(Pair {
-            source: key.src,
-            target: key.dst,
-            port: key.dst_port,
-            proto: key.proto,
-        })
+        (is_outward && has_ports && !is_usual && !self.networks.is_resolver(key.dst)).then_some(
+            Pair { source: key.src, target: key.dst, port: key.dst_port, proto: key.proto },
+        )
     }
 
     fn flow(&mut self, flow: &FlowEvent, findings: &mut Findings) {
@@ -232,7 +264,12 @@ impl Beacons {
         }
         let certificate = name_of(tx, Direction::ToClient, "tls.cert_subject");
         let bytes = 0;
-        self.bare.entry(tx.flow.id, || Bare { certificate, talks: 0, bytes, pace: Pace::default() });
+        self.bare.entry(tx.flow.id, || Bare {
+            certificate,
+            talks: 0,
+            bytes,
+            pace: Pace::default(),
+        });
     }
 
     /// A session of TLS that nobody vouches for goes on.
@@ -369,56 +406,56 @@ fn detection(
     calls: &mut Calls,
     now: Timestamp,
 ) -> Option<Detection> {
-        if calls.quiet || calls.last.len() < config.samples || is_too_fast(config, calls) {
-            return None;
-        }
-        let score = score(&calls.last)?;
-        if score.all < config.score || score.interval < config.min_interval {
-            return None;
-        }
-        let severity = if score.all >= 0.97 && calls.total >= 200 && calls.name.is_empty() {
-            Severity::High
-        } else if score.all >= 0.95 && calls.total >= 40 {
-            Severity::Medium
-        } else {
-            Severity::Low
-        };
-        let count = calls.pace.due(now, severity)?;
-        let target = match &calls.name[..] {
-            "" => pair.target.to_string(),
-            name => format!("{name} ({})", pair.target),
-        };
-        let mut evidence = vec![
-            ("calls".into(), Evidence::Count(calls.total)),
-            ("score".into(), Evidence::Number(rounded(score.all))),
-            ("score of intervals".into(), Evidence::Number(rounded(score.intervals))),
-            ("score of sizes".into(), Evidence::Number(rounded(score.sizes))),
-            ("median interval in seconds".into(), Evidence::Number(rounded(score.interval))),
-            ("median deviation in seconds".into(), Evidence::Number(rounded(score.jitter))),
-            ("median bytes sent".into(), Evidence::Number(rounded(score.bytes))),
-            ("intervals".into(), Evidence::List(histogram(&calls.last))),
-        ];
-        if !calls.name.is_empty() {
-            evidence.push(("name".into(), Evidence::Text(calls.name.clone())));
-        }
-        Some(Detection {
-            title: format!("{} calls {target} every {:.0} s", pair.source, score.interval),
-            explanation: "Such calls come from programs, not from people: updates, monitoring, or \
+    if calls.quiet || calls.last.len() < config.samples || is_too_fast(config, calls) {
+        return None;
+    }
+    let score = score(&calls.last)?;
+    if score.all < config.score || score.interval < config.min_interval {
+        return None;
+    }
+    let severity = if score.all >= 0.97 && calls.total >= 200 && calls.name.is_empty() {
+        Severity::High
+    } else if score.all >= 0.95 && calls.total >= 40 {
+        Severity::Medium
+    } else {
+        Severity::Low
+    };
+    let count = calls.pace.due(now, severity)?;
+    let target = match &calls.name[..] {
+        "" => pair.target.to_string(),
+        name => format!("{name} ({})", pair.target),
+    };
+    let mut evidence = vec![
+        ("calls".into(), Evidence::Count(calls.total)),
+        ("score".into(), Evidence::Number(rounded(score.all))),
+        ("score of intervals".into(), Evidence::Number(rounded(score.intervals))),
+        ("score of sizes".into(), Evidence::Number(rounded(score.sizes))),
+        ("median interval in seconds".into(), Evidence::Number(rounded(score.interval))),
+        ("median deviation in seconds".into(), Evidence::Number(rounded(score.jitter))),
+        ("median bytes sent".into(), Evidence::Number(rounded(score.bytes))),
+        ("intervals".into(), Evidence::List(histogram(&calls.last))),
+    ];
+    if !calls.name.is_empty() {
+        evidence.push(("name".into(), Evidence::Text(calls.name.clone())));
+    }
+    Some(Detection {
+        title: format!("{} calls {target} every {:.0} s", pair.source, score.interval),
+        explanation: "Such calls come from programs, not from people: updates, monitoring, or \
                           malware that waits for commands. Find out which program it is; if nobody \
                           knows, isolate the host."
-                .into(),
-            severity,
-            source: Some(pair.source),
-            target: Some(pair.target),
-            target_port: Some(pair.port),
-            proto: Some(pair.proto),
-            first_seen: calls.last.front().map_or(now, |call| call.at),
-            count,
-            evidence,
-            flows: calls.flows.clone(),
-            source_proved: calls.established,
-            ..ABOUT.detection(kind, now)
-        })
+            .into(),
+        severity,
+        source: Some(pair.source),
+        target: Some(pair.target),
+        target_port: Some(pair.port),
+        proto: Some(pair.proto),
+        first_seen: calls.last.front().map_or(now, |call| call.at),
+        count,
+        evidence,
+        flows: calls.flows.clone(),
+        source_proved: calls.established,
+        ..ABOUT.detection(kind, now)
+    })
 }
 
 impl Detector for Beacons {
@@ -447,22 +484,24 @@ impl Detector for Beacons {
     fn keep(&self, learned: &mut Learned) {
         let (pairs, most, least) = OUTLIVE;
         let pairs = self.pairs.iter().filter(|(_, calls)| calls.last.len() >= least).take(pairs);
-        learned.calls.extend(pairs.map(|(pair, calls)| PastCalls {
-            source: pair.source,
-            target: pair.target,
-            port: pair.port,
-            proto: pair.proto.0,
-            name: calls.name.clone(),
-            is_quiet: calls.quiet,
-            by_request: calls.by_request,
-            is_established: calls.established,
-            total: calls.total,
-            last: calls
-                .last
-                .iter()
-                .skip(calls.last.len().saturating_sub(most))
-                .map(|call| (call.at.micros(), call.bytes))
-                .collect(),
+        learned.calls.extend(pairs.map(|(pair, calls)| {
+            PastCalls {
+                source: pair.source,
+                target: pair.target,
+                port: pair.port,
+                proto: pair.proto.0,
+                name: calls.name.clone(),
+                is_quiet: calls.quiet,
+                by_request: calls.by_request,
+                is_established: calls.established,
+                total: calls.total,
+                last: calls
+                    .last
+                    .iter()
+                    .skip(calls.last.len().saturating_sub(most))
+                    .map(|call| (call.at.micros(), call.bytes))
+                    .collect(),
+            }
         }));
     }
 
@@ -484,10 +523,7 @@ impl Detector for Beacons {
     }
 
     fn forgotten(&self) -> u64 {
-        self.pairs.evicted()
-            + self.sessions.evicted()
-            + self.bare.evicted()
-            + self.over.evicted()
+        self.pairs.evicted() + self.sessions.evicted() + self.bare.evicted() + self.over.evicted()
     }
 }
 

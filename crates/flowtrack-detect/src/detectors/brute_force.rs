@@ -1,10 +1,12 @@
 //! Guessed passwords: refused log-ons, and short sessions of protocols that hide them.
 
 use crate::words::keep_last;
-use crate::{About, Detector, DistinctWindow, Findings, Kind, Networks, Over, Pace, Recent, Window};
+use crate::{
+    About, Detector, DistinctWindow, Findings, Kind, Networks, Over, Pace, Recent, Window,
+};
 use flowtrack_event::{
-    AppProto, Detection, Event, Evidence, FlowEvent, FlowId, FlowRecord, FlowState,
-    IpProto, LoginEvent, LoginOutcome, Severity, Technique, Timestamp,
+    AppProto, Detection, Event, Evidence, FlowEvent, FlowId, FlowRecord, FlowState, IpProto,
+    LoginEvent, LoginOutcome, Severity, Technique, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -25,11 +27,23 @@ pub const ABOUT: About = About {
     category: "credential access",
     technique: Some(Technique { id: "T1110", name: "Brute Force" }),
     kinds: &[
-        Kind { name: "guessing", sid: 200, summary: "one source is refused again and again by one service" },
+        Kind {
+            name: "guessing",
+            sid: 200,
+            summary: "one source is refused again and again by one service",
+        },
         Kind { name: "success", sid: 201, summary: "behind many refusals the source is let in" },
-        Kind { name: "spraying", sid: 202, summary: "one source tries many users or hosts, each a few times" },
+        Kind {
+            name: "spraying",
+            sid: 202,
+            summary: "one source tries many users or hosts, each a few times",
+        },
         Kind { name: "distributed", sid: 203, summary: "many sources are refused by one service" },
-        Kind { name: "short_sessions", sid: 204, summary: "encrypted sessions that are too short for more than a refusal" },
+        Kind {
+            name: "short_sessions",
+            sid: 204,
+            summary: "encrypted sessions that are too short for more than a refusal",
+        },
         Kind { name: "forms", sid: 205, summary: "a form for logging on is sent again and again" },
     ],
 };
@@ -218,11 +232,13 @@ impl BruteForce {
                 "{} got into {} on {} after {refused} refusals",
                 service.source, pair.app.0, service.target
             ),
-            explanation: "A password was probably guessed. Change it, end the session, and look at \
+            explanation:
+                "A password was probably guessed. Change it, end the session, and look at \
                           what was done in it."
-                .into(),
+                    .into(),
             severity: Severity::Critical,
-            evidence: pair.evidence(service, vec![("refused before".into(), Evidence::Count(refused))]),
+            evidence: pair
+                .evidence(service, vec![("refused before".into(), Evidence::Count(refused))]),
             technique: Some(VALID_ACCOUNTS),
             ..pair.detection("success", service, now)
         };
@@ -258,7 +274,8 @@ impl BruteForce {
                 ),
                 severity,
                 count,
-                evidence: pair.evidence(service, vec![("forms in a minute".into(), Evidence::Count(sent))]),
+                evidence: pair
+                    .evidence(service, vec![("forms in a minute".into(), Evidence::Count(sent))]),
                 ..pair.detection("forms", service, now)
             });
         }
@@ -356,9 +373,10 @@ impl BruteForce {
                     "{sources} sources guess passwords of {} on {}",
                     login.app.0, service.target
                 ),
-                explanation: "Each alone may be below a threshold. Let the service demand keys or a \
+                explanation:
+                    "Each alone may be below a threshold. Let the service demand keys or a \
                               second factor, or reach it over a VPN only."
-                    .into(),
+                        .into(),
                 severity,
                 target: Some(service.target),
                 target_port: Some(service.port),
@@ -368,7 +386,10 @@ impl BruteForce {
                 evidence: vec![
                     ("refused in a minute".into(), Evidence::Count(refused)),
                     ("sources".into(), Evidence::Count(sources)),
-                    ("some of them".into(), Evidence::List(crowd.some.iter().map(ToString::to_string).collect())),
+                    (
+                        "some of them".into(),
+                        Evidence::List(crowd.some.iter().map(ToString::to_string).collect()),
+                    ),
                 ],
                 flows: crowd.flows.clone(),
                 ..ABOUT.detection("distributed", now)
@@ -415,8 +436,10 @@ impl BruteForce {
                 ),
                 severity,
                 count,
-                evidence: pair
-                    .evidence(service, vec![("sessions in a minute".into(), Evidence::Count(sessions))]),
+                evidence: pair.evidence(
+                    service,
+                    vec![("sessions in a minute".into(), Evidence::Count(sessions))],
+                ),
                 ..pair.detection("short_sessions", service, now)
             });
         }
@@ -433,10 +456,7 @@ impl Detector for BruteForce {
     }
 
     fn forgotten(&self) -> u64 {
-        self.pairs.evicted()
-            + self.sources.evicted()
-            + self.targets.evicted()
-            + self.over.evicted()
+        self.pairs.evicted() + self.sources.evicted() + self.targets.evicted() + self.over.evicted()
     }
 }
 
@@ -529,5 +549,6 @@ fn hidden_login(record: &FlowRecord) -> Option<AppProto> {
     if app.original.is_none() && matches!(name, "imap" | "pop3" | "smtp" | "ftp") {
         return None;
     }
-    ((least..=most_out).contains(&out) && (1..=most_back).contains(&back)).then_some(AppProto(named))
+    ((least..=most_out).contains(&out) && (1..=most_back).contains(&back))
+        .then_some(AppProto(named))
 }

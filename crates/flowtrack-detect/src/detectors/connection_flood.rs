@@ -20,7 +20,10 @@ pub const ABOUT: About = About {
            opens `times` as many as any source usually does, and most of all that the service \
            gets.",
     category: "denial of service",
-    technique: Some(Technique { id: "T1499.002", name: "Endpoint Denial of Service: Service Exhaustion Flood" }),
+    technique: Some(Technique {
+        id: "T1499.002",
+        name: "Endpoint Denial of Service: Service Exhaustion Flood",
+    }),
     kinds: &[
         Kind { name: "useless", sid: 301, summary: "connections that come to nothing" },
         Kind { name: "unusual", sid: 302, summary: "far more connections than the service gets" },
@@ -140,9 +143,7 @@ impl ConnectionFlood {
         let usual = self.services.entry(service, || Usual::new(Baseline::new(MEMORY)));
         usual.begun.add(now, outcomes.begun);
         usual.most = usual.most.max(begun);
-        if begun <= self.config.per_minute
-            || lately(pair.told, now, AGAIN)
-        {
+        if begun <= self.config.per_minute || lately(pair.told, now, AGAIN) {
             return;
         }
         let useless = pair.useless.sum(now).min(begun);
@@ -219,9 +220,9 @@ impl Detector for ConnectionFlood {
 
     fn keep(&self, learned: &mut Learned) {
         let services = self.services.iter().filter(|(_, usual)| usual.before.samples() > 0);
-        learned.services.extend(
-            services.map(|(&(addr, port), usual)| (addr, port, usual.before.usual())),
-        );
+        learned
+            .services
+            .extend(services.map(|(&(addr, port), usual)| (addr, port, usual.before.usual())));
     }
 
     fn recall(&mut self, learned: &Learned) {
@@ -256,14 +257,19 @@ mod tests {
 
     fn connects(play: &mut Play, second: i64, begun: u64, completed: u64, empty: u64) {
         play.second(second, |now| {
-            now.peer("10.0.0.9", "10.0.0.5", 80, Outcomes {
-                begun,
-                completed,
-                proved: completed,
-                refused: begun - completed,
-                empty,
-                ..Outcomes::default()
-            });
+            now.peer(
+                "10.0.0.9",
+                "10.0.0.5",
+                80,
+                Outcomes {
+                    begun,
+                    completed,
+                    proved: completed,
+                    refused: begun - completed,
+                    empty,
+                    ..Outcomes::default()
+                },
+            );
         });
     }
 

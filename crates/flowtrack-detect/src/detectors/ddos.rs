@@ -3,8 +3,8 @@
 use crate::words::{add_flows, count, list, number, plural, text};
 use crate::{About, Baseline, Detector, Findings, Kind, Learned, Networks, Recent, lately};
 use flowtrack_event::{
-    Activity, Detection, FlowId, FromPort, IpProto, Severity, SourceActivity, Technique,
-    TargetActivity, Timestamp,
+    Activity, Detection, FlowId, FromPort, IpProto, Severity, SourceActivity, TargetActivity,
+    Technique, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -25,12 +25,23 @@ pub const ABOUT: About = About {
            does, from `times` as many sources: so does a service that is suddenly famous. Anybody \
            may send such packets in the name of another, so no source is proved.",
     category: "denial of service",
-    technique: Some(Technique { id: "T1498.001", name: "Network Denial of Service: Direct Network Flood" }),
+    technique: Some(Technique {
+        id: "T1498.001",
+        name: "Network Denial of Service: Direct Network Flood",
+    }),
     kinds: &[
         Kind { name: "source", sid: 401, summary: "one source floods" },
         Kind { name: "target", sid: 402, summary: "several sources flood one target" },
-        Kind { name: "reflection", sid: 403, summary: "services answer what the target never asked" },
-        Kind { name: "unusual", sid: 404, summary: "a target gets far more, from far more sources, than it usually does" },
+        Kind {
+            name: "reflection",
+            sid: 403,
+            summary: "services answer what the target never asked",
+        },
+        Kind {
+            name: "unusual",
+            sid: 404,
+            summary: "a target gets far more, from far more sources, than it usually does",
+        },
     ],
 };
 
@@ -176,13 +187,14 @@ impl Ddos {
             return;
         }
         let first = source.peers.first();
-        let one_target = first
-            .filter(|first| source.peers.iter().all(|peer| peer.target == first.target));
+        let one_target =
+            first.filter(|first| source.peers.iter().all(|peer| peer.target == first.target));
         let mut told = ABOUT.detection("source", now);
         told.source = Some(source.addr);
         told.target = one_target.map(|peer| peer.target);
-        told.target_port =
-            one_target.filter(|_| source.peers.len() == 1 && first.is_some_and(|p| p.port != 0)).map(|peer| peer.port);
+        told.target_port = one_target
+            .filter(|_| source.peers.len() == 1 && first.is_some_and(|p| p.port != 0))
+            .map(|peer| peer.port);
         told.proto = first.map(|peer| peer.proto);
         fill(&mut told, track);
         let over = first.and_then(|peer| peer.proto.name()).unwrap_or("ip").to_uppercase();
@@ -219,8 +231,7 @@ impl Ddos {
     fn target(&mut self, now: Timestamp, target: &TargetActivity, findings: &mut Findings) {
         let usual = self.usual.entry(target.addr, Usual::default);
         let (packets, from) = usual.most;
-        usual.most =
-            (packets.max(target.volume.packets_in), from.max(target.sources.count()));
+        usual.most = (packets.max(target.volume.packets_in), from.max(target.sources.count()));
         let mut reflected = 0;
         for from in &target.from_ports {
             if from.packets >= self.config.reflected_per_second
@@ -605,7 +616,10 @@ mod tests {
             target.sources.insert(&host("10.0.0.9"));
             target.some_sources.push(host("10.0.0.9"));
         });
-        assert_eq!((play.told()[0].kind, play.told()[0].source), ("source", Some(host("10.0.0.9"))));
+        assert_eq!(
+            (play.told()[0].kind, play.told()[0].source),
+            ("source", Some(host("10.0.0.9")))
+        );
     }
 
     #[test]

@@ -3,8 +3,7 @@
 use crate::words::{is_below, keep_last};
 use crate::{About, Detector, DistinctWindow, Findings, Kind, Networks, Pace, Recent, Window};
 use flowtrack_event::{
-    Detection, Direction, Event, Evidence, FlowId, Severity, Technique, Timestamp,
-    TransactionEvent,
+    Detection, Direction, Event, Evidence, FlowId, Severity, Technique, Timestamp, TransactionEvent,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -26,7 +25,11 @@ pub const ABOUT: About = About {
     technique: Some(Technique { id: "T1071.004", name: "Application Layer Protocol: DNS" }),
     kinds: &[
         Kind { name: "tunnel", sid: 220, summary: "many long names below one domain" },
-        Kind { name: "payload", sid: 221, summary: "one or few names that carry a command or stolen data" },
+        Kind {
+            name: "payload",
+            sid: 221,
+            summary: "one or few names that carry a command or stolen data",
+        },
         Kind { name: "dga", sid: 222, summary: "many made-up domains that do not exist" },
         Kind { name: "nxdomain", sid: 223, summary: "very many domains that do not exist" },
     ],
@@ -76,20 +79,65 @@ impl Default for Config {
 
 /// Reverse lookups, block lists, virus scanners, content networks and clouds.
 const QUIET: &[&str] = &[
-    "1e100.net", "abuseat.org", "akadns.net", "akamai.net", "akamaiedge.net", "amazonaws.com",
-    "apple.com", "arpa", "avast.com", "avcdn.net", "avqs.mcafee.com", "azure.com", "azureedge.net",
-    "barracudabrts.com", "barracudacentral.org", "bitdefender.net", "cloudapp.net",
-    "cloudfront.net", "dnswl.org", "e5.sk", "edgekey.net", "edgesuite.net", "eset.com",
-    "fastly.net", "gcdn.co", "googleusercontent.com", "googlevideo.com", "invaluement.com",
-    "kaspersky-labs.com", "kaspersky.com", "local", "mailspike.net", "mcafee.com", "mdnsproxy.com",
-    "microsoft.com", "msedge.net", "office.com", "rbl.jp", "senderbase.org", "senderscore.com",
-    "sophosxl.com", "sophosxl.net", "sorbs.net", "spamcop.net", "spamhaus.net", "spamhaus.org",
-    "support-intelligence.net", "surbl.org", "surriel.com", "symantec.com", "trafficmanager.net",
-    "trendmicro.com", "uribl.com", "windows.net",
+    "1e100.net",
+    "abuseat.org",
+    "akadns.net",
+    "akamai.net",
+    "akamaiedge.net",
+    "amazonaws.com",
+    "apple.com",
+    "arpa",
+    "avast.com",
+    "avcdn.net",
+    "avqs.mcafee.com",
+    "azure.com",
+    "azureedge.net",
+    "barracudabrts.com",
+    "barracudacentral.org",
+    "bitdefender.net",
+    "cloudapp.net",
+    "cloudfront.net",
+    "dnswl.org",
+    "e5.sk",
+    "edgekey.net",
+    "edgesuite.net",
+    "eset.com",
+    "fastly.net",
+    "gcdn.co",
+    "googleusercontent.com",
+    "googlevideo.com",
+    "invaluement.com",
+    "kaspersky-labs.com",
+    "kaspersky.com",
+    "local",
+    "mailspike.net",
+    "mcafee.com",
+    "mdnsproxy.com",
+    "microsoft.com",
+    "msedge.net",
+    "office.com",
+    "rbl.jp",
+    "senderbase.org",
+    "senderscore.com",
+    "sophosxl.com",
+    "sophosxl.net",
+    "sorbs.net",
+    "spamcop.net",
+    "spamhaus.net",
+    "spamhaus.org",
+    "support-intelligence.net",
+    "surbl.org",
+    "surriel.com",
+    "symantec.com",
+    "trafficmanager.net",
+    "trendmicro.com",
+    "uribl.com",
+    "windows.net",
 ];
 
 /// Second labels below which anybody may register, as in `example.co.uk`.
-const SHARED: &[&str] = &["ac", "co", "com", "edu", "gob", "gov", "gouv", "go", "mil", "ne", "net", "or", "org"];
+const SHARED: &[&str] =
+    &["ac", "co", "com", "edu", "gob", "gov", "gouv", "go", "mil", "ne", "net", "or", "org"];
 
 const TXT: u64 = 16;
 const NULL: u64 = 10;
@@ -159,9 +207,9 @@ impl DnsTunnel {
         let buffer = if is_request { "dns.query" } else { "dns.queries.rrname" };
         transaction.buffer_towards(tx.direction, buffer, &mut |bytes| {
             if name.is_none() {
-                name = std::str::from_utf8(bytes).ok().map(|name| {
-                    name.trim_end_matches('.').to_ascii_lowercase()
-                });
+                name = std::str::from_utf8(bytes)
+                    .ok()
+                    .map(|name| name.trim_end_matches('.').to_ascii_lowercase());
             }
         });
         let Some(name) = name else { return };
@@ -233,8 +281,8 @@ impl DnsTunnel {
         if !is_tunnel && carriers < LONG_NAMES {
             return;
         }
-        let is_worse = names >= self.config.names * WORSE
-            || is_tunnel && seen.letters.sum(now) >= 20_000;
+        let is_worse =
+            names >= self.config.names * WORSE || is_tunnel && seen.letters.sum(now) >= 20_000;
         let severity = if is_tunnel && is_worse { Severity::High } else { Severity::Medium };
         let Some(count) = seen.pace.due(now, severity) else { return };
         let kind = if is_tunnel { "tunnel" } else { "payload" };
@@ -290,7 +338,10 @@ impl DnsTunnel {
         }
         let Some(count) = seen.pace.due(now, Severity::Medium) else { return };
         findings.tell(Detection {
-            title: format!("{client} asks {} for texts of names that are no domains", tx.flow.key.dst),
+            title: format!(
+                "{client} asks {} for texts of names that are no domains",
+                tx.flow.key.dst
+            ),
             explanation: "No name server knows such names; a server made for it answers with \
                           commands. Find out which program asks."
                 .into(),

@@ -4,9 +4,8 @@
 use crate::{About, Detector, Findings, Kind, Networks, Once};
 use flowtrack_event::encryption::is_weak_cipher;
 use flowtrack_event::{
-    AppProto, Confidence, Detection, Direction, Event, Evidence, FlowEvent, FlowKey,
-    FlowState, IpProto, LoginEvent, LoginOutcome, Secret, Severity, Technique, Timestamp,
-    TransactionEvent,
+    AppProto, Confidence, Detection, Direction, Event, Evidence, FlowEvent, FlowKey, FlowState,
+    IpProto, LoginEvent, LoginOutcome, Secret, Severity, Technique, Timestamp, TransactionEvent,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -27,13 +26,29 @@ pub const ABOUT: About = About {
     category: "policy",
     technique: None,
     kinds: &[
-        Kind { name: "clear_text_login", sid: 250, summary: "a password crossed the network readable" },
+        Kind {
+            name: "clear_text_login",
+            sid: 250,
+            summary: "a password crossed the network readable",
+        },
         Kind { name: "old_tls", sid: 251, summary: "a version of SSL or TLS that is not safe" },
         Kind { name: "weak_cipher", sid: 252, summary: "a cipher suite that is not safe" },
         Kind { name: "expired_certificate", sid: 253, summary: "a certificate whose time is over" },
-        Kind { name: "early_certificate", sid: 254, summary: "a certificate whose time has not come" },
-        Kind { name: "self_signed_certificate", sid: 255, summary: "a certificate that only its owner vouches for" },
-        Kind { name: "old_ssh", sid: 256, summary: "an SSH server of an old protocol or very old software" },
+        Kind {
+            name: "early_certificate",
+            sid: 254,
+            summary: "a certificate whose time has not come",
+        },
+        Kind {
+            name: "self_signed_certificate",
+            sid: 255,
+            summary: "a certificate that only its owner vouches for",
+        },
+        Kind {
+            name: "old_ssh",
+            sid: 256,
+            summary: "an SSH server of an old protocol or very old software",
+        },
         Kind { name: "wrong_port", sid: 257, summary: "a protocol on the port of another" },
     ],
 };
@@ -118,9 +133,10 @@ impl Hygiene {
         }
         findings.tell(Detection {
             title: format!("{} logs on to {} of {} in the clear", key.src, login.app.0, key.dst),
-            explanation: "Anybody on the way can read the password. Use the same service over TLS, \
+            explanation:
+                "Anybody on the way can read the password. Use the same service over TLS, \
                           and change the password."
-                .into(),
+                    .into(),
             severity: if is_sure { Severity::Low } else { Severity::Info },
             technique: Some(SNIFFING),
             evidence,
@@ -210,7 +226,11 @@ impl Hygiene {
         } else if from > now {
             (
                 "early_certificate",
-                format!("the certificate of {} is valid in {} days only", key.dst, days(from - now)),
+                format!(
+                    "the certificate of {} is valid in {} days only",
+                    key.dst,
+                    days(from - now)
+                ),
                 "The clock of one of both sides is wrong, or the certificate was made for later.",
                 Severity::Low,
             )
@@ -315,7 +335,10 @@ impl Hygiene {
             technique: Some(NON_STANDARD_PORT),
             evidence: vec![
                 ("protocol".into(), Evidence::Text(first.0.into())),
-                ("usual on this port".into(), Evidence::List(usual.iter().map(ToString::to_string).collect())),
+                (
+                    "usual on this port".into(),
+                    Evidence::List(usual.iter().map(ToString::to_string).collect()),
+                ),
             ],
             flows: vec![record.id],
             ..detection

@@ -29,9 +29,21 @@ pub const ABOUT: About = About {
     kinds: &[
         Kind { name: "arp_spoofing", sid: 240, summary: "forged claims to another host's address" },
         Kind { name: "duplicate_address", sid: 241, summary: "two hosts use the same address" },
-        Kind { name: "new_device", sid: 242, summary: "an Ethernet address that was not seen before" },
-        Kind { name: "rogue_dhcp", sid: 243, summary: "a second DHCP server, or one that is not listed" },
-        Kind { name: "rogue_router", sid: 244, summary: "a second IPv6 router, or one that is not listed" },
+        Kind {
+            name: "new_device",
+            sid: 242,
+            summary: "an Ethernet address that was not seen before",
+        },
+        Kind {
+            name: "rogue_dhcp",
+            sid: 243,
+            summary: "a second DHCP server, or one that is not listed",
+        },
+        Kind {
+            name: "rogue_router",
+            sid: 244,
+            summary: "a second IPv6 router, or one that is not listed",
+        },
     ],
 };
 
@@ -177,13 +189,7 @@ impl Layer2 {
     }
 
     /// An Ethernet address says that it is there.
-    fn device(
-        &mut self,
-        link: Link,
-        began: Timestamp,
-        told: &Neighbour,
-        findings: &mut Findings,
-    ) {
+    fn device(&mut self, link: Link, began: Timestamp, told: &Neighbour, findings: &mut Findings) {
         let key = (link, told.mac);
         let is_known = self.devices.get(&key).is_some();
         let device = self.devices.entry(key, Device::default);
@@ -194,9 +200,10 @@ impl Layer2 {
         }
         findings.tell(Detection {
             title: format!("new device {} has {}", told.mac, told.ip),
-            explanation: "It was not seen on this link before. If nobody plugged it in, find it by \
+            explanation:
+                "It was not seen on this link before. If nobody plugged it in, find it by \
                           the port of the switch."
-                .into(),
+                    .into(),
             severity: Severity::Info,
             category: "inventory",
             technique: None,
@@ -265,10 +272,9 @@ impl Layer2 {
             }
             return;
         }
-        let has_own = self
-            .devices
-            .get(&(link, rival.mac))
-            .is_some_and(|device| device.ips.iter().any(|&ip| ip != told.ip && same_family(ip, told.ip)));
+        let has_own = self.devices.get(&(link, rival.mac)).is_some_and(|device| {
+            device.ips.iter().any(|&ip| ip != told.ip && same_family(ip, told.ip))
+        });
         let owns_many =
             self.devices.get(&(link, rival.mac)).is_some_and(|device| device.ips.len() >= IPS);
         let victims: Vec<IpAddr> = self
@@ -278,8 +284,7 @@ impl Layer2 {
             .unwrap_or_default()
             .into_iter()
             .filter(|&ip| {
-                ip != told.ip
-                    && self.bindings.get(&(link, ip)).is_some_and(|b| b.mac != rival.mac)
+                ip != told.ip && self.bindings.get(&(link, ip)).is_some_and(|b| b.mac != rival.mac)
             })
             .collect();
         let is_gateway = |mac: MacAddr| {
@@ -362,9 +367,10 @@ impl Layer2 {
         }
         findings.tell(Detection {
             title: format!("{} ({}) says it is an IPv6 router", told.ip, told.mac),
-            explanation: "Every host of the link sends it what goes elsewhere. If it is not yours, \
+            explanation:
+                "Every host of the link sends it what goes elsewhere. If it is not yours, \
                           find it by the port of the switch; if it is, list it under `routers`."
-                .into(),
+                    .into(),
             severity: known.severity,
             source: Some(told.ip),
             proto: Some(IpProto::ICMPV6),
@@ -398,9 +404,10 @@ impl Layer2 {
         }
         findings.tell(Detection {
             title: format!("{server} hands out addresses by DHCP"),
-            explanation: "It can name itself as gateway and name server of every host. If it is not \
+            explanation:
+                "It can name itself as gateway and name server of every host. If it is not \
                           yours, find it and unplug it; if it is, list it under `dhcp_servers`."
-                .into(),
+                    .into(),
             severity: known.severity,
             technique: Some(DHCP_SPOOFING),
             source: Some(server),
@@ -423,7 +430,8 @@ impl Layer2 {
         };
         let servers = self.servers.entry((link, role), Vec::new);
         let is_first = servers.first().is_none_or(|&first| first == ip);
-        let others = if listed.is_empty() { servers.iter().take(1) } else { listed.iter().take(SERVERS) };
+        let others =
+            if listed.is_empty() { servers.iter().take(1) } else { listed.iter().take(SERVERS) };
         let others = others.map(ToString::to_string).collect();
         if !servers.contains(&ip) && servers.len() < SERVERS {
             servers.push(ip);

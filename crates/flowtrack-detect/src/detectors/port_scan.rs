@@ -227,7 +227,6 @@ impl Track {
     fn may_tell(&self, now: Timestamp, proved: bool) -> bool {
         proved && !self.proved || !lately(self.told, now, AGAIN)
     }
-
 }
 
 const KINDS: [ProbeKind; 10] = [
@@ -331,7 +330,9 @@ impl PortScan {
         let busy = if went_well { BUSY } else { 1 };
         for key in vertical {
             let Some(track) = self.vertical.get_mut(&key) else { continue };
-            let Some(found) = judge(&self.config, track, now, proved, is_fast, busy) else { continue };
+            let Some(found) = judge(&self.config, track, now, proved, is_fast, busy) else {
+                continue;
+            };
             let distinct = estimate(found.distinct, source, track.since);
             let (kind, words) = if found.is_slow { ("slow", "slowly ") } else { ("vertical", "") };
             let how = how(track, empty);
@@ -352,7 +353,9 @@ impl PortScan {
         }
         for key in horizontal {
             let Some(track) = self.horizontal.get_mut(&key) else { continue };
-            let Some(found) = judge(&self.config, track, now, proved, is_fast, busy) else { continue };
+            let Some(found) = judge(&self.config, track, now, proved, is_fast, busy) else {
+                continue;
+            };
             let distinct = estimate(found.distinct, source, track.since);
             let (kind, what) = match (key.2, found.is_slow) {
                 (IpProto::ICMP, _) => ("ping", "by ping".to_owned()),
@@ -392,9 +395,7 @@ impl PortScan {
         }
         track.hosts.merge(now, &source.pinged);
         let distinct = track.hosts.count(now);
-        if distinct < self.config.ping_distinct
-            || lately(track.told, now, AGAIN)
-        {
+        if distinct < self.config.ping_distinct || lately(track.told, now, AGAIN) {
             return;
         }
         let mut told = ABOUT.detection("ping", now);
@@ -427,12 +428,7 @@ impl PortScan {
         findings: &mut Findings,
     ) {
         let track = self.odd.entry(source.addr, || Track::new(now));
-        track.add(
-            now,
-            &(probe.target, probe.port),
-            || at(probe.target, probe.port),
-            probe,
-        );
+        track.add(now, &(probe.target, probe.port), || at(probe.target, probe.port), probe);
         let distinct = track.fast.count(now);
         if distinct < MIN_ODD || !track.may_tell(now, false) {
             return;
@@ -463,7 +459,11 @@ impl PortScan {
         let by_one = lately(known.by_one, now, i64::from(FAST));
         // Several sources, each of which would be too slow alone; a flood has many more.
         let is_shared = (4..=MAX_TOGETHER).contains(&sources) && sources <= ports;
-        if ports < self.config.distinct * 2 || !is_shared || by_one || lately(known.told, now, AGAIN) {
+        if ports < self.config.distinct * 2
+            || !is_shared
+            || by_one
+            || lately(known.told, now, AGAIN)
+        {
             return;
         }
         let mut told = ABOUT.detection("distributed", now);
@@ -732,15 +732,18 @@ mod tests {
         let mut play = Play::new(detector());
         let ports = 1..=1_000;
         play.second(1, |now| {
-            now.fails("10.0.0.9", ports.clone().map(|port| {
-                probe("10.0.0.5", port, ProbeKind::Syn, Failure::Refused)
-            }));
+            now.fails(
+                "10.0.0.9",
+                ports.clone().map(|port| probe("10.0.0.5", port, ProbeKind::Syn, Failure::Refused)),
+            );
         });
         let told = play.told();
         assert_eq!(told.len(), 1, "{told:#?}");
         let scan = &told[0];
-        assert_eq!((scan.kind, scan.source, scan.target),
-            ("vertical", Some(host("10.0.0.9")), Some(host("10.0.0.5"))));
+        assert_eq!(
+            (scan.kind, scan.source, scan.target),
+            ("vertical", Some(host("10.0.0.9")), Some(host("10.0.0.5")))
+        );
         assert!(scan.severity >= Severity::Medium);
         assert_eq!(scan.title, "10.0.0.9 scans ports of 10.0.0.5");
         assert!(scan.count >= 900, "{}", scan.count);
@@ -752,7 +755,10 @@ mod tests {
             let mut play = Play::new(detector());
             for n in 0..ports {
                 play.second(i64::from(n) * 10, |now| {
-                    now.fails("10.0.0.9", [probe("10.0.0.5", 100 + n as u16, ProbeKind::Syn, Failure::Unanswered)]);
+                    now.fails(
+                        "10.0.0.9",
+                        [probe("10.0.0.5", 100 + n as u16, ProbeKind::Syn, Failure::Unanswered)],
+                    );
                 });
             }
             assert_eq!(play.told().len(), kinds, "{ports}");
@@ -764,7 +770,10 @@ mod tests {
         let mut play = Play::new(detector());
         for n in 0..60_u16 {
             play.second(i64::from(n) * 1_200, |now| {
-                now.fails("10.0.0.9", [probe("10.0.0.5", 1_000 + n, ProbeKind::Syn, Failure::Refused)]);
+                now.fails(
+                    "10.0.0.9",
+                    [probe("10.0.0.5", 1_000 + n, ProbeKind::Syn, Failure::Refused)],
+                );
             });
         }
         let told = play.told();
@@ -805,10 +814,14 @@ mod tests {
     #[test]
     fn three_segments_that_no_session_has_are_told() {
         let mut play = Play::new(detector());
-        for (n, kind) in [ProbeKind::Fin, ProbeKind::Null, ProbeKind::Xmas].into_iter().enumerate() {
+        for (n, kind) in [ProbeKind::Fin, ProbeKind::Null, ProbeKind::Xmas].into_iter().enumerate()
+        {
             assert!(play.told().is_empty());
             play.second(n as i64 * 8, |now| {
-                now.fails("10.0.0.9", [probe("10.0.0.5", 3_390 + n as u16, kind, Failure::Refused)]);
+                now.fails(
+                    "10.0.0.9",
+                    [probe("10.0.0.5", 3_390 + n as u16, kind, Failure::Refused)],
+                );
             });
         }
         assert_eq!(play.told()[0].kind, "odd_flags");
@@ -820,7 +833,10 @@ mod tests {
         for n in 0..200_u16 {
             let target = format!("203.0.{}.{}", n / 200, n % 200);
             play.second(i64::from(n), |now| {
-                now.fails("10.0.0.9", [probe(&target, 10_000 + n * 17, ProbeKind::Udp, Failure::Unanswered)]);
+                now.fails(
+                    "10.0.0.9",
+                    [probe(&target, 10_000 + n * 17, ProbeKind::Udp, Failure::Unanswered)],
+                );
             });
         }
         assert!(play.told().is_empty());
@@ -834,7 +850,10 @@ mod tests {
             play.second(i64::from(n), |now| {
                 now.source("10.0.0.9").outcomes.completed += 20;
                 if n % 5 == 0 {
-                    now.fails("10.0.0.9", [probe(&target, 53, ProbeKind::Udp, Failure::Unanswered)]);
+                    now.fails(
+                        "10.0.0.9",
+                        [probe(&target, 53, ProbeKind::Udp, Failure::Unanswered)],
+                    );
                 }
             });
         }
@@ -846,10 +865,13 @@ mod tests {
         let mut play = Play::new(detector());
         for n in 0..90_u16 {
             play.second(i64::from(n / 3), |now| {
-                now.fails("10.0.0.9", [
-                    probe("198.51.100.1", 33_434 + n, ProbeKind::Udp, Failure::Refused),
-                    probe("10.0.0.5", 5_432, ProbeKind::Syn, Failure::Refused),
-                ]);
+                now.fails(
+                    "10.0.0.9",
+                    [
+                        probe("198.51.100.1", 33_434 + n, ProbeKind::Udp, Failure::Refused),
+                        probe("10.0.0.5", 5_432, ProbeKind::Syn, Failure::Refused),
+                    ],
+                );
             });
         }
         assert!(play.told().is_empty());
@@ -861,7 +883,10 @@ mod tests {
         for n in 0..60_u16 {
             let source = format!("203.0.113.{}", n % 10);
             play.second(i64::from(n), |now| {
-                now.fails(&source, [probe("10.0.0.5", 1_000 + n, ProbeKind::Syn, Failure::Refused)]);
+                now.fails(
+                    &source,
+                    [probe("10.0.0.5", 1_000 + n, ProbeKind::Syn, Failure::Refused)],
+                );
                 now.failed_at("10.0.0.5", &source, 1_000 + n);
             });
         }

@@ -1,8 +1,8 @@
 //! Spikes: the network does far more than it does at this time of day.
 
+use crate::learned::UsualHours;
 use crate::words::{number, text};
 use crate::{About, Detector, Findings, Kind, Learned, Networks, Seasonal};
-use crate::learned::UsualHours;
 use flowtrack_event::{Event, Second, Severity, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -222,9 +222,8 @@ impl Series {
         let Some(usual) = usual else { return };
         let z = usual.z(value, 0.1, measure.least / 20.0);
         let times = measure.times.unwrap_or(config.times);
-        let is_spike = value >= measure.least
-            && z >= config.deviations
-            && value >= usual.mean() * times;
+        let is_spike =
+            value >= measure.least && z >= config.deviations && value >= usual.mean() * times;
         if !is_spike {
             self.row = 0;
             return;
@@ -270,7 +269,6 @@ impl Detector for Spikes {
             self.second(second);
         }
     }
-
 
     fn keep(&self, learned: &mut Learned) {
         for (name, series) in self.numbers() {
@@ -370,6 +368,10 @@ mod tests {
         for at in 7_200..7_230 {
             play2.event(&second(at, 1_000_000, "ntp"));
         }
-        assert!(play2.told().iter().any(|told| told.title.contains("is ntp")), "{:#?}", play2.told());
+        assert!(
+            play2.told().iter().any(|told| told.title.contains("is ntp")),
+            "{:#?}",
+            play2.told()
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! SYN floods: sessions are begun to be left half open.
 
-use crate::words::{add_flows, keep_first, at, count, list, number, plural, text};
+use crate::words::{add_flows, at, count, keep_first, list, number, plural, text};
 use crate::{About, Detector, Findings, Kind, Networks, Recent};
 use flowtrack_event::{
     Activity, Distinct, FlowId, IpProto, Outcomes, Severity, Technique, Timestamp,
@@ -19,7 +19,10 @@ pub const ABOUT: About = About {
            many, from many sources. Whether one address sends them or many, none of them is proved \
            to be there: the answer is SYN cookies or a rate limit at the target, not a block.",
     category: "denial of service",
-    technique: Some(Technique { id: "T1499.001", name: "Endpoint Denial of Service: OS Exhaustion Flood" }),
+    technique: Some(Technique {
+        id: "T1499.001",
+        name: "Endpoint Denial of Service: OS Exhaustion Flood",
+    }),
     kinds: &[
         Kind { name: "spoofed", sid: 111, summary: "from many addresses, likely spoofed" },
         Kind { name: "one_source", sid: 112, summary: "from one address, or a few" },
