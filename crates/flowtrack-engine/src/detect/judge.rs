@@ -249,11 +249,8 @@ impl Work {
             let before = self.found.len();
             self.collect(rules, &cx, Some((tx_id, &transaction, &files)));
             if rules.needs.halves && now.direction == Direction::ToServer {
-                let mut at = 0;
-                self.found.retain(|found| {
-                    at += 1;
-                    at <= before || !watch.spoke_of(tx_id, found.hit.signature, is_half)
-                });
+                let spoke = |found: &mut Found| watch.spoke_of(tx_id, found.hit.signature, is_half);
+                self.found.extract_if(before.., spoke).for_each(drop);
                 if !is_half {
                     watch.judged_whole(tx_id);
                 }

@@ -94,7 +94,12 @@ impl Waiting {
         }
         let at = self.offset;
         into.clear();
-        into.extend(self.bytes.drain(..waiting as usize));
+        if at + waiting == end {
+            // The memory of the piece before serves for what comes.
+            std::mem::swap(into, &mut self.bytes);
+        } else {
+            into.extend(self.bytes.drain(..waiting as usize));
+        }
         self.offset += waiting;
         if self.bytes.is_empty() && self.bytes.capacity() > 16 * 1024 {
             self.bytes = Vec::new();

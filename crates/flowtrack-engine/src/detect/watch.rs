@@ -192,10 +192,7 @@ impl Watch {
         let one_way = transaction.one_way().or(only);
         for direction in [Direction::ToServer, Direction::ToClient] {
             if one_way.is_none_or(|way| way == direction) {
-                self.push(direction, tx_id, transaction);
-                if asks_for_stream(&**transaction) {
-                    self.waiting_mut(direction).complete_here();
-                }
+                self.told(direction, tx_id, transaction, false);
             }
         }
     }
@@ -207,17 +204,19 @@ impl Watch {
         tx_id: u64,
         transaction: &Arc<dyn Transaction>,
     ) {
-        self.push(direction, tx_id, transaction);
+        self.told(direction, tx_id, transaction, true);
+    }
+
+    fn told(
+        &mut self,
+        direction: Direction,
+        tx_id: u64,
+        transaction: &Arc<dyn Transaction>,
+        is_half: bool,
+    ) {
+        self.push(direction, tx_id, transaction, is_half);
         if asks_for_stream(&**transaction) {
             self.waiting_mut(direction).complete_here();
-        }
-        let [to_server, to_client] = &mut self.due;
-        let due = match direction {
-            Direction::ToServer => to_server,
-            Direction::ToClient => to_client,
-        };
-        if let Some(last) = due.back_mut() {
-            last.is_half = true;
         }
     }
 
@@ -238,14 +237,14 @@ impl Watch {
     /// A frame was cut out.
     pub(crate) fn frame(&mut self, frame: &Arc<dyn Transaction>) {
         if let Some(direction) = frame.one_way() {
-            self.push(direction, TxScope::FRAME, frame);
+            self.push(direction, TxScope::FRAME, frame, false);
         }
     }
 
     /// Something odd that belongs to no transaction.
     pub(crate) fn odd(&mut self, direction: Direction, app: AppProto, name: &'static str) {
         let transaction: Arc<dyn Transaction> = Arc::new(OddThing { app, name });
-        self.push(direction, u64::MAX, &transaction);
+        self.push(direction, u64::MAX, &transaction, false);
     }
 
     /// A file is complete; its transaction may be or not.
@@ -297,7 +296,13 @@ impl Watch {
         }
     }
 
-    fn push(&mut self, direction: Direction, tx_id: u64, transaction: &Arc<dyn Transaction>) {
+    fn push(
+        &mut self,
+        direction: Direction,
+        tx_id: u64,
+        transaction: &Arc<dyn Transaction>,
+        is_half: bool,
+    ) {
         let [to_server, to_client] = &mut self.due;
         let [server_bytes, client_bytes] = &self.waiting;
         let (due, waiting) = match direction {
@@ -305,7 +310,7 @@ impl Watch {
             Direction::ToClient => (to_client, client_bytes),
         };
         let (end, transaction) = (waiting.end(), Arc::clone(transaction));
-        due.push_back(Due { tx_id, transaction, files: Vec::new(), end, is_half: false });
+        due.push_back(Due { tx_id, transaction, files: Vec::new(), end, is_half });
     }
 }
 
