@@ -218,10 +218,10 @@ impl Inspector {
         offset: u64,
     ) {
         let candidates = &mut self.candidates;
-        for group in groups(set, places, cx, candidates.ports) {
+        each_group(set, places, cx, candidates.ports, |group| {
             if cx.is_secret {
                 group.bare.iter().for_each(|index| candidates.add(set, cx, *index));
-                continue;
+                return;
             }
             if !bytes.is_empty() {
                 group.matcher.search(bytes, offset, &mut |index| candidates.add(set, cx, index));
@@ -232,7 +232,7 @@ impl Inspector {
                 }
             }
             candidates.add_marked(set, cx, group, 0);
-        }
+        });
     }
 
     fn judge_all(
@@ -496,9 +496,9 @@ impl Candidates {
     fn awaken(&mut self, set: &RuleSet, places: Places<'_>, cx: &Context<'_>, index: u32) -> bool {
         let Some(flow) = &cx.flow else { return false };
         if !cx.is_secret {
-            for group in groups(set, places, cx, self.ports) {
+            each_group(set, places, cx, self.ports, |group| {
                 self.add_marked(set, cx, group, index + 1);
-            }
+            });
         }
         let Self { list, waiting, .. } = self;
         waiting.retain(|later| {
@@ -517,22 +517,25 @@ impl Candidates {
 /// Where groups are that judge the same bytes.
 type Places<'a> = [Option<&'a [Grid; 2]>; 2];
 
-/// The groups that what goes between two ports concerns.
+/// Hands out the groups that what goes between two ports concerns.
 #[inline]
-fn groups<'a>(
+fn each_group<'a>(
     set: &'a RuleSet,
     places: Places<'a>,
     cx: &Context<'_>,
     ports: (u16, u16),
-) -> impl Iterator<Item = &'a Group> {
-    let (app, direction) = (flow_app(cx), cx.direction);
-    places.into_iter().flatten().flat_map(move |[to_server, to_client]| {
-        let grid = match direction {
+    mut visit: impl FnMut(&'a Group),
+) {
+    let app = flow_app(cx);
+    for [to_server, to_client] in places.into_iter().flatten() {
+        let grid = match cx.direction {
             Direction::ToServer => to_server,
             Direction::ToClient => to_client,
         };
-        grid.groups(set, ports, app).into_iter().flatten()
-    })
+        for group in grid.groups(set, ports, app).into_iter().flatten() {
+            visit(group);
+        }
+    }
 }
 
 /// Ports of sender and receiver, 0 where there are none.

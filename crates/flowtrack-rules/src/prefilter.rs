@@ -178,11 +178,23 @@ impl Matcher {
         let (mut three, shorter): (Vec<_>, Vec<_>) =
             of(Way::Beginning).into_iter().partition(|(_, pattern)| pattern.len() >= 3);
         let fixed = Fixed::all(&of(Way::Fixed));
-        let (dull, long): (Vec<_>, Vec<_>) =
+        let (dull, mut long): (Vec<_>, Vec<_>) =
             of(Way::Long).into_iter().partition(|(_, pattern)| pattern.needs_runs());
         let (mut middle, mut short) = (of(Way::Middle), of(Way::Short));
         middle.extend(dull);
-        let packed = Packed::all(&middle, 4);
+        // Where all are few, they are searched for together; but of runs of one byte every byte of a
+        // run would be a window.
+        let mut packed = Vec::new();
+        let is_mixed = |(_, pattern): &(u32, &Pattern)| !pattern.is_one_byte();
+        if middle.len() + long.len() <= MAX_TOGETHER && long.iter().all(is_mixed) {
+            let all: Vec<_> = middle.iter().chain(&long).copied().collect();
+            packed = Packed::all(&all, 4);
+        }
+        if packed.len() == 1 {
+            long.clear();
+        } else {
+            packed = Packed::all(&middle, 4);
+        }
         if !packed.is_empty() {
             middle.clear();
         }
@@ -221,7 +233,11 @@ impl Matcher {
         let mut found = Found { matcher: self, text, offset, tell: found };
         if offset == 0 {
             for fixed in &self.fixed {
-                fixed.search(&mut found);
+                // They are in order of their places.
+                let Some(first) = text.get(fixed.at) else { break };
+                if fixed.may_begin_with(*first) {
+                    fixed.search(&mut found);
+                }
             }
         }
         for packed in &self.packed_beginning {
@@ -603,9 +619,11 @@ impl Pattern {
 
     /// Whether it is one byte again and again, and may be anywhere.
     fn is_run(&self) -> bool {
-        self.from == 0
-            && self.to == u32::MAX
-            && self.bytes.windows(2).all(|pair| pair.first() == pair.last())
+        self.from == 0 && self.to == u32::MAX && self.is_one_byte()
+    }
+
+    fn is_one_byte(&self) -> bool {
+        self.bytes.windows(2).all(|pair| pair.first() == pair.last())
     }
 
     /// How far around a window inside it, which is a run of one byte, it has another byte. Nothing
@@ -706,6 +724,8 @@ struct Packed {
 
 /// Windows that one search is good for: beyond, too much looks like one of them.
 const MAX_WINDOWS: usize = 128;
+/// Patterns up to which long ones are searched for with those of four to six bytes.
+const MAX_TOGETHER: usize = 64;
 /// Searches one after the other that are still better than a table.
 const MAX_SEARCHES: usize = 4;
 /// Windows up to which the shortest patterns are searched for like that.
@@ -862,14 +882,17 @@ impl Fixed {
         fixed
     }
 
+    /// Whether one begins with a byte.
     #[inline]
+    fn may_begin_with(&self, byte: u8) -> bool {
+        let key = fold(byte.into());
+        self.first.get((key >> 6 & 3) as usize).copied().unwrap_or(0) >> (key & 63) & 1 != 0
+    }
+
+    #[inline(never)]
     fn search(&self, found: &mut Found<'_, impl FnMut(u32)>) {
         let Some(bytes) = found.text.get(self.at..self.at + self.length) else { return };
         let key = key(bytes);
-        let first = self.first.get((key >> 6 & 3) as usize).copied().unwrap_or(0);
-        if first >> (key & 63) & 1 == 0 {
-            return;
-        }
         let from = self.entries.partition_point(|(known, _)| *known < key);
         let entries = self.entries.get(from..).unwrap_or_default();
         for (_, pattern) in entries.iter().take_while(|(known, _)| *known == key) {
