@@ -69,14 +69,11 @@ pub const ADDITIONS: &[Addition] = &[
     add("stats.detect.retries_exhausted", "searches that tried too many occurrences and gave up"),
     add("stats.detect.pcre_given_up", "regular expressions that took too many steps"),
     add("stats.detect.values_dropped", "values of buffers too many or too large to be searched"),
-    add("stats.detectors.told", "detections told"),
     add(
-        "stats.detectors.left_out",
-        "detections not told: repeats within a second, or more than detect.max_per_second",
-    ),
-    add(
-        "stats.detectors.forgotten",
-        "hosts, services and names that detectors had to forget for lack of room",
+        "stats.detectors",
+        "what looks for attacks by behaviour, where it is on: detections told; left_out, repeats \
+         within a second or more than detect.max_per_second; hosts, services and names forgotten \
+         for lack of room",
     ),
     add(
         "stats.recorder",
