@@ -18,6 +18,9 @@ pub struct AppConfig {
     pub frames: bool,
     /// Whether the side that was not recognised is looked at too, for rules that tell sides apart.
     pub both_ways: bool,
+    /// Whether a session whose beginning was not seen is turned, where its first bytes can only be
+    /// an answer.
+    pub turns: bool,
     /// Bytes of one direction after which recognition gives up.
     pub probe_bytes: usize,
     /// Datagrams of one direction after which recognition gives up.
@@ -32,6 +35,7 @@ impl Default for AppConfig {
             wants: Wants::default(),
             frames: false,
             both_ways: false,
+            turns: false,
             probe_bytes: 4096,
             probe_datagrams: 8,
             max_changes: 4,
@@ -280,7 +284,21 @@ impl AppFlow {
             midstream: at.midstream,
             expected: self.record.filter(|_| self.changes > 0).and_then(|r| r.expected),
         };
-        match recognise(layer.protocols(at.is_udp()), &first) {
+        let mut recognised = recognise(layer.protocols(at.is_udp()), &first);
+        let mut direction = direction;
+        if layer.config.turns
+            && self.may_turn(at, direction)
+            && !matches!(recognised, Recognised::As(_, Confidence::Content))
+        {
+            let (key, opposite) = (at.key.reversed(), direction.opposite());
+            let turned = First { direction: opposite, key: &key, ..first };
+            let answer = recognise(layer.protocols(false), &turned);
+            if matches!(answer, Recognised::As(_, Confidence::Content)) {
+                (recognised, direction) = (answer, opposite);
+                out.reversed = true;
+            }
+        }
+        match recognised {
             Recognised::As(protocol, confidence) => {
                 self.become_protocol(layer, protocol, direction, confidence);
                 self.unseen = (layer.config.both_ways && !at.is_udp() && self.changes == 0)
@@ -308,6 +326,13 @@ impl AppFlow {
                 }
             }
         }
+    }
+
+    /// Whether the first bytes of a session may turn out to be an answer: nothing was said before.
+    fn may_turn(&self, at: &Moment<'_>, direction: Direction) -> bool {
+        let other = self.held.get(side(direction.opposite()));
+        let is_silent = other.is_some_and(|held| held.bytes.is_empty() && !held.given_up);
+        at.midstream && !at.is_udp() && self.changes == 0 && is_silent
     }
 
     /// Looks at the first bytes of the side that was not recognised: do both speak the same?

@@ -46,6 +46,8 @@ pub(crate) struct Apps {
     outcome: Outcome,
     depth: u64,
     policy: OverlapPolicy,
+    /// Whether sessions picked up midstream are turned where they begin with an answer.
+    turns: bool,
     tell: Tell,
     depth_reached: u64,
     /// The segment at hand repeats bytes of its stream with other values.
@@ -70,6 +72,7 @@ impl Apps {
             enabled: dissect.enabled,
             layer: AppLayer::new(AppConfig {
                 wants: dissect.wants(config.tell),
+                turns: config.flow.midstream,
                 ..AppConfig::default()
             }),
             memory: StreamMemory::new(dissect.limits()),
@@ -77,6 +80,7 @@ impl Apps {
             outcome: Outcome { wants_logins: config.tell.logins, ..Outcome::default() },
             depth: dissect.depth,
             policy: dissect.overlap.into(),
+            turns: config.flow.midstream,
             tell: config.tell,
             depth_reached: 0,
             differs: false,
@@ -94,7 +98,8 @@ impl Apps {
         wants.files |= needs.files;
         wants.hashes |= needs.hashes;
         let Requirements { frames, both_ways, .. } = needs;
-        let config = AppConfig { wants, frames, both_ways, ..AppConfig::default() };
+        let turns = self.turns;
+        let config = AppConfig { wants, frames, both_ways, turns, ..AppConfig::default() };
         self.outcome.wants_halves = needs.halves;
         self.layer = AppLayer::new(config);
     }
@@ -196,6 +201,7 @@ impl Apps {
         }
         let reversed = std::mem::take(&mut self.outcome.reversed);
         if reversed {
+            side.streams.reverse();
             let key = context.key.reversed();
             side.context = Arc::new(FlowContext { key, ..FlowContext::clone(&context) });
         }

@@ -83,12 +83,20 @@ fn alerts(rules: &str, packets: &[Vec<u8>]) -> Vec<(u32, u64)> {
 
 /// The same, with what was counted.
 fn judged(rules: &str, packets: &[Vec<u8>]) -> (Vec<(u32, u64)>, DetectStats) {
+    judged_with(&Config::default(), rules, packets)
+}
+
+fn judged_with(
+    config: &Config,
+    rules: &str,
+    packets: &[Vec<u8>],
+) -> (Vec<(u32, u64)>, DetectStats) {
     let mut loader = Loader::new(Variables::default());
     loader.add("x", rules);
     let loaded = loader.finish();
     let problems: Vec<_> = loaded.problems.iter().map(ToString::to_string).collect();
     assert_eq!(problems, Vec::<String>::new());
-    let mut engine = Engine::new(&Config::default(), 0, Seed([1, 2, 3, 4]));
+    let mut engine = Engine::new(config, 0, Seed([1, 2, 3, 4]));
     let set = RuleSet::compile(loaded.signatures);
     engine.set_rules(Arc::new(set), Arc::new(Shared::default()));
     let mut out = Output::default();
@@ -130,6 +138,22 @@ fn an_expression_that_goes_back_for_ever_is_given_up_and_counted() {
     // The other rule speaks of the same bytes, and the expression of the next ones.
     assert_eq!(alerts, [(1, 2), (2, 1), (2, 2)]);
     assert!(counted.pcre_given_up > 0, "{counted:?}");
+}
+
+#[test]
+fn sessions_picked_up_midstream_are_judged_where_that_is_asked() {
+    let rules = "alert http any 80 -> any any (flow:to_client; http.stat_code; content:\"200\"; sid:1;)\n\
+                 alert http any any -> any 80 (flow:to_server; http.uri; content:\"/next\"; sid:2;)\n";
+    // What is seen first is the answer to something else.
+    let talk = Tcp::silent(80)
+        .say(false, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        .say(true, b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n")
+        .say(false, b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(alerts(rules, &talk.packets), []);
+    let mut config = Config::default();
+    config.flow.midstream = true;
+    let (alerts, _) = judged_with(&config, rules, &talk.packets);
+    assert_eq!(alerts.iter().map(|(sid, _)| *sid).collect::<Vec<_>>(), [1, 2]);
 }
 
 #[test]
