@@ -20,6 +20,7 @@ mod login;
 mod neighbour;
 mod packet;
 mod rate;
+mod recent;
 mod stats;
 mod text;
 mod time;
@@ -49,6 +50,7 @@ pub use login::{LoginEvent, LoginOutcome, Secret};
 pub use neighbour::{Claim, Neighbour};
 pub use packet::{IfaceId, LinkType, RawPacket, Verdict};
 pub use rate::{Durations, Histogram, Second, Share};
+pub use recent::Recent;
 pub use stats::{
     CaptureStats, DecoderStats, DefragStats, DetectStats, DetectorStats, FileStoreStats, FlowStats,
     Ledger, LedgerRow, RecordStats, Stats, TcpStats,

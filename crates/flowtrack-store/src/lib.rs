@@ -8,7 +8,6 @@ pub mod history;
 pub mod live;
 
 mod heavy;
-mod lru;
 mod names;
 mod row;
 

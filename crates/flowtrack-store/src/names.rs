@@ -1,8 +1,7 @@
 //! Names that the traffic gave to addresses, and what was said on a flow.
 
-use crate::lru::Lru;
 use crate::row::shown;
-use flowtrack_event::{FlowId, FlowRecord, TransactionEvent};
+use flowtrack_event::{FlowId, FlowRecord, Recent, TransactionEvent};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -16,8 +15,8 @@ const LINE: usize = 200;
 /// Names come from the traffic, so they are claims: whoever answers DNS gives any name to any
 /// address.
 pub struct Names {
-    addresses: Lru<IpAddr, Arc<str>>,
-    flows: Lru<FlowId, Note>,
+    addresses: Recent<IpAddr, Arc<str>>,
+    flows: Recent<FlowId, Note>,
     forgotten: u64,
 }
 
@@ -32,7 +31,7 @@ pub(crate) struct Note {
 impl Names {
     /// Keeps at most `addresses` names and notes about `flows` flows.
     pub fn new(addresses: usize, flows: usize) -> Self {
-        Self { addresses: Lru::new(addresses), flows: Lru::new(flows), forgotten: 0 }
+        Self { addresses: Recent::new(addresses), flows: Recent::new(flows), forgotten: 0 }
     }
 
     /// Takes over the names and the line of a transaction.
@@ -46,7 +45,7 @@ impl Names {
             if name.is_empty() {
                 return;
             }
-            let known = self.addresses.touch(&address).filter(|known| known.as_ref() == name);
+            let known = self.addresses.get_mut(&address).filter(|known| known.as_ref() == name);
             let name: Arc<str> = match known {
                 Some(known) => Arc::clone(known),
                 None => shown(name, NAME).into(),

@@ -2,17 +2,17 @@
 
 use super::FlowRow;
 use super::talkers::{Delta, Entries, Talkers};
-use crate::lru::Lru;
 use crate::names::Names;
 use flowtrack_event::{
-    EncryptionBook, EndReason, FlowEvent, FlowId, FlowPhase, FlowRecord, Timestamp, community_id,
+    EncryptionBook, EndReason, FlowEvent, FlowId, FlowPhase, FlowRecord, Recent, Timestamp,
+    community_id,
 };
 use std::time::Duration;
 
 /// Living flows in the order of their last activity, and those that ended a moment ago.
 pub(crate) struct LiveFlows {
-    living: Lru<FlowId, LiveFlow>,
-    ended: Lru<FlowId, LiveFlow>,
+    living: Recent<FlowId, LiveFlow>,
+    ended: Recent<FlowId, LiveFlow>,
     ended_for: Duration,
     evicted: u64,
     /// Latest start among the evicted: what is unknown and began later was never known.
@@ -43,8 +43,8 @@ const RATE_OVER: Duration = Duration::from_millis(900);
 impl LiveFlows {
     pub fn new(capacity: usize, ended_seconds: u32) -> Self {
         Self {
-            living: Lru::new(capacity),
-            ended: Lru::new(ENDED),
+            living: Recent::new(capacity),
+            ended: Recent::new(ENDED),
             ended_for: Duration::from_secs(ended_seconds.into()),
             evicted: 0,
             evicted_start: Timestamp::ZERO,
@@ -78,7 +78,7 @@ impl LiveFlows {
         let record = &event.record;
         match event.phase {
             FlowPhase::Start | FlowPhase::Update => {
-                if let Some(flow) = self.living.touch(&record.id) {
+                if let Some(flow) = self.living.get_mut(&record.id) {
                     flow.advance(event, revision);
                     talkers.credit(&record.key, &flow.delta_to(record), &mut flow.entries);
                     encryption.flow(Some(&flow.record), event);
