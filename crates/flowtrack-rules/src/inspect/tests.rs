@@ -293,6 +293,40 @@ fn what_writes_is_judged_before_what_reads() {
 }
 
 #[test]
+fn a_mark_awakens_those_without_a_pattern() {
+    let mut bench = Bench::new(&[
+        "alert tcp any any -> any any (content:\"one\"; flowbits:set,x; sid:1;)",
+        "alert tcp any any -> any any (flowbits:isset,x; flowbits:set,y; dsize:>1; sid:2;)",
+        "alert tcp any any -> any any (flowbits:isset,y; dsize:>2; sid:3;)",
+        "alert tcp any any -> any any (flowbits:isset,z; dsize:>2; sid:4;)",
+    ]);
+    bench.in_stream = false;
+    assert_eq!(bench.packet(UP, b"two"), []);
+    assert_eq!(bench.packet(UP, b"one"), [1, 2, 3], "in the same packet");
+    assert_eq!(bench.packet(DOWN, b"two"), [2, 3], "and in later ones");
+    assert_eq!(bench.packet(DOWN, b"12"), [2]);
+}
+
+#[test]
+fn the_part_about_the_payload_is_of_its_own_addresses() {
+    let rule = |sid: u32, to: &str, header: &str| {
+        format!(
+            "alert http any any -> {to} any (flow:to_server; content:!\"x\"; \
+             http.uri; content:\"{header}\"; sid:{sid};)"
+        )
+    };
+    let rules = [rule(1, "192.0.2.1", "a"), rule(2, "192.0.2.2", "a"), rule(3, "192.0.2.1", "b")];
+    let rules: Vec<_> = rules.iter().map(String::as_str).collect();
+    let mut bench = Bench::new(&rules);
+    bench.app = Some("http");
+    let said = Said("http", vec![("http.uri", UP, b"a")]);
+    assert_eq!(bench.stream(UP, b"x", 0), []);
+    assert_eq!(bench.transaction(UP, &said), [], "its payload is not there");
+    assert_eq!(bench.stream(UP, b"y", 1), []);
+    assert_eq!(bench.transaction(UP, &said), [1]);
+}
+
+#[test]
 fn without_a_pattern_everything_is_judged() {
     let mut bench = Bench::new(&[
         r#"alert tcp any any -> any any (pcre:"/^a.c/"; sid:1;)"#,
