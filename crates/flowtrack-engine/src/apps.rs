@@ -3,14 +3,14 @@
 use crate::detect::{Events, Watch};
 use crate::expected::Expected;
 use crate::meters::MeterId;
-use crate::{Config, Dissect, Output, Tell};
+use crate::{Config, Dissect, Output, Overlap, Tell};
 use flowtrack_dissect::{AppConfig, AppFlow, AppLayer, Expectation, Moment, Outcome};
 use flowtrack_event::{
     Anomaly, AnomalyLayer, AppProto, Chunk, Direction, Event, FileRecord, FlowContext, FlowKey,
     FlowRecord, IpProto, LoginEvent, Stats, TcpStats, Timestamp, TransactionEvent,
 };
 use flowtrack_flow::stream::{OverlapPolicy, Stream, StreamMemory};
-use flowtrack_flow::{Flow, Seen};
+use flowtrack_flow::{Flow, HostPolicy, Seen};
 use flowtrack_rules::Requirements;
 use flowtrack_wire::{Packet, Tcp, Transport};
 use std::sync::Arc;
@@ -46,6 +46,8 @@ pub(crate) struct Apps {
     outcome: Outcome,
     depth: u64,
     policy: OverlapPolicy,
+    /// The same for some receivers.
+    policies: Vec<HostPolicy<Overlap>>,
     /// Whether sessions picked up midstream are turned where they begin with an answer.
     turns: bool,
     tell: Tell,
@@ -80,6 +82,7 @@ impl Apps {
             outcome: Outcome { wants_logins: config.tell.logins, ..Outcome::default() },
             depth: dissect.depth,
             policy: dissect.overlap.into(),
+            policies: dissect.hosts.clone(),
             turns: config.flow.midstream,
             tell: config.tell,
             depth_reached: 0,
@@ -213,6 +216,12 @@ impl Apps {
         reversed
     }
 
+    /// Whose bytes win at the receiver of a packet.
+    fn policy_of(&self, packet: &Packet<'_>) -> OverlapPolicy {
+        let own = packet.ip().and_then(|ip| HostPolicy::of(&self.policies, ip.dst));
+        own.map_or(self.policy, Overlap::into)
+    }
+
     fn segment(
         &mut self,
         side: &mut AppSide,
@@ -222,7 +231,8 @@ impl Apps {
         direction: Direction,
         moment: &Moment<'_>,
     ) {
-        let Self { layer, memory, outcome, policy, depth, differs, .. } = self;
+        let policy = self.policy_of(packet);
+        let Self { layer, memory, outcome, depth, differs, .. } = self;
         let AppSide { app, streams, .. } = side;
         let [to_server, to_client] = streams;
         let (own, other) = match direction {
@@ -255,14 +265,14 @@ impl Apps {
                 && let Some(at) = usize::from(tcp.urgent).checked_sub(1)
                 && let Some((before, [_, behind @ ..])) = payload.split_at_checked(at)
             {
-                let placed = own.segment(seq, before, *policy, memory, &mut pass);
+                let placed = own.segment(seq, before, policy, memory, &mut pass);
                 *differs = placed.differs;
                 let urgent = seq.wrapping_add(at as u32);
                 let skips = own.skip_urgent(urgent);
                 seq = urgent.wrapping_add(u32::from(skips));
                 payload = if skips { behind } else { payload.get(at..).unwrap_or_default() };
             }
-            let placed = own.segment(seq, payload, *policy, memory, &mut pass);
+            let placed = own.segment(seq, payload, policy, memory, &mut pass);
             *differs |= placed.differs;
         }
         if tcp.has(Tcp::FIN) && !own.is_waiting() {

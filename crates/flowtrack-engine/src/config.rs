@@ -3,7 +3,7 @@
 use flowtrack_dissect::Wants;
 use flowtrack_event::FileLimits;
 use flowtrack_flow::stream::{OverlapPolicy, StreamLimits};
-use flowtrack_flow::{Config as FlowConfig, DefragConfig};
+use flowtrack_flow::{Config as FlowConfig, DefragConfig, HostPolicy};
 use serde::{Deserialize, Serialize};
 
 /// What steers the packet path.
@@ -36,8 +36,10 @@ pub struct Dissect {
     pub stream_bytes: usize,
     /// Bytes that all streams of a worker may keep behind holes.
     pub memory: usize,
-    /// Whose bytes win where segments overlap: `first`, `last`, `bsd`, `linux` or `solaris`.
+    /// Whose bytes win where segments overlap.
     pub overlap: Overlap,
+    /// The same for some receivers; the longest prefix counts.
+    pub hosts: Vec<HostPolicy<Overlap>>,
     /// Compute MD5, SHA-1 and SHA-256 of files.
     pub hashes: bool,
     /// Hand over the bytes of whole files as well; not a setting, but for whoever stores them.
@@ -54,6 +56,7 @@ impl Default for Dissect {
             stream_bytes: limits.stream_bytes,
             memory: limits.total_bytes,
             overlap: Overlap::Bsd,
+            hosts: Vec::new(),
             hashes: false,
             contents: None,
         }
@@ -94,12 +97,14 @@ pub enum Overlap {
     Linux,
     /// As Solaris.
     Solaris,
+    /// As Windows since Vista: what came first stays.
+    Windows,
 }
 
 impl From<Overlap> for OverlapPolicy {
     fn from(name: Overlap) -> Self {
         match name {
-            Overlap::First => Self::First,
+            Overlap::First | Overlap::Windows => Self::First,
             Overlap::Last => Self::Last,
             Overlap::Bsd => Self::Bsd,
             Overlap::Linux => Self::Linux,

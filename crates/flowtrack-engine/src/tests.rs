@@ -4,6 +4,7 @@
 use super::*;
 use flowtrack_capture::{Burst, FileOptions, FileSource, PacketSource as _};
 use flowtrack_event::{AnomalyLayer, Event, FlowPhase, IfaceId, LinkType};
+use flowtrack_flow::HostPolicy;
 use proptest::prelude::*;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -276,15 +277,40 @@ fn requests_are_read_behind_an_answer_that_is_too_deep() {
     ];
     assert_eq!(request("/one").len(), 30);
     let (events, stats) = run_frames(&frames, &config);
-    let asked: Vec<String> = events
-        .iter()
-        .filter_map(|event| match event {
-            Event::Transaction(done) => Some(done.transaction.summary()),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(asked, ["GET a/one 200", "GET a/two"]);
+    assert_eq!(said(&events), ["GET a/one 200", "GET a/two"]);
     assert_eq!(stats.tcp.stream_depth_reached, 1);
+}
+
+#[test]
+fn the_receiver_chooses_whose_bytes_win_where_segments_overlap() {
+    let [begin, good, evil] = [&b"GET /"[..], b"good HTTP/1.1\r\n\r\n", b"evil HTTP/1.1\r\n\r\n"];
+    let frames = [
+        segment(true, 0x02, 100, b"", false),
+        segment(false, 0x12, 100, b"", false),
+        segment(true, 0x18, 106, good, false),
+        segment(true, 0x18, 106, evil, false),
+        segment(true, 0x18, 101, begin, false),
+    ];
+    let host = |network: &str, policy| HostPolicy { network: network.parse().unwrap(), policy };
+    let asked = |hosts: Vec<HostPolicy<Overlap>>| {
+        let mut config = config(Tell::LOGS, None);
+        config.dissect.hosts = hosts;
+        said(&run_frames(&frames, &config).0)
+    };
+    assert_eq!(asked(Vec::new()), ["GET /good"]);
+    let everywhere = host("0.0.0.0/0", Overlap::Last);
+    assert_eq!(asked(vec![everywhere]), ["GET /evil"]);
+    assert_eq!(asked(vec![host("10.0.0.2", Overlap::Windows), everywhere]), ["GET /good"]);
+    assert_eq!(asked(vec![host("10.0.0.1", Overlap::Windows), everywhere]), ["GET /evil"]);
+}
+
+/// Summaries of the transactions among events.
+fn said(events: &[Event]) -> Vec<String> {
+    let summary = |event: &Event| match event {
+        Event::Transaction(done) => Some(done.transaction.summary()),
+        _ => None,
+    };
+    events.iter().filter_map(summary).collect()
 }
 
 proptest! {

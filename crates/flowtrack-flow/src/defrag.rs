@@ -52,7 +52,7 @@ pub struct DefragConfig {
     /// Whose bytes count where fragments overlap.
     pub policy: FragmentPolicy,
     /// The same for some destinations; the longest prefix counts.
-    pub hosts: Vec<HostPolicy>,
+    pub hosts: Vec<HostPolicy<FragmentPolicy>>,
 }
 
 impl Default for DefragConfig {

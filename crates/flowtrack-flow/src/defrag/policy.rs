@@ -45,11 +45,19 @@ impl FragmentPolicy {
 /// The policy of some destinations.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct HostPolicy {
+pub struct HostPolicy<P> {
     /// Which destinations, such as `10.0.0.0/8`.
     pub network: Prefix,
     /// Whose bytes count there.
-    pub policy: FragmentPolicy,
+    pub policy: P,
+}
+
+impl<P: Copy> HostPolicy<P> {
+    /// The policy of a destination: that of the longest prefix it has.
+    pub fn of(hosts: &[Self], dst: IpAddr) -> Option<P> {
+        let its = hosts.iter().filter(|host| host.network.contains(dst));
+        its.max_by_key(|host| host.network.len).map(|host| host.policy)
+    }
 }
 
 /// Addresses that begin alike, such as `10.0.0.0/8`; an address alone is one of full length.
@@ -131,12 +139,8 @@ impl fmt::Display for Prefix {
 }
 
 impl DefragConfig {
-    /// The policy of a destination: that of the longest prefix it has.
+    /// The policy of a destination.
     pub(super) fn policy_for(&self, dst: IpAddr) -> FragmentPolicy {
-        self.hosts
-            .iter()
-            .filter(|host| host.network.contains(dst))
-            .max_by_key(|host| host.network.len)
-            .map_or(self.policy, |host| host.policy)
+        HostPolicy::of(&self.hosts, dst).unwrap_or(self.policy)
     }
 }

@@ -130,7 +130,7 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "defrag.hosts",
-        "policies for some destinations: `[{ net = \"10.0.0.0/8\", policy = \"linux\" }]`; the longest prefix counts",
+        "policies for some destinations: `[{ network = \"10.0.0.0/8\", policy = \"linux\" }]`; the longest prefix counts",
     ),
     key("dissect.enabled", "recognise application protocols at all"),
     key(
@@ -141,7 +141,11 @@ pub const KEYS: &[Key] = &[
     key("dissect.memory", "bytes that all streams of a worker may keep behind holes"),
     key(
         "dissect.overlap",
-        "whose bytes win where segments overlap: `first`, `last`, `bsd`, `linux` or `solaris`",
+        "whose bytes win where segments overlap: `first`, `last`, `bsd`, `linux`, `windows` or `solaris`",
+    ),
+    key(
+        "dissect.hosts",
+        "the same for some receivers: `[{ network = \"10.0.0.0/8\", policy = \"linux\" }]`; the longest prefix counts",
     ),
     key("dissect.hashes", "compute MD5, SHA-1 and SHA-256 of files"),
     key(

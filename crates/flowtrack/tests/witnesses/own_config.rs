@@ -115,7 +115,7 @@ fn translated(setting: &str, value: &str) -> Means {
         _ if setting.starts_with("stats.") || setting.starts_with("outputs") => Means::Nothing,
         ("inline" | "stream.inline", _) => Means::Lacks("inline judging".to_owned()),
         _ if setting.starts_with("host-os-policy") => {
-            Means::Lacks("policies of streams by host".to_owned())
+            Means::Lacks("streams as systems of long ago put them together".to_owned())
         }
         _ => Means::Lacks(setting.to_owned()),
     }
