@@ -26,6 +26,7 @@ mod text;
 mod time;
 mod top;
 mod transaction;
+pub mod words;
 
 pub use activity::{
     Activity, Failure, FromPort, Outcomes, PeerActivity, Probe, ProbeKind, ServiceActivity,

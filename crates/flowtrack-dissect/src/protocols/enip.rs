@@ -4,7 +4,7 @@ use crate::{
     Both, Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending, Probe,
     Protocol, Reader, Take, Text, Transport, Wants,
 };
-use flowtrack_event::{AppProto, Chunk, Confidence, Direction, Transaction};
+use flowtrack_event::{AppProto, Chunk, Confidence, Direction, Transaction, words};
 use serde::Serialize;
 use std::collections::VecDeque;
 
@@ -25,28 +25,8 @@ const SEND_RR_DATA: u16 = 0x6f;
 const SEND_UNIT_DATA: u16 = 0x70;
 
 const KEYWORDS: &[Keyword] = &[
-    Keyword::number("enip_command", "command").named(&[
-        ("nop", 0),
-        ("list_services", 4),
-        ("list_identity", 0x63),
-        ("list_interfaces", 0x64),
-        ("register_session", 0x65),
-        ("unregister_session", 0x66),
-        ("send_rr_data", 0x6f),
-        ("send_unit_data", 0x70),
-        ("indicate_status", 0x72),
-        ("cancel", 0x73),
-    ]),
-    Keyword::number("enip.status", "status").named(&[
-        ("success", 0),
-        ("invalid_cmd", 1),
-        ("no_resources", 2),
-        ("incorrect_data", 3),
-        ("invalid_session", 0x64),
-        ("invalid_length", 0x65),
-        ("unsupported_prot_rev", 0x69),
-        ("encap_header_error", 0x6a),
-    ]),
+    Keyword::number("enip_command", "command").named(words::ENIP_COMMANDS),
+    Keyword::number("enip.status", "status").named(words::ENIP_STATUS),
     Keyword::number("enip.protocol_version", "version of the protocol"),
     Keyword::number("enip.capabilities", "what the service can do"),
     Keyword::number("enip.revision", "revision of the device, its major half times 256"),

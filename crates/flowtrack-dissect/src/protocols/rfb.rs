@@ -4,7 +4,7 @@ use crate::{
     Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol,
     Reader, Take, Transport, Wants,
 };
-use flowtrack_event::{AppProto, Chunk, Direction, LoginOutcome, Secret, Transaction, WireText};
+use flowtrack_event::{AppProto, Chunk, Direction, LoginOutcome, Secret, Transaction, WireText, words};
 use serde::Serialize;
 
 const NAME: AppProto = AppProto("rfb");
@@ -18,13 +18,10 @@ const TEXT_CAP: usize = 1024;
 const NO_AUTHENTICATION: u32 = 1;
 const VNC_AUTHENTICATION: u32 = 2;
 
-/// Outcomes of a log-on, as records and rules call them.
-const RESULTS: &[(&str, u64)] = &[("ok", 0), ("fail", 1), ("toomany", 2), ("unknown", 3)];
-
 const KEYWORDS: &[Keyword] = &[
     Keyword::buffer("rfb.name", "name of the screen").to_client(),
     Keyword::number("rfb.sectype", "way to log on").to_server(),
-    Keyword::number("rfb.secresult", "outcome of the log-on").to_client().named(RESULTS),
+    Keyword::number("rfb.secresult", "outcome of the log-on").to_client().named(words::RFB_RESULTS),
 ];
 
 const FIELDS: &[Field] = &[
@@ -198,7 +195,7 @@ impl Transaction for Session {
             }
             ("rfb.secresult", Direction::ToClient) => {
                 let result = self.authentication.security_result;
-                let known = RESULTS
+                let known = words::RFB_RESULTS
                     .iter()
                     .find(|(name, _)| result.is_some_and(|r| r.eq_ignore_ascii_case(name)));
                 known.iter().for_each(|(_, number)| visit(*number));

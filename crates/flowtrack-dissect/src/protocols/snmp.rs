@@ -3,7 +3,7 @@
 use crate::ber::{Ber, INTEGER, OCTET_STRING, SEQUENCE};
 use crate::{Datagram, Datagrams, Dissector, Field, First, Keyword, Moment, Probe, Protocol};
 use crate::{Transport, Wants};
-use flowtrack_event::{AppProto, Direction, Transaction, WireText};
+use flowtrack_event::{AppProto, Direction, Transaction, WireText, words};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use std::fmt::Write as _;
@@ -39,26 +39,8 @@ const KEYWORDS: &[Keyword] = &[
     Keyword::number("snmp.version", "1, 2 or 3"),
     Keyword::buffer("snmp.community", "community"),
     Keyword::buffer("snmp.usm", "user of version 3"),
-    Keyword::number("snmp.pdu_type", "what is asked").named(&[
-        ("get_request", 0),
-        ("get_next_request", 1),
-        ("response", 2),
-        ("set_request", 3),
-        ("trap_v1", 4),
-        ("get_bulk_request", 5),
-        ("inform_request", 6),
-        ("trap_v2", 7),
-        ("report", 8),
-    ]),
-    Keyword::number("snmp.trap_type", "generic kind of a v1 trap").named(&[
-        ("cold_start", 0),
-        ("warm_start", 1),
-        ("link_down", 2),
-        ("link_up", 3),
-        ("authentication_failure", 4),
-        ("egp_neighbor_loss", 5),
-        ("enterprise_specific", 6),
-    ]),
+    Keyword::number("snmp.pdu_type", "what is asked").named(words::SNMP_PDUS),
+    Keyword::number("snmp.trap_type", "generic kind of a v1 trap").named(words::SNMP_TRAPS),
     Keyword::buffer("snmp.trap_oid", "what sent a v1 trap"),
     Keyword::buffer("snmp.trap_address", "address of what sent a v1 trap"),
 ];

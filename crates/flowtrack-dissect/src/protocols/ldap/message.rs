@@ -3,7 +3,7 @@
 use super::NAME;
 use crate::{Keyword, Outcome};
 use crate::ber::{self, Ber};
-use flowtrack_event::{AppProto, Direction, LoginOutcome, Secret, Transaction, WireText};
+use flowtrack_event::{AppProto, Direction, LoginOutcome, Secret, Transaction, WireText, words};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 pub const BIND_REQUEST: u8 = 0x60;
@@ -640,87 +640,19 @@ const fn operation_name(tag: u8) -> &'static str {
     }
 }
 
-/// Results (IANA, LDAP Result Codes).
-const RESULTS: &[(&str, u64)] = &[
-    ("success", 0),
-    ("operations_error", 1),
-    ("protocol_error", 2),
-    ("time_limit_exceeded", 3),
-    ("size_limit_exceeded", 4),
-    ("compare_false", 5),
-    ("compare_true", 6),
-    ("auth_method_not_supported", 7),
-    ("stronger_auth_required", 8),
-    ("referral", 10),
-    ("admin_limit_exceeded", 11),
-    ("unavailable_critical_extension", 12),
-    ("confidentiality_required", 13),
-    ("sasl_bind_in_progress", 14),
-    ("no_such_attribute", 16),
-    ("undefined_attribute_type", 17),
-    ("inappropriate_matching", 18),
-    ("constraint_violation", 19),
-    ("attribute_or_value_exists", 20),
-    ("invalid_attribute_syntax", 21),
-    ("no_such_object", 32),
-    ("alias_problem", 33),
-    ("invalid_dns_syntax", 34),
-    ("is_leaf", 35),
-    ("alias_dereferencing_problem", 36),
-    ("inappropriate_authentication", 48),
-    ("invalid_credentials", 49),
-    ("insufficient_access_rights", 50),
-    ("busy", 51),
-    ("unavailable", 52),
-    ("unwilling_to_perform", 53),
-    ("loop_detect", 54),
-    ("naming_violation", 64),
-    ("object_class_violation", 65),
-    ("not_allowed_on_non_leaf", 66),
-    ("not_allowed_on_rdn", 67),
-    ("entry_already_exists", 68),
-    ("object_class_mods_prohibited", 69),
-    ("affects_multiple_dsas", 71),
-    ("other", 80),
-    ("canceled", 118),
-];
-
 fn result_name(code: u32) -> String {
-    let known = RESULTS.iter().find(|(_, number)| *number == u64::from(code));
+    let known = words::LDAP_RESULTS.iter().find(|(_, number)| *number == u64::from(code));
     known.map_or_else(|| format!("unknown-{code}"), |(name, _)| (*name).to_owned())
 }
 
 /// What rules may ask for.
 pub const KEYWORDS: &[Keyword] = &[
-    Keyword::number("ldap.request.operation", "what is asked").to_server().named(&[
-        ("bind_request", 0),
-        ("unbind_request", 2),
-        ("search_request", 3),
-        ("modify_request", 6),
-        ("add_request", 8),
-        ("del_request", 10),
-        ("mod_dn_request", 12),
-        ("compare_request", 14),
-        ("abandon_request", 16),
-        ("extended_request", 23),
-    ]),
+    Keyword::number("ldap.request.operation", "what is asked").to_server().named(words::LDAP_REQUESTS),
     Keyword::buffer("ldap.request.dn", "entry that is asked about").to_server(),
     Keyword::buffer("ldap.request.attribute_type", "attributes asked for").to_server().multi(),
-    Keyword::number("ldap.responses.operation", "what is answered").to_client().multi().named(&[
-        ("bind_response", 1),
-        ("search_result_entry", 4),
-        ("search_result_done", 5),
-        ("modify_response", 7),
-        ("add_response", 9),
-        ("del_response", 11),
-        ("mod_dn_response", 13),
-        ("compare_response", 15),
-        ("search_result_reference", 19),
-        ("extended_response", 24),
-        ("intermediate_response", 25),
-    ]),
+    Keyword::number("ldap.responses.operation", "what is answered").to_client().multi().named(words::LDAP_RESPONSES),
     Keyword::number("ldap.responses.count", "how many answers there are").to_client(),
-    Keyword::number("ldap.responses.result_code", "results").to_client().multi().named(RESULTS),
+    Keyword::number("ldap.responses.result_code", "results").to_client().multi().named(words::LDAP_RESULTS),
     Keyword::buffer("ldap.responses.message", "what is said of a result").to_client().multi(),
     Keyword::buffer("ldap.responses.dn", "entries that are told").to_client().multi(),
     Keyword::buffer("ldap.responses.attribute_type", "attributes that are told")

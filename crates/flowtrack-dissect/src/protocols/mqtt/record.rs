@@ -3,7 +3,7 @@
 use super::NAME;
 use super::message::{Body, Kind, Message};
 use crate::{Field, Keyword};
-use flowtrack_event::{AppProto, Direction, Transaction};
+use flowtrack_event::{AppProto, Direction, Transaction, words};
 use serde::{Serialize, Serializer};
 
 pub(super) const FIELDS: &[Field] = &[
@@ -35,35 +35,13 @@ pub(super) const FIELDS: &[Field] = &[
 ];
 
 pub(super) const KEYWORDS: &[Keyword] = &[
-    Keyword::number("mqtt.type", "kind of the message").multi().named(&[
-        ("CONNECT", 1),
-        ("CONNACK", 2),
-        ("PUBLISH", 3),
-        ("PUBACK", 4),
-        ("PUBREC", 5),
-        ("PUBREL", 6),
-        ("PUBCOMP", 7),
-        ("SUBSCRIBE", 8),
-        ("SUBACK", 9),
-        ("UNSUBSCRIBE", 10),
-        ("UNSUBACK", 11),
-        ("PINGREQ", 12),
-        ("PINGRESP", 13),
-        ("DISCONNECT", 14),
-        ("AUTH", 15),
-    ]),
+    Keyword::number("mqtt.type", "kind of the message").multi().named(words::MQTT_TYPES),
     Keyword::number("mqtt.qos", "quality of service").multi(),
     Keyword::number("mqtt.flags", "flags of the message")
         .multi()
         .named(&[("retain", 1), ("dup", 8)]),
     Keyword::number("mqtt.protocol_version", "3, 4 or 5"),
-    Keyword::number("mqtt.connect.flags", "what a client sends along and asks for").named(&[
-        ("clean_session", 2),
-        ("will", 4),
-        ("will_retain", 32),
-        ("password", 64),
-        ("username", 128),
-    ]),
+    Keyword::number("mqtt.connect.flags", "what a client sends along and asks for").named(words::MQTT_CONNECT_FLAGS),
     Keyword::buffer("mqtt.connect.clientid", "name of the client"),
     Keyword::buffer("mqtt.connect.username", "user"),
     Keyword::buffer("mqtt.connect.password", "password"),
