@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::io::Read as _;
 use std::sync::atomic::Ordering;
 
 use common::{TOKEN, flow, scan, site, snapshot};
@@ -186,7 +187,10 @@ fn an_export_ends_when_its_client_goes() {
     let host = site.addr().to_string();
     let bearer = format!("Bearer {TOKEN}");
     let headers = [("Host", host.as_str()), ("Authorization", bearer.as_str())];
-    drop(site.open("GET /api/v1/export/flows.csv?source=history", &headers, ""));
+    let mut client = site.open("GET /api/v1/export/flows.csv?source=history", &headers, "");
+    // A client that goes before it is answered is not answered at all.
+    client.read_exact(&mut [0]).unwrap();
+    drop(client);
     for _ in 0..100 {
         if site.fake.export_was_cut.load(Ordering::SeqCst) {
             return;
