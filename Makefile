@@ -11,7 +11,7 @@ WEB_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/dist 
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the steps share target/ and web/
-.PHONY: help run demo build web setup test test-web test-rust test-e2e lint doc fuzz check bench live-bench demo-capture clean
+.PHONY: help run demo build web setup test test-web test-rust test-e2e fmt-check lint doc fuzz check bench live-bench demo-capture clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## */  make \1\t/' | expand -t 22
@@ -60,8 +60,10 @@ test-e2e: web ## the dashboard in a real browser, against the real program
 	@tools/setup.sh run test
 	@tools/test-e2e.sh
 
-lint: web ## formatting, clippy, licences and duplicate versions
-	@cargo fmt --all --check
+fmt-check:
+	@git ls-files "*.rs" | xargs rustfmt --check --edition 2024
+
+lint: web fmt-check ## formatting, clippy, licences and duplicate versions
 	@cargo clippy --workspace --all-targets --locked -- -D warnings
 	@cargo xtask licences
 

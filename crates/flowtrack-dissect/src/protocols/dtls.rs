@@ -92,10 +92,7 @@ impl<'a> Record<'a> {
         let length = usize::from(r.u16()?);
         let content = r.take(length).filter(|content| !content.is_empty())?;
         let is_ours = (content::CHANGE_CIPHER_SPEC..=content::HEARTBEAT + 1).contains(&kind)
-            && matches!(
-                version,
-                version::DTLS_OLD | version::DTLS_1_0 | version::DTLS_1_2
-            );
+            && matches!(version, version::DTLS_OLD | version::DTLS_1_0 | version::DTLS_1_2);
         is_ours.then_some((Self { kind, version, epoch, content }, r.rest()))
     }
 }
@@ -241,7 +238,8 @@ impl Reading {
     ) -> Result<(), Malformed> {
         let mut r = Reader::new(content);
         while !r.is_empty() {
-            let (piece, data) = Piece::read(&mut r).ok_or(Malformed("INVALID_HANDSHAKE_MESSAGE"))?;
+            let (piece, data) =
+                Piece::read(&mut r).ok_or(Malformed("INVALID_HANDSHAKE_MESSAGE"))?;
             if piece.length > MESSAGE_CAP {
                 return Err(Malformed("HANDSHAKE_INVALID_LENGTH"));
             }
@@ -292,9 +290,10 @@ impl Piece {
 impl Side {
     /// Adds a piece; returns the message once it is whole.
     fn add(&mut self, piece: &Piece, data: &[u8]) -> Option<Vec<u8>> {
-        let known = self.partial.iter().position(|p| {
-            (p.number, p.kind, p.length) == (piece.number, piece.kind, piece.length)
-        });
+        let known = self
+            .partial
+            .iter()
+            .position(|p| (p.number, p.kind, p.length) == (piece.number, piece.kind, piece.length));
         let at = known.unwrap_or_else(|| {
             if self.partial.len() >= PARTIAL_CAP {
                 self.partial.remove(0);

@@ -60,8 +60,16 @@ const FIELDS: &[Field] = &[
     Field::eve("response.list_services", "object", "what a device can do"),
     Field::eve("response.cip.service", "string", "service answered"),
     Field::eve("response.cip.status", "string", "result of the service"),
-    Field::added("request.cip.status", "string", "result of a service that the responder asked for"),
-    Field::added("response.cip.class_name", "string", "class of a service that the responder asks for"),
+    Field::added(
+        "request.cip.status",
+        "string",
+        "result of a service that the responder asked for",
+    ),
+    Field::added(
+        "response.cip.class_name",
+        "string",
+        "class of a service that the responder asks for",
+    ),
     Field::added("response.cip.path", "array", "what the responder asks it of"),
 ];
 

@@ -8,9 +8,7 @@ use crate::{
     Both, Dissector, Expectation, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending,
     Probe, Protocol, Text, Transfer, Transport, Wants,
 };
-use flowtrack_event::{
-    AppProto, Chunk, Confidence, Direction, LoginOutcome, Secret, Transaction,
-};
+use flowtrack_event::{AppProto, Chunk, Confidence, Direction, LoginOutcome, Secret, Transaction};
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};

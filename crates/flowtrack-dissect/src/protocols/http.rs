@@ -132,7 +132,9 @@ fn probe_request(bytes: &[u8]) -> Probe {
     }
     let is_known = METHODS.iter().any(|method| word.eq_ignore_ascii_case(method.as_bytes()));
     match line_end {
-        None if rest.len() < LINE_CAP && rest.iter().all(|b| matches!(b, b'\t' | b'\r' | b' '..)) => {
+        None if rest.len() < LINE_CAP
+            && rest.iter().all(|b| matches!(b, b'\t' | b'\r' | b' '..)) =>
+        {
             Probe::NeedMore
         }
         _ if is_known => Probe::Match(Confidence::Heuristic),
@@ -146,7 +148,10 @@ fn probe_response(bytes: &[u8]) -> Probe {
     let mut answer = Probe::No;
     for version in versions {
         let n = bytes.len().min(version.len());
-        if bytes.get(..n).is_some_and(|b| b.eq_ignore_ascii_case(version.get(..n).unwrap_or_default())) {
+        if bytes
+            .get(..n)
+            .is_some_and(|b| b.eq_ignore_ascii_case(version.get(..n).unwrap_or_default()))
+        {
             if n == version.len() {
                 return Probe::Match(Confidence::Content);
             }

@@ -6,9 +6,7 @@ use crate::{
     Both, Dissector, Field, First, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol,
     Text, Transport, Wants,
 };
-use flowtrack_event::{
-    AppProto, Chunk, Confidence, Direction, LoginOutcome, Secret, Transaction,
-};
+use flowtrack_event::{AppProto, Chunk, Confidence, Direction, LoginOutcome, Secret, Transaction};
 use serde::Serialize;
 
 const NAME: AppProto = AppProto("imap");

@@ -5,9 +5,7 @@ use crate::{
     Both, Dissector, Field, First, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol,
     Text, Transport, Wants,
 };
-use flowtrack_event::{
-    AppProto, Chunk, Confidence, Direction, LoginOutcome, Secret, Transaction,
-};
+use flowtrack_event::{AppProto, Chunk, Confidence, Direction, LoginOutcome, Secret, Transaction};
 use serde::Serialize;
 use std::collections::VecDeque;
 

@@ -4,7 +4,9 @@ use crate::{
     Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol,
     Reader, Take, Transport, Wants,
 };
-use flowtrack_event::{AppProto, Chunk, Direction, LoginOutcome, Secret, Transaction, WireText, words};
+use flowtrack_event::{
+    AppProto, Chunk, Direction, LoginOutcome, Secret, Transaction, WireText, words,
+};
 use serde::Serialize;
 
 const NAME: AppProto = AppProto("rfb");

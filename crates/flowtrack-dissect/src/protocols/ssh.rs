@@ -8,9 +8,7 @@ use crate::{
     Reader, Take, Transport, Wants, md5_hex,
 };
 use attempts::Attempts;
-use flowtrack_event::{
-    AppProto, Chunk, Direction, Encryption, Secret, Transaction, WireText,
-};
+use flowtrack_event::{AppProto, Chunk, Direction, Encryption, Secret, Transaction, WireText};
 use serde::{Serialize, Serializer};
 
 const NAME: AppProto = AppProto("ssh");

@@ -63,7 +63,8 @@ const INDICATIONS: [&str; 16] = [
 pub(super) const KEYWORDS: &[Keyword] = &[
     Keyword::buffer("dnp3_data", "application fragment without checksums"),
     Keyword::number("dnp3_func", "function").named(words::DNP3_FUNCTIONS),
-    Keyword::number("dnp3.ind", "internal indications of the outstation").named(words::DNP3_INDICATIONS),
+    Keyword::number("dnp3.ind", "internal indications of the outstation")
+        .named(words::DNP3_INDICATIONS),
     Keyword::number("dnp3_obj", "group of an object times 256, and its variation").multi(),
 ];
 

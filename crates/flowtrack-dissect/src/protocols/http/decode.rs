@@ -411,7 +411,9 @@ fn begin(coding: Coding, bytes: &[u8]) -> Begin {
         }
         Coding::Brotli => match bytes.first() {
             None => Begin::Need,
-            Some(&first) if brotli_window_log(first) > BROTLI_WINDOW_LOG => Begin::As(Stage::Over, 0),
+            Some(&first) if brotli_window_log(first) > BROTLI_WINDOW_LOG => {
+                Begin::As(Stage::Over, 0)
+            }
             Some(_) => {
                 let alloc = brotli_decompressor::StandardAlloc::default;
                 Begin::As(Stage::Brotli(Box::new(Brotli::new(alloc(), alloc(), alloc()))), 0)
@@ -578,11 +580,7 @@ fn zstd(state: &mut Zstd<'static>, bytes: &[u8], emit: Emit<'_>) -> Ran {
     }
 }
 
-fn lzma(
-    state: &mut lzma_rs::decompress::Stream<Vec<u8>>,
-    bytes: &[u8],
-    emit: Emit<'_>,
-) -> Ran {
+fn lzma(state: &mut lzma_rs::decompress::Stream<Vec<u8>>, bytes: &[u8], emit: Emit<'_>) -> Ran {
     for sip in bytes.chunks(SIP) {
         let result = state.write_all(sip);
         if let Some(output) = state.get_output_mut()

@@ -280,8 +280,17 @@ fn credentials(field: &[u8]) -> Option<(Vec<u8>, Secret)> {
 /// Whether the path of a target is where people log on, by what such paths are usually called.
 fn is_for_login(target: &[u8]) -> bool {
     const WORDS: &[&[u8]] = &[
-        b"login", b"log-in", b"log_in", b"logon", b"signin", b"sign-in", b"sign_in", b"/auth",
-        b"/session", b"xmlrpc.php", b"/token",
+        b"login",
+        b"log-in",
+        b"log_in",
+        b"logon",
+        b"signin",
+        b"sign-in",
+        b"sign_in",
+        b"/auth",
+        b"/session",
+        b"xmlrpc.php",
+        b"/token",
     ];
     /// Longest path looked at.
     const CAP: usize = 1024;

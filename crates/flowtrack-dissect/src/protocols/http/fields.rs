@@ -112,7 +112,8 @@ mod tests {
             ("inline", None),
             ("attachment; filename=\"\"", None),
         ] {
-            let got = filename_of(value.as_bytes()).map(|n| String::from_utf8(n.into_owned()).unwrap());
+            let got =
+                filename_of(value.as_bytes()).map(|n| String::from_utf8(n.into_owned()).unwrap());
             assert_eq!(got.as_deref(), want, "{value}");
         }
     }

@@ -26,8 +26,7 @@ type Names = [&'static str; 2];
 
 const FIELD_TOO_LONG: Names = ["request_field_too_long", "response_field_too_long"];
 const MISSING_COLON: Names = ["request_field_missing_colon", "response_field_missing_colon"];
-const LWS_AFTER_NAME: Names =
-    ["request_invalid_lws_after_name", "response_invalid_lws_after_name"];
+const LWS_AFTER_NAME: Names = ["request_invalid_lws_after_name", "response_invalid_lws_after_name"];
 const NOT_TOKEN: Names = ["request_header_name_not_token", "response_header_name_not_token"];
 const EMPTY_NAME: Names = ["request_invalid_empty_name", "response_invalid_empty_name"];
 const FOLDING: Names = ["invalid_request_field_folding", "invalid_response_field_folding"];
@@ -90,8 +89,7 @@ pub(super) struct HeadField<'a> {
 impl Head {
     /// Reads a whole head, from its first line to its empty one.
     pub(super) fn read(raw: &[u8], side: Side) -> Self {
-        let canonical =
-            if side == Side::Response { super::lines::canonical(raw) } else { None };
+        let canonical = if side == Side::Response { super::lines::canonical(raw) } else { None };
         match canonical {
             None => Self::read_lines(raw, side),
             Some((clean, fields_at)) => {
@@ -220,10 +218,9 @@ impl Head {
 
     /// The fields in their order.
     pub(super) fn fields(&self) -> impl Iterator<Item = HeadField<'_>> {
-        self.fields.iter().map(|place| HeadField {
-            name: place.name.of(&self.raw),
-            value: self.value(place),
-        })
+        self.fields
+            .iter()
+            .map(|place| HeadField { name: place.name.of(&self.raw), value: self.value(place) })
     }
 
     /// The fields as rules see them: repeated ones are one, their values joined by commas. Of
@@ -429,7 +426,8 @@ fn same_name(found: &[u8], name: &[u8]) -> bool {
 
 /// Whether a byte may stand in a token (RFC 9110 section 5.6.2).
 pub(super) const fn is_token(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || matches!(b, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
+    b.is_ascii_alphanumeric()
+        || matches!(b, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
 }
 
 #[cfg(test)]
@@ -438,17 +436,25 @@ mod tests {
 
     #[test]
     fn lines_of_all_kinds_are_read() {
-        let raw = b"\r\nGET  /a b HTTP/1.1\nHost : x\r\nX: one\r\n\ttwo \nno colon\nx: three\r\n\r\n";
+        let raw =
+            b"\r\nGET  /a b HTTP/1.1\nHost : x\r\nX: one\r\n\ttwo \nno colon\nx: three\r\n\r\n";
         let mut finder = EndFinder::default();
         assert_eq!(finder.find(&raw[..20]), None);
         assert_eq!(finder.find(raw), Some(raw.len()));
         let head = Head::read(raw, Side::Request);
-        assert_eq!((head.first(), head.second(), head.third()), (&b"GET"[..], &b"/a b"[..], &b"HTTP/1.1"[..]));
+        assert_eq!(
+            (head.first(), head.second(), head.third()),
+            (&b"GET"[..], &b"/a b"[..], &b"HTTP/1.1"[..])
+        );
         assert_eq!(head.get("host").as_deref(), Some(&b"x"[..]));
         assert_eq!(head.get("X").as_deref(), Some(&b"one two, three"[..]));
         assert_eq!(
             head.odd[..],
-            ["request_invalid_lws_after_name", "request_field_missing_colon", "request_header_repetition"]
+            [
+                "request_invalid_lws_after_name",
+                "request_field_missing_colon",
+                "request_header_repetition"
+            ]
         );
         let head = Head::read(b"HTTP/1.0 404 Not there\r\n\r\n", Side::Response);
         assert_eq!((head.status(), head.third()), (Some(404), &b"Not there"[..]));

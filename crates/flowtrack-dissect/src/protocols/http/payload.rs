@@ -145,12 +145,7 @@ impl Payload {
     }
 
     /// After the last byte.
-    pub(crate) fn finish(
-        mut self,
-        state: FileState,
-        budget: &Budget,
-        out: &mut Outcome,
-    ) -> Left {
+    pub(crate) fn finish(mut self, state: FileState, budget: &Budget, out: &mut Outcome) -> Left {
         let content = &mut self.content;
         if let Some(decoder) = &mut self.decoder {
             decoder.finish(budget, &mut |b| content.data(b, out));

@@ -56,7 +56,10 @@ struct Way {
 
 enum Stage {
     Head,
-    Body { framing: Framing, payload: Box<Payload> },
+    Body {
+        framing: Framing,
+        payload: Box<Payload>,
+    },
     /// The message should have no body; what comes next decides.
     Perhaps(Box<(Framing, Payload)>),
     /// A CONNECT waits for its answer.
@@ -313,7 +316,11 @@ impl Reading {
                 }
                 let Some(end) = line_end else {
                     // What is passed over need not be held.
-                    return if seen.len() > HEAD_CAP { Found::Skip(seen.len()) } else { Found::More };
+                    return if seen.len() > HEAD_CAP {
+                        Found::Skip(seen.len())
+                    } else {
+                        Found::More
+                    };
                 };
                 // Behind a request it is told with that.
                 let is_body = way.side == Side::Request && asked;
@@ -432,9 +439,8 @@ impl Reading {
 
     fn request_payload(&self, head: &Head, tx_id: u64, out: &mut Outcome) -> Payload {
         let content_type = head.get("content-type").unwrap_or_default();
-        let is_form = content_type
-            .get(..9)
-            .is_some_and(|kind| kind.eq_ignore_ascii_case(b"multipart"));
+        let is_form =
+            content_type.get(..9).is_some_and(|kind| kind.eq_ignore_ascii_case(b"multipart"));
         let boundary = parameter(&content_type, "boundary")
             .filter(|b| is_form && !b.is_empty() && b.len() <= BOUNDARY_CAP);
         let path = super::uri::file_path(head.second());
@@ -455,7 +461,10 @@ impl Reading {
     }
 
     /// A response's head is there; answers a change of protocol.
-    #[allow(clippy::option_option, reason = "as `Next::Change` has it: whether, and to what if known")]
+    #[allow(
+        clippy::option_option,
+        reason = "as `Next::Change` has it: whether, and to what if known"
+    )]
     fn response(&mut self, head: Head, out: &mut Outcome) -> Option<Option<AppProto>> {
         let tx_id = self.answered(out);
         for name in &head.odd {
@@ -603,12 +612,7 @@ impl Reading {
     }
 
     /// Decides whether bytes behind a head that allows no body are one; `None` to wait for more.
-    fn perhaps(
-        &mut self,
-        direction: Direction,
-        rest: &[u8],
-        out: &mut Outcome,
-    ) -> Option<usize> {
+    fn perhaps(&mut self, direction: Direction, rest: &[u8], out: &mut Outcome) -> Option<usize> {
         let way = self.way(direction);
         let mut seen = way.held.clone();
         seen.extend_from_slice(rest);
@@ -649,7 +653,8 @@ impl Reading {
             message.body = left;
             message.done = true;
             if direction == Direction::ToServer {
-                let request = || Exchange { tx_id, request: message.clone(), ..Exchange::default() };
+                let request =
+                    || Exchange { tx_id, request: message.clone(), ..Exchange::default() };
                 out.half(direction, tx_id, request);
             }
         }
@@ -815,7 +820,8 @@ fn starts_like_response(line: &[u8], whole: bool) -> Option<bool> {
         return None;
     }
     let n = line.len().min(BEGINNING.len());
-    let same = line.get(..n).zip(BEGINNING.get(..n)).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b));
+    let same =
+        line.get(..n).zip(BEGINNING.get(..n)).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b));
     match (same, n == BEGINNING.len()) {
         (true, false) if !whole => None,
         (same, full) => Some(same && full),

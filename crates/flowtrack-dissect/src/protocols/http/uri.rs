@@ -115,10 +115,11 @@ pub(crate) fn decoded(bytes: &[u8]) -> Vec<u8> {
     let mut rest = bytes;
     while let Some((&b, after)) = rest.split_first() {
         rest = after;
-        let escaped = after.split_first_chunk::<2>().filter(|_| b == b'%').and_then(|(hex, after)| {
-            let [high, low] = hex.map(|h| char::from(h).to_digit(16));
-            Some((u8::try_from(high? << 4 | low?).ok()?, after))
-        });
+        let escaped =
+            after.split_first_chunk::<2>().filter(|_| b == b'%').and_then(|(hex, after)| {
+                let [high, low] = hex.map(|h| char::from(h).to_digit(16));
+                Some((u8::try_from(high? << 4 | low?).ok()?, after))
+            });
         match escaped {
             Some((byte, after)) => {
                 text.push(byte);

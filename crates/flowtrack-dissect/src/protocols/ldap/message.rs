@@ -1,8 +1,8 @@
 //! Messages of LDAP.
 
 use super::NAME;
-use crate::{Keyword, Outcome};
 use crate::ber::{self, Ber};
+use crate::{Keyword, Outcome};
 use flowtrack_event::{AppProto, Direction, LoginOutcome, Secret, Transaction, WireText, words};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
@@ -647,12 +647,20 @@ fn result_name(code: u32) -> String {
 
 /// What rules may ask for.
 pub const KEYWORDS: &[Keyword] = &[
-    Keyword::number("ldap.request.operation", "what is asked").to_server().named(words::LDAP_REQUESTS),
+    Keyword::number("ldap.request.operation", "what is asked")
+        .to_server()
+        .named(words::LDAP_REQUESTS),
     Keyword::buffer("ldap.request.dn", "entry that is asked about").to_server(),
     Keyword::buffer("ldap.request.attribute_type", "attributes asked for").to_server().multi(),
-    Keyword::number("ldap.responses.operation", "what is answered").to_client().multi().named(words::LDAP_RESPONSES),
+    Keyword::number("ldap.responses.operation", "what is answered")
+        .to_client()
+        .multi()
+        .named(words::LDAP_RESPONSES),
     Keyword::number("ldap.responses.count", "how many answers there are").to_client(),
-    Keyword::number("ldap.responses.result_code", "results").to_client().multi().named(words::LDAP_RESULTS),
+    Keyword::number("ldap.responses.result_code", "results")
+        .to_client()
+        .multi()
+        .named(words::LDAP_RESULTS),
     Keyword::buffer("ldap.responses.message", "what is said of a result").to_client().multi(),
     Keyword::buffer("ldap.responses.dn", "entries that are told").to_client().multi(),
     Keyword::buffer("ldap.responses.attribute_type", "attributes that are told")

@@ -41,7 +41,8 @@ pub(super) const KEYWORDS: &[Keyword] = &[
         .multi()
         .named(&[("retain", 1), ("dup", 8)]),
     Keyword::number("mqtt.protocol_version", "3, 4 or 5"),
-    Keyword::number("mqtt.connect.flags", "what a client sends along and asks for").named(words::MQTT_CONNECT_FLAGS),
+    Keyword::number("mqtt.connect.flags", "what a client sends along and asks for")
+        .named(words::MQTT_CONNECT_FLAGS),
     Keyword::buffer("mqtt.connect.clientid", "name of the client"),
     Keyword::buffer("mqtt.connect.username", "user"),
     Keyword::buffer("mqtt.connect.password", "password"),

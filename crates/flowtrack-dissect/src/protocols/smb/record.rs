@@ -2,9 +2,9 @@
 
 use super::security::{Kerberos, Ntlmssp};
 use super::{NAME, names};
+use crate::Outcome;
 use crate::protocols::dcerpc::calls::{Call, Record};
 use crate::protocols::dcerpc::pdu::Uuid;
-use crate::Outcome;
 use flowtrack_event::{AppProto, Direction, LoginOutcome, Secret, Transaction};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 

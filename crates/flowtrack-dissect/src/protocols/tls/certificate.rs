@@ -323,7 +323,10 @@ mod tests {
             tlv(ber::SET, &attribute(&[0x55, 4, 3], 0x0c, b"www.example.org")),
         ]);
         let read = Certificate::read(&certificate(subject, &[])).unwrap();
-        assert_eq!(read.subject, "C=DE, O=K\u{f6}ln + OU=A\u{20ac}, 2.5.4.99=ABCD, CN=www.example.org");
+        assert_eq!(
+            read.subject,
+            "C=DE, O=K\u{f6}ln + OU=A\u{20ac}, 2.5.4.99=ABCD, CN=www.example.org"
+        );
         assert_eq!((read.issuer.as_str(), read.serial.as_str()), ("", "FF:01"));
         assert_eq!((read.not_before, read.not_after), (1_704_067_200, 1_735_689_600));
         assert!(read.is_for("WWW.example.org") && !read.is_for("example.org"));
@@ -331,13 +334,15 @@ mod tests {
 
     #[test]
     fn a_wildcard_stands_for_one_label() {
-        let names = sequence(&[tlv(0x82, b"*.example.org"), tlv(0x87, &[192, 0, 2, 1]), tlv(0x88, &[42])]);
+        let names =
+            sequence(&[tlv(0x82, b"*.example.org"), tlv(0x87, &[192, 0, 2, 1]), tlv(0x88, &[42])]);
         let extension = sequence(&[
             tlv(OID, &[0x55, 0x1d, 0x11]),
             tlv(0x01, &[0xff]),
             tlv(ber::OCTET_STRING, &names),
         ]);
-        let extensions = tlv(0xa3, &sequence(&[sequence(&[tlv(OID, &[0x55, 0x1d, 0x0f])]), extension]));
+        let extensions =
+            tlv(0xa3, &sequence(&[sequence(&[tlv(OID, &[0x55, 0x1d, 0x0f])]), extension]));
         let read = Certificate::read(&certificate(sequence(&[]), &extensions)).unwrap();
         assert_eq!(read.names, ["*.example.org", "192.0.2.1"]);
         assert!(read.is_for("a.example.org"));
@@ -349,7 +354,8 @@ mod tests {
         assert_eq!(Certificate::read(b""), Err("INVALID_CERTIFICATE"));
         // Cut off behind its first length.
         assert_eq!(Certificate::read(&tlv(ber::SEQUENCE, b"\x30")), Err("INVALID_CERTIFICATE"));
-        let no_dates = sequence(&[sequence(&[tlv(ber::INTEGER, &[1]), sequence(&[]), sequence(&[])])]);
+        let no_dates =
+            sequence(&[sequence(&[tlv(ber::INTEGER, &[1]), sequence(&[]), sequence(&[])])]);
         assert_eq!(Certificate::read(&no_dates), Err("CERTIFICATE_INVALID_DATE"));
         let bad_name = certificate(tlv(ber::SEQUENCE, &[1, 2]), &[]);
         assert_eq!(Certificate::read(&bad_name), Err("CERTIFICATE_INVALID_X509NAME"));

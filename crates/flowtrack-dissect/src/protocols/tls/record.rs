@@ -5,9 +5,7 @@ use super::hello::{ClientHello, ServerHello};
 use super::session::{Chain, Session};
 use super::{alert, cipher, group, time, version};
 use crate::{Field, Keyword};
-use flowtrack_event::{
-    AppProto, CertificateFacts, Direction, Encryption, Transaction, WireText,
-};
+use flowtrack_event::{AppProto, CertificateFacts, Direction, Encryption, Transaction, WireText};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use std::net::IpAddr;
 

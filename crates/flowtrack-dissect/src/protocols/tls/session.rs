@@ -293,12 +293,7 @@ impl Session {
     }
 
     /// Takes a client's hello of SSL 2.0, which has no fingerprint.
-    pub fn old_client_hello(
-        &mut self,
-        hello: ClientHello,
-        direction: Direction,
-        at: &Moment<'_>,
-    ) {
+    pub fn old_client_hello(&mut self, hello: ClientHello, direction: Direction, at: &Moment<'_>) {
         self.place(direction, at);
         self.client.get_or_insert(hello);
     }

@@ -121,7 +121,13 @@ pub fn read(
                 *to = from;
             }
             session.old_client_hello(
-                ClientHello { legacy_version, random, session_id, ciphers, ..ClientHello::default() },
+                ClientHello {
+                    legacy_version,
+                    random,
+                    session_id,
+                    ciphers,
+                    ..ClientHello::default()
+                },
                 direction,
                 at,
             );
