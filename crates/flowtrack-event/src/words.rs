@@ -168,6 +168,9 @@ pub const LDAP_RESULTS: Words = &[
 pub const MQTT_CONNECT_FLAGS: Words =
     &[("clean_session", 2), ("will", 4), ("will_retain", 32), ("password", 64), ("username", 128)];
 
+/// Flags of an MQTT control packet, as bits.
+pub const MQTT_FLAGS: Words = &[("retain", 1), ("dup", 8)];
+
 /// Control packets of MQTT (MQTT 5.0 section 2.1.2).
 pub const MQTT_TYPES: Words = &[
     ("CONNECT", 1),

@@ -9,7 +9,7 @@ use crate::signature::Test;
 use flowtrack_event::Direction::{self, ToClient, ToServer};
 use flowtrack_event::words::{
     DNP3_FUNCTIONS, DNP3_INDICATIONS, ENIP_COMMANDS, ENIP_STATUS, LDAP_REQUESTS, LDAP_RESPONSES,
-    LDAP_RESULTS, MQTT_CONNECT_FLAGS, MQTT_TYPES, RFB_RESULTS, SNMP_PDUS, SNMP_TRAPS, Words,
+    LDAP_RESULTS, MQTT_CONNECT_FLAGS, MQTT_FLAGS, MQTT_TYPES, RFB_RESULTS, SNMP_PDUS, SNMP_TRAPS, Words,
 };
 use smallvec::SmallVec;
 
@@ -281,8 +281,6 @@ fn ranges(text: &str, max: u64) -> Result<Vec<(u64, u64)>, Complaint> {
         })
         .collect()
 }
-
-const MQTT_FLAGS: Words = &[("retain", 1), ("dup", 8)];
 
 const NO_YES: Words = &[("no", 0), ("yes", 1), ("false", 0), ("true", 1), ("off", 0), ("on", 1)];
 

@@ -39,26 +39,6 @@ pub(super) const FIELDS: &[Field] = &[
     Field::eve("iin.indicators", "array", "internal indications of the outstation"),
 ];
 
-/// Names of the internal indications, from the highest bit down.
-const INDICATIONS: [&str; 16] = [
-    "device_restart",
-    "device_trouble",
-    "local_control",
-    "need_time",
-    "class_3_events",
-    "class_2_events",
-    "class_1_events",
-    "all_stations",
-    "reserved_1",
-    "reserved_2",
-    "config_corrupt",
-    "already_executing",
-    "event_buffer_overflow",
-    "parameter_error",
-    "object_unknown",
-    "no_func_code_support",
-];
-
 /// What rules may ask for.
 pub(super) const KEYWORDS: &[Keyword] = &[
     Keyword::buffer("dnp3_data", "application fragment without checksums"),
@@ -92,9 +72,9 @@ pub(super) struct Message {
 
 impl Message {
     fn indicators(&self) -> impl Iterator<Item = &'static str> {
-        let bits = self.indications.unwrap_or(0);
-        let set = move |at: usize| bits.checked_shr(15 - at as u32).unwrap_or(0) & 1 == 1;
-        INDICATIONS.iter().enumerate().filter(move |&(at, _)| set(at)).map(|(_, name)| *name)
+        let bits = u64::from(self.indications.unwrap_or(0));
+        let set = words::DNP3_INDICATIONS.iter().filter(move |(_, bit)| bits & bit != 0);
+        set.map(|(name, _)| *name)
     }
 
     const fn kind(&self) -> &'static str {

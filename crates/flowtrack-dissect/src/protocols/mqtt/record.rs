@@ -39,7 +39,7 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     Keyword::number("mqtt.qos", "quality of service").multi(),
     Keyword::number("mqtt.flags", "flags of the message")
         .multi()
-        .named(&[("retain", 1), ("dup", 8)]),
+        .named(words::MQTT_FLAGS),
     Keyword::number("mqtt.protocol_version", "3, 4 or 5"),
     Keyword::number("mqtt.connect.flags", "what a client sends along and asks for")
         .named(words::MQTT_CONNECT_FLAGS),
