@@ -149,6 +149,13 @@ pub enum What {
     Requests(IpAddr, u16),
 }
 
+impl What {
+    /// Whether it is more than one address.
+    pub fn is_network(&self) -> bool {
+        matches!(self, Self::Net(net) if !net.is_single())
+    }
+}
+
 /// `192.0.2.1`, `192.0.2.0/24`, `tcp/23`, or `requests/192.0.2.1/80`.
 impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

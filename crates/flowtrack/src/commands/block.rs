@@ -28,7 +28,7 @@ pub fn block(args: &Block, config: &Config, data_dir: &Path) -> anyhow::Result<S
         secs: args.lasts.map(|lasts| lasts.as_secs().unsigned_abs()),
         who: "admin".into(),
         why: why.clone(),
-        confirm: !args.no_confirm && (args.confirm || is_remote || is_network(what)),
+        confirm: !args.no_confirm && (args.confirm || is_remote || what.is_network()),
     };
     let requests = named.into_iter().map(request).collect();
     let done = done(ask_or_do(&config.respond, data_dir, &Command::Block { requests })?)?;
@@ -188,10 +188,6 @@ fn listed(path: &Path) -> anyhow::Result<Vec<What>> {
         found.push(what);
     }
     Ok(found)
-}
-
-fn is_network(what: What) -> bool {
-    matches!(what, What::Net(net) if !net.is_single())
 }
 
 /// Time that a preview may take.

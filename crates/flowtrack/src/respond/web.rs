@@ -30,10 +30,9 @@ impl Blocking for Respond {
             why => why,
         };
         let whats = whats(&request.what)?;
-        let is_network = |what: &What| matches!(what, What::Net(net) if !net.is_single());
         let confirm = match confirm {
             Confirm::Needed => true,
-            Confirm::ForNetworks => whats.iter().any(is_network),
+            Confirm::ForNetworks => whats.iter().any(What::is_network),
             Confirm::Needless => false,
         };
         let one = |what: What| Request {
