@@ -51,6 +51,19 @@ const NEWS: usize = 200;
 /// Microseconds of a minute.
 const MICROS_PER_MINUTE: i64 = 60_000_000;
 
+/// A book that goes on where the history ended, if there is one: with its mutes, and with numbers
+/// that no alert has yet.
+pub fn resumed(config: &Config, history: Option<&HistoryWriter>) -> anyhow::Result<AlertBook> {
+    let mut book = AlertBook::new(config.clone());
+    if let Some(writer) = history {
+        let window = i64::from(config.fold_minutes) * MICROS_PER_MINUTE;
+        let left = writer.reader().resume(window, config.max_open)?;
+        book.resume(left.alerts, left.mutes, left.next_alert, left.next_mute);
+        book.set_run(writer.run());
+    }
+    Ok(book)
+}
+
 impl Alerts {
     /// Goes on where the history ended.
     pub fn open(
@@ -58,14 +71,8 @@ impl Alerts {
         history: Option<&Arc<HistoryWriter>>,
         people: Option<Arc<People>>,
     ) -> anyhow::Result<Self> {
-        let mut book = AlertBook::new(config.clone());
+        let book = resumed(config, history.map(Arc::as_ref))?;
         let history = history.map(|writer| (Arc::clone(writer), writer.reader()));
-        if let Some((writer, reader)) = &history {
-            let window = i64::from(config.fold_minutes) * MICROS_PER_MINUTE;
-            let left = reader.resume(window, config.max_open)?;
-            book.resume(left.alerts, left.mutes, left.next_alert, left.next_mute);
-            book.set_run(writer.run());
-        }
         let news = AlertNews { unseen: book.unseen(), ..AlertNews::default() };
         Ok(Self {
             book: Mutex::new(book),

@@ -1,5 +1,6 @@
 //! What signatures and detectors found in a run: folded into alerts, summed up and kept.
 
+use crate::alerts::resumed;
 use crate::config::Config;
 use flowtrack_detect::alerts::AlertBook;
 use flowtrack_event::Event;
@@ -18,21 +19,11 @@ pub struct Found {
 const REPORTS: usize = 5_000;
 /// Alerts handed on at once.
 const BATCH: usize = 5_000;
-/// Microseconds of a minute.
-const MICROS_PER_MINUTE: i64 = 60_000_000;
 
 impl Found {
-    /// Goes on where the history ended, if there is one: with its mutes, and with numbers that no
-    /// alert has yet.
+    /// Goes on where the history ended, if there is one.
     pub fn open(config: &Config, history: Option<&HistoryWriter>) -> anyhow::Result<Self> {
-        let mut book = AlertBook::new(config.alerts.clone());
-        if let Some(writer) = history {
-            let window = i64::from(config.alerts.fold_minutes) * MICROS_PER_MINUTE;
-            let left = writer.reader().resume(window, config.alerts.max_open)?;
-            book.resume(left.alerts, left.mutes, left.next_alert, left.next_mute);
-            book.set_run(writer.run());
-        }
-        Ok(Self { book, reports: 0 })
+        Ok(Self { book: resumed(&config.alerts, history)?, reports: 0 })
     }
 
     /// Takes what was found, and hands it on now and then.
