@@ -43,6 +43,14 @@ impl<K: Clone + Ord + Hash, V: Default + Weight> TopTable<K, V> {
         self.rows.get_key_value(key).map(|(key, _)| key)
     }
 
+    /// What is known of a key.
+    pub fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
+        self.rows.get(key)
+    }
+
     /// The row of a key that is there.
     pub fn known_mut<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
     where

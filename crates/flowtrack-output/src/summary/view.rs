@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ahash::AHashMap;
 use flowtrack_detect::alerts::AlertRecord;
 use flowtrack_event::{
     AnomalyLayer, CaptureStats, DetectorStats, Durations, EncryptionView, Histogram, Ledger,
@@ -15,7 +14,7 @@ use flowtrack_event::{
 };
 use serde::{Serialize, Serializer};
 
-use super::{Grid, Host, Summary, Traffic};
+use super::{Grid, Summary, Traffic};
 use crate::clock::Clock;
 use crate::eve::proto_name;
 
@@ -583,10 +582,8 @@ impl Summary {
 
     /// Those that take part in traffic first, the heaviest of them before the others.
     fn name_rows(&self, rows: usize) -> Table<NameRow> {
-        let traffic: AHashMap<IpAddr, Host> =
-            self.hosts.iter().map(|(&addr, &host)| (addr, host)).collect();
         let row = |addr: IpAddr, name: &str| {
-            let host = traffic.get(&addr).copied().unwrap_or_default();
+            let host = self.hosts.get(&addr).copied().unwrap_or_default();
             (host.sent + host.received, addr, name.to_owned(), host.flows)
         };
         let mut all: Vec<_> = self.names.iter().map(|(&addr, name)| row(addr, name)).collect();
