@@ -128,8 +128,7 @@ impl Shared {
     /// The same memory, with what is known of addresses now.
     #[must_use]
     pub fn knowing(&self, reputation: Reputation, countries: Option<Arc<dyn Countries>>) -> Self {
-        let memory = Arc::clone(&self.memory);
-        Self { memory, reputation: Arc::new(reputation), countries, turn: None }
+        Self { reputation: Arc::new(reputation), countries, ..self.alike() }
     }
 
     /// Where addresses are, where a database says so.
@@ -142,18 +141,22 @@ impl Shared {
     pub fn again(&self) -> Self {
         let datasets = Mutex::new(lock(&self.memory.datasets).clone());
         let memory = Arc::new(Memory { datasets, ..Memory::default() });
-        let (reputation, countries) = (Arc::clone(&self.reputation), self.countries.clone());
-        Self { memory, reputation, countries, turn: None }
+        Self { memory, ..self.alike() }
     }
 
     /// The same memory, for a worker that uses it in its turn.
     #[must_use]
     pub fn in_turn(&self, turn: Box<dyn Turn>) -> Self {
+        Self { turn: Some(turn), ..self.alike() }
+    }
+
+    /// The same memory, out of turn.
+    fn alike(&self) -> Self {
         Self {
             memory: Arc::clone(&self.memory),
             reputation: Arc::clone(&self.reputation),
             countries: self.countries.clone(),
-            turn: Some(turn),
+            turn: None,
         }
     }
 
