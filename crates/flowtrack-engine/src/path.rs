@@ -263,7 +263,7 @@ impl Path {
         let key = flow.key();
         let ways = [Direction::ToServer, Direction::ToClient];
         let is_tcp = key.proto == IpProto::TCP;
-        let is_followed = self.midstream || is_followed(&flow);
+        let is_followed = is_followed(&flow, self.midstream);
         let was_established =
             flow.state() != FlowState::New && !seen.tcp.is_some_and(|facts| facts.established);
         let facts = FlowFacts {
@@ -386,7 +386,7 @@ impl Path {
         let before = Tag(seen.tag);
         let unchanged = Applied { tag: before, reversed: false };
         let Some(flow) = table.get(seen.index) else { return unchanged };
-        let (is_followed, state) = (*midstream || is_followed(&flow), flow.state());
+        let (is_followed, state) = (is_followed(&flow, *midstream), flow.state());
         let mut begins = None;
         if flow.app().side.is_none() {
             if packet.payload.is_empty() {
@@ -722,9 +722,10 @@ fn counts(packet: &Packet<'_>, at: &At) -> bool {
 }
 
 /// Whether signatures judge what a flow says as a whole. Of a session whose beginning was not seen
-/// they judge packets alone, as Suricata does: nobody knows what its ends made of the bytes before.
-fn is_followed(flow: &Flow<'_, Slot>) -> bool {
-    flow.proto() != IpProto::TCP || flow.has_syn(Direction::ToServer)
+/// they judge packets alone unless that is asked for (`midstream`), as Suricata does: nobody knows
+/// what its ends made of the bytes before.
+fn is_followed(flow: &Flow<'_, Slot>, midstream: bool) -> bool {
+    midstream || flow.proto() != IpProto::TCP || flow.has_syn(Direction::ToServer)
 }
 
 /// Whether the payload of a segment is part of a stream: not before both ends agreed to have one,
