@@ -9,7 +9,8 @@ use crate::signature::Test;
 use flowtrack_event::Direction::{self, ToClient, ToServer};
 use flowtrack_event::words::{
     DNP3_FUNCTIONS, DNP3_INDICATIONS, ENIP_COMMANDS, ENIP_STATUS, LDAP_REQUESTS, LDAP_RESPONSES,
-    LDAP_RESULTS, MQTT_CONNECT_FLAGS, MQTT_FLAGS, MQTT_TYPES, RFB_RESULTS, SNMP_PDUS, SNMP_TRAPS, Words,
+    LDAP_RESULTS, MQTT_CONNECT_FLAGS, MQTT_FLAGS, MQTT_TYPES, RFB_RESULTS, SNMP_PDUS, SNMP_TRAPS,
+    Words,
 };
 use smallvec::SmallVec;
 

@@ -37,9 +37,7 @@ pub(super) const FIELDS: &[Field] = &[
 pub(super) const KEYWORDS: &[Keyword] = &[
     Keyword::number("mqtt.type", "kind of the message").multi().named(words::MQTT_TYPES),
     Keyword::number("mqtt.qos", "quality of service").multi(),
-    Keyword::number("mqtt.flags", "flags of the message")
-        .multi()
-        .named(words::MQTT_FLAGS),
+    Keyword::number("mqtt.flags", "flags of the message").multi().named(words::MQTT_FLAGS),
     Keyword::number("mqtt.protocol_version", "3, 4 or 5"),
     Keyword::number("mqtt.connect.flags", "what a client sends along and asks for")
         .named(words::MQTT_CONNECT_FLAGS),
