@@ -1,0 +1,384 @@
+//! Patterns by the hash of a few neighbouring bytes.
+
+use super::{FOUR, Found, MAX_BEFORE, Pattern, SPREAD, THREE, fold, fold_eight, gram};
+use crate::keywords::rarity::commonness;
+use smallvec::SmallVec;
+
+/// Patterns of at least three bytes, by the hash of three or four neighbouring bytes.
+#[derive(Debug, Default)]
+pub(super) struct Grams {
+    /// A bit for every hash that occurs: [`SMALL`], [`MIDDLING`] or [`LARGE`] words.
+    bits: Vec<u64>,
+    /// [`THREE`] or [`FOUR`].
+    top: u32,
+    /// How far into a stream they have to be looked for.
+    end: u32,
+    /// How many bytes around a place inside a run of a byte, folded, decide whether any of them is
+    /// there, where a window is such a run; none where more than [`MAX_REACH`] do.
+    reaches: Vec<(u8, Option<usize>)>,
+    /// Where the entries of each bucket begin in `entries`; one more than there are buckets.
+    starts: Vec<u32>,
+    entries: Vec<Entry>,
+}
+
+/// Words of tables of bits, of which the larger ones are for more patterns.
+const SMALL: usize = 1 << 10;
+const MIDDLING: usize = 1 << 11;
+const LARGE: usize = 1 << 12;
+/// How far a product is shifted to be a place in a table of so many bits.
+const SMALL_SHIFT: u32 = 16;
+const MIDDLING_SHIFT: u32 = 15;
+const LARGE_SHIFT: u32 = 14;
+/// Windows that a table holds for each of its words, so that one bit in 128 is set.
+const HOLDS: f32 = 0.5;
+/// Bytes around a place in a run that are worth knowing.
+const MAX_REACH: usize = 128;
+
+/// Three or four bytes of a pattern.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    gram: u32,
+    pattern: u32,
+    /// Four other bytes of the pattern, folded; nothing for patterns of three.
+    other: Option<u32>,
+    /// Bytes of the pattern before the three or four, and before the others.
+    before: u8,
+    before_other: u8,
+    /// Whether the pattern is one byte again and again, and may be anywhere: in a run it is there
+    /// at the first window or nowhere.
+    is_run: bool,
+}
+
+/// A run of one byte in a text, and the places inside it at which nothing new can be found.
+#[derive(Clone, Copy, Default)]
+struct Run {
+    end: usize,
+    dull: (usize, usize),
+}
+
+impl Run {
+    const fn is_dull(&self, at: usize) -> bool {
+        self.dull.0 <= at && at < self.dull.1
+    }
+}
+
+/// Searches by the loop that was made for the size of the table.
+macro_rules! by_size {
+    ($grams:ident, $search:ident, $found:ident) => {
+        if let Some(bits) = $grams.bits.first_chunk::<LARGE>() {
+            $grams.$search::<LARGE, LARGE_SHIFT>(bits, $found);
+        } else if let Some(bits) = $grams.bits.first_chunk::<MIDDLING>() {
+            $grams.$search::<MIDDLING, MIDDLING_SHIFT>(bits, $found);
+        } else if let Some(bits) = $grams.bits.first_chunk::<SMALL>() {
+            $grams.$search::<SMALL, SMALL_SHIFT>(bits, $found);
+        }
+    };
+}
+
+impl Grams {
+    /// With `stride` neighbouring windows of each pattern.
+    pub(super) fn new(patterns: &[(u32, &Pattern)], stride: usize, top: u32) -> Self {
+        if patterns.is_empty() {
+            return Self::default();
+        }
+        let count = patterns.len() * stride;
+        let fits = |size: usize| count as f32 <= size as f32 * HOLDS;
+        let (size, shift) = match () {
+            () if fits(SMALL) => (SMALL, SMALL_SHIFT),
+            () if fits(MIDDLING) => (MIDDLING, MIDDLING_SHIFT),
+            () => (LARGE, LARGE_SHIFT),
+        };
+        let buckets = (count * 2).next_power_of_two();
+        let mut placed: Vec<(usize, Entry)> = Vec::with_capacity(count);
+        let mut bits = vec![0u64; size];
+        let mut taken = ahash::AHashMap::<u32, u32>::new();
+        let mut reaches: Vec<(u8, Option<usize>)> = Vec::new();
+        for (at, pattern) in patterns {
+            let bytes = pattern.bytes.get(..pattern.len().min(MAX_BEFORE)).unwrap_or_default();
+            let Some(first) = rarest(bytes, stride, top, &taken) else { continue };
+            for before in first..first + stride {
+                let window = gram(bytes.get(before..).unwrap_or_default());
+                let gram = fold(window) | top;
+                *taken.entry(gram).or_default() += 1;
+                let is_all_run = pattern.is_run();
+                if is_run(window, top) {
+                    let own = if is_all_run { Some(0) } else { pattern.reach(before) };
+                    match reaches.iter_mut().find(|(byte, _)| *byte == gram as u8) {
+                        Some((_, reach)) => *reach = reach.zip(own).map(|(a, b)| a.max(b)),
+                        None => reaches.push((gram as u8, own)),
+                    }
+                }
+                let hash = gram.wrapping_mul(SPREAD) >> shift;
+                if let Some(word) = bits.get_mut((hash >> 6) as usize) {
+                    *word |= 1 << (hash & 63);
+                }
+                // The four bytes at hand need not be compared once more.
+                let other = other(bytes, (top == FOUR).then_some(before));
+                let entry = Entry {
+                    gram,
+                    pattern: *at,
+                    other: other.map(|(_, other)| other),
+                    before: before as u8,
+                    before_other: other.map_or(0, |(at, _)| at as u8),
+                    is_run: is_all_run,
+                };
+                placed.push((spread(gram) & (buckets - 1), entry));
+            }
+        }
+        placed.sort_by_key(|(bucket, _)| *bucket);
+        let mut starts = vec![0u32; buckets + 1];
+        for (bucket, _) in &placed {
+            if let Some(start) = starts.get_mut(bucket + 1) {
+                *start += 1;
+            }
+        }
+        let mut sum = 0;
+        for start in &mut starts {
+            sum += *start;
+            *start = sum;
+        }
+        let entries = placed.into_iter().map(|(_, entry)| entry).collect();
+        let end = patterns.iter().map(|(_, pattern)| pattern.to).max().unwrap_or(0);
+        Self { bits, top, end, reaches, starts, entries }
+    }
+
+    pub(super) fn each_fourth(&self, found: &mut Found<'_, impl FnMut(u32)>) {
+        by_size!(self, fourth, found);
+    }
+
+    pub(super) fn each_second(&self, found: &mut Found<'_, impl FnMut(u32)>) {
+        by_size!(self, second, found);
+    }
+
+    pub(super) fn each_place(&self, found: &mut Found<'_, impl FnMut(u32)>) {
+        by_size!(self, place, found);
+    }
+
+    /// Looks at every fourth place, sixteen bytes at a time.
+    #[inline(never)]
+    fn fourth<const N: usize, const SHIFT: u32>(
+        &self,
+        bits: &[u64; N],
+        found: &mut Found<'_, impl FnMut(u32)>,
+    ) {
+        let text = found.until(self.end);
+        let mut run = Run::default();
+        let (blocks, rest) = text.as_chunks::<16>();
+        for (block, bytes) in blocks.iter().enumerate() {
+            let all = u128::from_le_bytes(*bytes);
+            let (low, high) = (fold_eight(all as u64), fold_eight((all >> 64) as u64));
+            let hits = bit::<N, SHIFT>(bits, low as u32)
+                | bit::<N, SHIFT>(bits, (low >> 32) as u32)
+                | bit::<N, SHIFT>(bits, high as u32)
+                | bit::<N, SHIFT>(bits, (high >> 32) as u32);
+            if hits != 0 && !run.is_dull(block * 16) {
+                let (windows, _) = bytes.as_chunks::<4>();
+                for (place, window) in windows.iter().enumerate() {
+                    let window = u32::from_le_bytes(*window);
+                    if bit::<N, SHIFT>(bits, fold(window)) != 0 {
+                        self.compare(block * 16 + place * 4, window, &mut run, found);
+                    }
+                }
+            }
+        }
+        let (windows, _) = rest.as_chunks::<4>();
+        for (place, window) in windows.iter().enumerate() {
+            let at = blocks.len() * 16 + place * 4;
+            self.compare(at, u32::from_le_bytes(*window), &mut run, found);
+        }
+    }
+
+    /// Looks at every second place, eight bytes at a time.
+    #[inline(never)]
+    fn second<const N: usize, const SHIFT: u32>(
+        &self,
+        bits: &[u64; N],
+        found: &mut Found<'_, impl FnMut(u32)>,
+    ) {
+        let text = found.until(self.end);
+        let mut run = Run::default();
+        // Windows of three bytes, the last of which reaches one byte into the next eight.
+        let (blocks, _) = text.as_chunks::<8>();
+        let nexts = text.get(8..).unwrap_or_default().chunks(8);
+        let mut at = 0;
+        for (block, next) in blocks.iter().zip(nexts) {
+            let low = u64::from_le_bytes(*block);
+            let next = next.first().copied().unwrap_or(0);
+            let last = (low >> 48) as u32 | u32::from(next) << 16;
+            let windows = [low as u32, (low >> 16) as u32, (low >> 32) as u32, last];
+            let [a, b, c, d] = windows.map(|window| bit::<N, SHIFT>(bits, fold(window) | THREE));
+            if a | b | c | d != 0 && !run.is_dull(at) {
+                for (place, window) in windows.iter().enumerate() {
+                    if bit::<N, SHIFT>(bits, fold(*window) | THREE) != 0 {
+                        self.compare(at + place * 2, *window, &mut run, found);
+                    }
+                }
+            }
+            at += 8;
+        }
+        let mut rest = text.get(at..).unwrap_or_default();
+        while rest.len() >= 3 {
+            self.compare(text.len() - rest.len(), gram(rest), &mut run, found);
+            rest = rest.get(2..).unwrap_or_default();
+        }
+    }
+
+    /// Looks at every place.
+    #[inline(never)]
+    fn place<const N: usize, const SHIFT: u32>(
+        &self,
+        bits: &[u64; N],
+        found: &mut Found<'_, impl FnMut(u32)>,
+    ) {
+        let mut run = Run::default();
+        for (at, window) in found.until(self.end).windows(3).enumerate() {
+            let window = gram(window);
+            if bit::<N, SHIFT>(bits, fold(window) | THREE) != 0 && !run.is_dull(at) {
+                self.compare(at, window, &mut run, found);
+            }
+        }
+    }
+
+    /// Compares the patterns that have the window, which begins `at` bytes into the text.
+    #[cold]
+    #[inline(never)]
+    fn compare(
+        &self,
+        at: usize,
+        window: u32,
+        run: &mut Run,
+        found: &mut Found<'_, impl FnMut(u32)>,
+    ) {
+        if run.is_dull(at) {
+            return;
+        }
+        let is_inside = is_run(window, self.top) && at < run.end;
+        if is_run(window, self.top) && !is_inside {
+            let byte = window as u8;
+            let rest = found.text.get(at..).unwrap_or_default();
+            let length = rest.iter().position(|other| *other != byte).unwrap_or(rest.len());
+            run.end = at + length;
+            let folded = fold(u32::from(byte)) as u8;
+            let reach = self.reaches.iter().find(|(known, _)| *known == folded);
+            run.dull = reach
+                .and_then(|(_, reach)| *reach)
+                .map_or((0, 0), |reach| (at + reach + 4, run.end.saturating_sub(reach + 16)));
+        }
+        let gram = fold(window) | self.top;
+        let bucket = spread(gram) & self.starts.len().wrapping_sub(2);
+        let (Some(from), Some(to)) = (self.starts.get(bucket), self.starts.get(bucket + 1)) else {
+            return;
+        };
+        let entries = self.entries.get(*from as usize..*to as usize).unwrap_or_default();
+        for entry in entries.iter().filter(|entry| entry.gram == gram) {
+            if is_inside && entry.is_run {
+                continue;
+            }
+            let Some(start) = at.checked_sub(usize::from(entry.before)) else { continue };
+            let is_there = entry.other.is_none_or(|other| {
+                let bytes = found.text.get(start + usize::from(entry.before_other)..);
+                bytes
+                    .and_then(<[u8]>::first_chunk)
+                    .is_some_and(|bytes| fold(u32::from_le_bytes(*bytes)) == other)
+            });
+            if is_there {
+                found.report(start, entry.pattern);
+            }
+        }
+    }
+}
+
+impl Pattern {
+    /// Whether it is long, yet has no four neighbouring windows without one that is a run of one
+    /// byte, as zeros often are.
+    pub(super) fn needs_runs(&self) -> bool {
+        let is_mixed = |four: &[u8]| four.windows(2).any(|pair| pair.first() != pair.last());
+        let has_any = self.bytes.windows(4).any(is_mixed);
+        let mut row = 0;
+        let mut has_row = false;
+        for four in self.bytes.windows(4) {
+            row = if is_mixed(four) { row + 1 } else { 0 };
+            has_row |= row == 4;
+        }
+        has_any && !has_row
+    }
+
+    /// Whether it is one byte again and again, and may be anywhere.
+    fn is_run(&self) -> bool {
+        self.from == 0 && self.to == u32::MAX && self.is_one_byte()
+    }
+
+    pub(super) fn is_one_byte(&self) -> bool {
+        self.bytes.windows(2).all(|pair| pair.first() == pair.last())
+    }
+
+    /// How far around a window inside it, which is a run of one byte, it has another byte. Nothing
+    /// where that is too far, or where it has none.
+    fn reach(&self, before: usize) -> Option<usize> {
+        let same = self.bytes.get(before)?.to_ascii_lowercase();
+        let is_other = |byte: &u8| byte.to_ascii_lowercase() != same;
+        let behind = self.bytes.get(before..)?.iter().position(is_other);
+        let ahead = self.bytes.get(..before)?.iter().rev().position(is_other).map(|at| at + 1);
+        let reach = match (behind, ahead) {
+            (Some(behind), Some(ahead)) => behind.min(ahead),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => return None,
+        };
+        (reach <= MAX_REACH).then_some(reach)
+    }
+}
+
+/// Whether a window of four bytes, or of three, is one byte again and again.
+const fn is_run(window: u32, top: u32) -> bool {
+    let window = if top == FOUR { window } else { window & 0x00ff_ffff | window << 24 };
+    window == window.rotate_left(8)
+}
+
+/// 1 where the hash of a folded window occurs.
+#[inline]
+fn bit<const N: usize, const SHIFT: u32>(bits: &[u64; N], gram: u32) -> u64 {
+    let hash = gram.wrapping_mul(SPREAD) >> SHIFT;
+    bits.get((hash >> 6) as usize).copied().unwrap_or(0) >> (hash & 63) & 1
+}
+
+/// A number of which the low bits tell windows apart.
+const fn spread(gram: u32) -> usize {
+    (gram.wrapping_mul(SPREAD) >> 12) as usize
+}
+
+/// The rarest four bytes of a pattern, but those at `not` where there are others, and their place.
+fn other(bytes: &[u8], not: Option<usize>) -> Option<(usize, u32)> {
+    let windows = bytes.windows(4).enumerate();
+    let rarity = |window: &[u8]| {
+        window.iter().map(|byte| u32::from(commonness(*byte))).sum::<u32>()
+            + 100 * window.windows(2).filter(|pair| pair.first() == pair.last()).count() as u32
+    };
+    windows
+        .min_by_key(|(at, window)| (Some(*at) == not, rarity(window)))
+        .map(|(at, window)| (at, fold(gram(window))))
+}
+
+/// Where the `stride` neighbouring windows of a pattern begin that are rarest in what travels;
+/// those that many patterns have already count as more common.
+fn rarest(
+    bytes: &[u8],
+    stride: usize,
+    top: u32,
+    taken: &ahash::AHashMap<u32, u32>,
+) -> Option<usize> {
+    let length = if top == FOUR { 4 } else { 3 };
+    let windows: SmallVec<[u32; 64]> = bytes
+        .windows(length)
+        .map(|window| {
+            let common: u32 = window.iter().map(|byte| u32::from(commonness(*byte))).sum();
+            // Bytes that repeat come in long runs.
+            let runs = window.windows(2).filter(|pair| pair.first() == pair.last()).count() as u32;
+            let crowd = taken.get(&(fold(gram(window)) | top)).copied().unwrap_or(0).min(32);
+            let common = common + runs * 40 + crowd * 8;
+            // What is common costs more than what is rare saves.
+            common * common
+        })
+        .collect();
+    let sums = windows.windows(stride).map(|windows| windows.iter().sum::<u32>());
+    sums.enumerate().min_by_key(|(_, sum)| *sum).map(|(at, _)| at)
+}
