@@ -292,6 +292,7 @@ fn time_of(event: &Event) -> Option<Timestamp> {
         Event::Transaction(tx) => tx.ts,
         Event::File(_) | Event::Stats(_) => return None,
         Event::Alert(alert) => alert.ts,
+        Event::Packet(packet) => packet.ts,
         Event::Detection(detection) => detection.ts,
         Event::Block(block) => block.ts,
         Event::Login(login) => login.ts,

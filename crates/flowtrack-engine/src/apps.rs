@@ -7,7 +7,7 @@ use crate::{Config, Dissect, Output, Overlap, Tell};
 use flowtrack_dissect::{AppConfig, AppFlow, AppLayer, Expectation, Moment, Outcome};
 use flowtrack_event::{
     Anomaly, AnomalyLayer, AppProto, Chunk, Direction, Event, FileRecord, FlowContext, FlowKey,
-    FlowRecord, IpProto, LoginEvent, Stats, TcpStats, Timestamp, TransactionEvent,
+    FlowRecord, IpProto, LinkType, LoginEvent, Stats, TcpStats, Timestamp, TransactionEvent,
 };
 use flowtrack_flow::stream::{OverlapPolicy, Stream, StreamMemory};
 use flowtrack_flow::{Flow, HostPolicy, Seen};
@@ -65,6 +65,15 @@ pub(crate) struct Apps {
 pub(crate) struct Place {
     pub(crate) ts: Timestamp,
     pub(crate) number: u64,
+    /// How its bytes begin.
+    pub(crate) link: LinkType,
+}
+
+impl Place {
+    /// The place of what happens without a packet.
+    pub(crate) const fn without_packet(ts: Timestamp) -> Self {
+        Self { ts, number: 0, link: LinkType::RAW }
+    }
 }
 
 impl Apps {
@@ -347,7 +356,7 @@ impl Apps {
         // Where reading ends with a flaw, only what went that way is looked at any more.
         let is_fatal = self.outcome.anomalies.iter().any(|raised| raised.is_fatal);
         let only = going.filter(|_| is_fatal);
-        let Place { ts, number } = place;
+        let Place { ts, number, .. } = place;
         for half in self.outcome.halves.drain(..) {
             if let Some(watch) = &mut watch {
                 watch.half(half.direction, half.tx_id, &half.transaction);

@@ -141,6 +141,8 @@ pub struct Tell {
     pub alert_payload: bool,
     /// With alerts, the packet from its first header on.
     pub alert_packet: bool,
+    /// Packets that signatures ask for behind their alerts (`tag`).
+    pub tagged: bool,
 }
 
 impl Tell {
@@ -158,6 +160,7 @@ impl Tell {
         activity: false,
         alert_payload: false,
         alert_packet: false,
+        tagged: false,
     };
 
     /// Everything that a live screen shows.
@@ -192,6 +195,7 @@ impl Tell {
         activity: false,
         alert_payload: false,
         alert_packet: false,
+        tagged: false,
     };
 }
 

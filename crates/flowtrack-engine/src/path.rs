@@ -8,8 +8,8 @@ use crate::tag::{Labels, Tag};
 use crate::{Output, Shard, Tell};
 use flowtrack_event::{
     Anomaly, AnomalyLayer, AppProto, DecoderStats, Direction, EndReason, Event, FlowContext,
-    FlowEvent, FlowId, FlowKey, FlowPhase, FlowRecord, FlowState, IpProto, LedgerRow, RawPacket,
-    Stats, Timestamp, TunnelKind,
+    FlowEvent, FlowId, FlowKey, FlowPhase, FlowRecord, FlowState, IpProto, LedgerRow, LinkType,
+    RawPacket, Stats, Timestamp, TunnelKind,
 };
 use flowtrack_flow::{At, Defrag, Flow, FlowIndex, FlowTable, PacketKey, Rates, Seen, Unplaced};
 use flowtrack_wire::{
@@ -80,6 +80,8 @@ struct Around {
     /// The flow whose tunnel carries the packet, and how.
     own: Option<FlowId>,
     tunnel: Option<TunnelKind>,
+    /// How the bytes of the packet begin.
+    link: LinkType,
     /// Levels from the frame to the packet.
     levels: u8,
     /// Tunnels among them.
@@ -156,7 +158,7 @@ impl Path {
             out.events.push(Event::Second(Box::new(second)));
         }
         self.measure(raw.ts, out);
-        let place = Place { ts: raw.ts, number: raw.number };
+        let place = Place { ts: raw.ts, number: raw.number, link: raw.link };
         let at = At { bad_checksum: fate == Fate::Corrupt, ..At::of(raw.ts, raw.iface) };
         let placed = match key {
             Some(key) if counts(packet, &at) => {
@@ -188,7 +190,8 @@ impl Path {
         }
         if packet.inner.is_some() || is_fragment(packet) {
             let parent = placed.ok().and_then(|placed| self.id_of(placed.index));
-            let around = Around { parent, own: None, tunnel: None, levels: 0, tunnels: 0 };
+            let around =
+                Around { parent, own: None, tunnel: None, link: raw.link, levels: 0, tunnels: 0 };
             self.inward(raw, packet, raw.data, around, out);
         }
     }
@@ -297,6 +300,7 @@ impl Path {
             ts: place.ts,
             number: place.number,
             packet: Some(packet),
+            link: place.link,
             frame,
             direction,
             key: Some(match direction {
@@ -351,6 +355,7 @@ impl Path {
             ts: place.ts,
             number: place.number,
             packet: Some(packet),
+            link: place.link,
             frame,
             direction: Direction::ToServer,
             key,
@@ -449,7 +454,7 @@ impl Path {
             self.stats.decoder.too_many_layers += 1;
             return;
         }
-        let place = Place { ts: raw.ts, number: raw.number };
+        let place = Place { ts: raw.ts, number: raw.number, link: around.link };
         if is_fragment(packet) {
             let whole = self.defrag.insert(raw.ts, raw.iface, packet, &mut self.stats.defrag);
             let noticed = self.defrag.noticed();
@@ -474,6 +479,7 @@ impl Path {
             let around = Around {
                 own: around.parent,
                 tunnel: Some(inner.tunnel),
+                link: inner.link,
                 tunnels: around.tunnels + 1,
                 ..around
             };
@@ -497,7 +503,7 @@ impl Path {
             bad_checksum: self.is_corrupt(packet),
             ..At::of(raw.ts, raw.iface)
         };
-        let place = Place { ts: raw.ts, number: raw.number };
+        let place = Place { ts: raw.ts, number: raw.number, link: around.link };
         let flow = self.synthetic(packet, &at, place, frame, out);
         if packet.inner.is_some() || is_fragment(packet) {
             let parent = flow.and_then(|index| self.id_of(index)).or(around.parent);
@@ -569,7 +575,7 @@ impl Path {
         });
         self.defrag.expire(now, &mut self.stats.defrag);
         if !self.ended.is_empty() {
-            self.tell_ended(Place { ts: now, number: 0 }, out);
+            self.tell_ended(Place::without_packet(now), out);
         }
     }
 
@@ -578,7 +584,7 @@ impl Path {
         if self.meters.is_some() {
             self.turn_meters(now, out);
         }
-        let place = Place { ts: now, number: 0 };
+        let place = Place::without_packet(now);
         let (table, mut teller) = self.teller();
         let mut tell = |record, reason, slot| teller.ended(record, reason, slot, place, out);
         // What was idle too long ended by that, however far the bounded work had come.
@@ -693,6 +699,7 @@ impl Teller<'_> {
             ts: place.ts,
             number: place.number,
             packet: None,
+            link: place.link,
             frame: &[],
             direction: Direction::ToServer,
             key: Some(record.key),

@@ -1,6 +1,6 @@
 //! When signatures speak, and how often: packets made here against small sets of rules.
 
-use flowtrack_engine::{Config, Engine, Output, Seed};
+use flowtrack_engine::{Config, Engine, Output, Seed, Tell};
 use flowtrack_event::{DetectStats, Event, IfaceId, LinkType, RawPacket, Timestamp};
 use flowtrack_rules::lang::Variables;
 use flowtrack_rules::{Loader, RuleSet, Shared};
@@ -91,6 +91,20 @@ fn judged_with(
     rules: &str,
     packets: &[Vec<u8>],
 ) -> (Vec<(u32, u64)>, DetectStats) {
+    let (events, stats) = told(config, rules, packets);
+    let mut found: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Alert(alert) => Some((alert.rule.sid, alert.packet)),
+            _ => None,
+        })
+        .collect();
+    found.sort_unstable();
+    (found, stats)
+}
+
+/// All that is told of packets a millisecond apart.
+fn told(config: &Config, rules: &str, packets: &[Vec<u8>]) -> (Vec<Event>, DetectStats) {
     let mut loader = Loader::new(Variables::default());
     loader.add("x", rules);
     let loaded = loader.finish();
@@ -113,16 +127,62 @@ fn judged_with(
         engine.process(&[packet], &mut out);
     }
     engine.finish(&mut out);
-    let mut found: Vec<_> = out
-        .events
-        .iter()
-        .filter_map(|event| match event {
-            Event::Alert(alert) => Some((alert.rule.sid, alert.packet)),
-            _ => None,
-        })
-        .collect();
-    found.sort_unstable();
-    (found, engine.stats().detect.unwrap())
+    let stats = engine.stats().detect.unwrap();
+    (out.events, stats)
+}
+
+/// Places of the packets that were recorded behind alerts.
+fn recorded(rules: &str, packets: &[Vec<u8>]) -> Vec<u64> {
+    let tell = Tell { tagged: true, ..Tell::default() };
+    let (events, _) = told(&Config { tell, ..Config::default() }, rules, packets);
+    let of_packets = |event: &Event| match event {
+        Event::Packet(packet) => {
+            assert_eq!(*packet.frame, *packets[packet.packet as usize - 1]);
+            Some(packet.packet)
+        }
+        _ => None,
+    };
+    events.iter().filter_map(of_packets).collect()
+}
+
+#[test]
+fn a_tag_records_what_follows_its_alert_and_no_more() {
+    let packets = Tcp::open(80).say(true, b"hello").say(false, b"one").say(true, b"two").packets;
+    let rule = |tag: &str| {
+        format!("alert tcp any any -> any any (dsize:5; content:\"hello\"; tag:{tag}; sid:1;)\n")
+    };
+    // The fourth packet raises the alert, which is of that packet.
+    assert_eq!(recorded(&rule("session,3,packets"), &packets), [5, 6]);
+    assert_eq!(recorded(&rule("session,90,bytes"), &packets), [5]);
+    assert_eq!(recorded(&rule("session,10,seconds"), &packets), [5, 6, 7, 8, 9]);
+    assert_eq!(recorded(&rule("session"), &packets), [5, 6, 7, 8, 9]);
+    // Silent alerts ask as well; alerts that are held back do not.
+    assert_eq!(recorded(&rule("session; noalert"), &packets), [5, 6, 7, 8, 9]);
+    let held = "session; threshold:type threshold,track by_src,count 2,seconds 9";
+    assert_eq!(recorded(&rule(held), &packets), []);
+}
+
+#[test]
+fn a_tag_of_a_host_records_all_of_its_flows() {
+    let datagram = |src: [u8; 4], dst: [u8; 4], data: &[u8]| {
+        let head = [40_000, 999, 8 + data.len() as u16, 0].map(u16::to_be_bytes);
+        ip(17, src, dst, &[head.as_flattened(), data].concat())
+    };
+    let other = [198, 51, 100, 7];
+    let packets = [
+        datagram(CLIENT, SERVER, b"before"),
+        datagram(CLIENT, SERVER, b"hello"),
+        datagram(CLIENT, other, b"of the client"),
+        datagram(other, SERVER, b"of the server"),
+        datagram(SERVER, CLIENT, b"of both"),
+    ];
+    let rule = |tag: &str| {
+        format!("alert udp any any -> any any (content:\"hello\"; tag:host{tag}; sid:1;)\n")
+    };
+    assert_eq!(recorded(&rule(",10,packets,src"), &packets), [3, 5]);
+    assert_eq!(recorded(&rule(",10,packets"), &packets), [4, 5]);
+    assert_eq!(recorded(&rule(""), &packets), [4, 5]);
+    assert_eq!(recorded(&rule(",2,packets,dst"), &packets), [4]);
 }
 
 #[test]

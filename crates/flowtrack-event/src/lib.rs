@@ -22,6 +22,7 @@ mod packet;
 mod rate;
 mod recent;
 mod stats;
+mod tagged;
 mod text;
 mod time;
 mod top;
@@ -56,6 +57,7 @@ pub use stats::{
     CaptureStats, DecoderStats, DefragStats, DetectStats, DetectorStats, FileStoreStats, FlowStats,
     Ledger, LedgerRow, RecordStats, Stats, TcpStats,
 };
+pub use tagged::TaggedPacket;
 pub use text::WireText;
 pub use time::Timestamp;
 pub use top::{TopTable, Weight};
@@ -72,6 +74,8 @@ pub enum Event {
     File(Box<FileRecord>),
     /// A signature matched.
     Alert(Box<Alert>),
+    /// A packet that a signature asked to be recorded behind its alert.
+    Packet(Box<TaggedPacket>),
     /// Behaviour that looks like an attack.
     Detection(Box<Detection>),
     /// Something happened to a block of the firewall.

@@ -75,6 +75,8 @@ pub struct EveKinds {
     pub fileinfo: bool,
     /// Alerts, of signatures and of behaviour.
     pub alert: bool,
+    /// Packets that signatures ask for behind their alerts (`tag`).
+    pub packet: bool,
     /// What became of blocks of the firewall.
     pub block: bool,
     /// Malformed traffic.
@@ -90,6 +92,7 @@ impl Default for EveKinds {
             transaction: true,
             fileinfo: true,
             alert: true,
+            packet: true,
             block: true,
             anomaly: true,
             stats: true,
@@ -138,6 +141,7 @@ impl EveEncoder {
             Event::Transaction(_) => kinds.transaction,
             Event::File(_) => kinds.fileinfo,
             Event::Alert(_) | Event::Detection(_) => kinds.alert,
+            Event::Packet(_) => kinds.packet,
             Event::Block(_) => kinds.block,
             Event::Anomaly(_) => kinds.anomaly,
             Event::Stats(_) => kinds.stats,
@@ -152,6 +156,7 @@ impl EveEncoder {
             Event::Transaction(tx) => self.transaction(tx, out),
             Event::File(file) => self.file(file, out),
             Event::Alert(alert) => self.alert(alert, out),
+            Event::Packet(packet) => self.tagged(packet, out),
             Event::Anomaly(anomaly) => self.anomaly(anomaly, out),
             Event::Stats(stats) => self.stats(stats, out),
             Event::Detection(detection) => self.detection(detection, out),

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use flowtrack_detect::alerts::{AlertBook, AlertRecord};
 use flowtrack_event::{
-    Anomaly, AnomalyLayer, AppProto, AppRecord, BlockEvent, BlockPhase, CertificateFacts,
-    Confidence, ConnState, DetectStats, Detection, DetectorStats, Direction, Encryption, EndReason,
-    Event, Evidence, FileRecord, FileState, FileStoreStats, FlowContext, FlowEvent, FlowId,
-    FlowKey, FlowPhase, FlowRecord, FlowState, Icmp, IfaceId, IpProto, Latency, LedgerRow, MacAddr,
-    RecordStats, Rtt, Second, Severity, Share, SideRecord, Stats, TcpRecord, TcpState, Technique,
-    Timestamp, Transaction, TransactionEvent, TunnelKind, Vlans,
+    AlertEnds, Anomaly, AnomalyLayer, AppProto, AppRecord, BlockEvent, BlockPhase,
+    CertificateFacts, Confidence, ConnState, DetectStats, Detection, DetectorStats, Direction,
+    Encryption, EndReason, Event, Evidence, FileRecord, FileState, FileStoreStats, FlowContext,
+    FlowEvent, FlowId, FlowKey, FlowPhase, FlowRecord, FlowState, Icmp, IfaceId, IpProto, Latency,
+    LedgerRow, LinkType, MacAddr, RecordStats, Rtt, Second, Severity, Share, SideRecord, Stats,
+    TaggedPacket, TcpRecord, TcpState, Technique, Timestamp, Transaction, TransactionEvent,
+    TunnelKind, Vlans,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -453,6 +454,19 @@ pub fn detection() -> Event {
     }))
 }
 
+/// A packet that a signature asked for.
+pub fn tagged() -> Event {
+    let flow = udp_flow();
+    Event::Packet(Box::new(TaggedPacket {
+        ts: at(30, 5),
+        packet: 12,
+        ends: AlertEnds { key: Some(flow.key.reversed()), direction: Direction::ToClient },
+        flow: Some(Arc::new(context(&flow))),
+        link: LinkType::ETHERNET,
+        frame: (*b"some frame").into(),
+    }))
+}
+
 /// The block that follows.
 pub fn block() -> Event {
     Event::Block(Box::new(BlockEvent {
@@ -478,6 +492,7 @@ pub fn one_of_each() -> Vec<Event> {
         file(),
     ];
     events.extend(anomalies());
+    events.push(tagged());
     events.push(detection());
     events.push(block());
     events.push(Event::Stats(Box::new(stats())));

@@ -239,7 +239,11 @@ impl Summary {
             // Counters run since the start: the last ones say it all.
             Event::Stats(stats) => self.stats = Some(stats.clone()),
             Event::Detection(detection) => self.detection(detection),
-            Event::Block(_) | Event::Login(_) | Event::Neighbour(_) | Event::Activity(_) => {}
+            Event::Packet(_)
+            | Event::Block(_)
+            | Event::Login(_)
+            | Event::Neighbour(_)
+            | Event::Activity(_) => {}
         }
     }
 

@@ -10,7 +10,7 @@ use crate::context::Requirements;
 use crate::keywords::content::Content;
 use crate::lang::{HeaderMatch, Headers, Rule, Span};
 use crate::signature::{Check, Effect, Search, Step, Test, Transform};
-use crate::state::{DatasetSpec, Limits};
+use crate::state::{DatasetSpec, Limits, TagRequest};
 use flowtrack_event::{Direction, RuleInfo};
 use flowtrack_wire::Packet;
 use std::sync::Arc;
@@ -241,6 +241,8 @@ pub struct Builder<'a> {
     pub limits: Limits,
     /// Data sets that it asks or changes.
     pub datasets: Vec<DatasetSpec>,
+    /// What is recorded behind its alerts.
+    pub tags: Vec<TagRequest>,
 }
 
 /// What keywords need to be judged on.
@@ -282,6 +284,7 @@ impl<'a> Builder<'a> {
             requirements: Requirements::default(),
             limits: Limits::default(),
             datasets: Vec::new(),
+            tags: Vec::new(),
         }
     }
 

@@ -132,6 +132,10 @@ pub struct Requirements {
     pub stream_events: bool,
     /// Requests are judged before their response is there, because some decide about the flow.
     pub halves: bool,
+    /// Packets are recorded behind alerts.
+    pub tags: bool,
+    /// Those of hosts are.
+    pub host_tags: bool,
 }
 
 impl Requirements {
@@ -147,6 +151,8 @@ impl Requirements {
             frames: self.frames | other.frames,
             both_ways: self.both_ways | other.both_ways,
             halves: self.halves | other.halves,
+            tags: self.tags | other.tags,
+            host_tags: self.host_tags | other.host_tags,
             stream_events: self.stream_events | other.stream_events,
         }
     }

@@ -7,7 +7,7 @@ use crate::keywords::bytes::{ByteExtract, ByteJump, ByteMath, ByteTest, IsDataAt
 use crate::keywords::content::{Amount, Content};
 use crate::keywords::pcre::Pcre;
 use crate::lang::{Action, HeaderMatch};
-use crate::state::{DatasetSpec, Limits, VarId};
+use crate::state::{DatasetSpec, Limits, TagRequest, VarId};
 use flowtrack_event::{Direction, RuleInfo};
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ pub trait Test: Send + Sync + std::fmt::Debug {
     }
 }
 
-/// What a signature changes once all of it matched (`flowbits:set`, `xbits`, `dataset:set`, `tag`).
+/// What a signature changes once all of it matched (`flowbits:set`, `xbits`, `dataset:set`).
 pub trait Effect: Send + Sync + std::fmt::Debug {
     /// Changes it.
     fn apply(&self, cx: &mut Context<'_>);
@@ -221,6 +221,8 @@ pub struct Signature {
     pub limits: Limits,
     /// Data sets that it asks or changes.
     pub datasets: Vec<DatasetSpec>,
+    /// What is recorded behind its alerts.
+    pub tags: Vec<TagRequest>,
 }
 
 impl Signature {

@@ -3,12 +3,14 @@
 mod dataset;
 mod reputation;
 mod shared;
+mod tags;
 mod threshold;
 mod vars;
 
 pub use dataset::{Dataset, DatasetForm, DatasetKind, DatasetSpec};
 pub use reputation::{Countries, Reputation};
 pub use shared::{Bit, Shared, SharedCounters, Track, Turn};
+pub use tags::{TagRequest, TagUnit, Tagged, Tags};
 pub use threshold::{
     Count, Distinct, Limits, RateFilter, Scope, Suppress, Threshold, Thresholds, Verdict,
 };

@@ -4,9 +4,9 @@ use super::watch::{Due, Watch};
 use crate::{Output, Tell};
 use flowtrack_event::{
     Alert, AlertAction, AlertEnds, AlertFlow, DetectStats, Direction, Event, FileRecord, FlowKey,
-    FlowState, Timestamp, Transaction,
+    FlowState, LinkType, TaggedPacket, Timestamp, Transaction,
 };
-use flowtrack_rules::state::Verdict;
+use flowtrack_rules::state::{Tagged, Verdict};
 use flowtrack_rules::{
     Action, Clock, Context, FlowScope, Hit, Inspector, Kind, On, Requirements, RuleSet, Shared,
     Signature, Spent, TxScope, Window,
@@ -63,6 +63,8 @@ pub(crate) struct Now<'a> {
     /// Place in the capture, 0 where a flow ended without a packet.
     pub(crate) number: u64,
     pub(crate) packet: Option<&'a Packet<'a>>,
+    /// How `frame` begins.
+    pub(crate) link: LinkType,
     /// The packet from its first header on.
     pub(crate) frame: &'a [u8],
     pub(crate) direction: Direction,
@@ -145,11 +147,16 @@ impl Judge {
     }
 
     /// Judges a packet, and what of its flow is due with it.
-    pub(crate) fn packet(&mut self, now: &Now<'_>, watch: Option<&mut Watch>, out: &mut Output) {
+    pub(crate) fn packet(
+        &mut self,
+        now: &Now<'_>,
+        mut watch: Option<&mut Watch>,
+        out: &mut Output,
+    ) {
         let Self { rules: Some(rules), work } = self else { return };
         rules.shared.at(now.number);
-        match watch {
-            Some(watch) if watch.settled => {}
+        match watch.as_deref_mut() {
+            Some(watch) if watch.settled => return,
             Some(watch) => work.on_flow(rules, now, watch, out),
             None if rules.needs.packets => {
                 let cx = Context { is_first: true, ..context(rules, now) };
@@ -157,6 +164,9 @@ impl Judge {
                 work.tell(rules, now, None, out);
             }
             None => {}
+        }
+        if rules.needs.tags {
+            work.record_tagged(rules, now, watch, out);
         }
     }
 
@@ -225,14 +235,14 @@ impl Work {
     fn judge_packet(&mut self, rules: &Rules, now: &Now<'_>, mut cx: Context<'_>) {
         let payload = now.packet.map_or(&[][..], |packet| packet.payload);
         self.inspector.packet(&rules.set, &mut cx, payload, &mut self.hits);
-        self.collect(rules, &cx, None);
+        self.collect(rules, &mut cx, None);
     }
 
     /// Takes what streams hit where no packet is judged with them.
     fn settle_hits(&mut self, rules: &Rules, now: &Now<'_>, watch: &mut Watch) {
         if !self.hits.is_empty() {
-            let cx = in_flow(rules, now, watch);
-            self.collect(rules, &cx, None);
+            let mut cx = in_flow(rules, now, watch);
+            self.collect(rules, &mut cx, None);
         }
     }
 
@@ -247,7 +257,7 @@ impl Work {
             let mut cx = Context { is_last: all, tx: Some(tx), ..in_flow(rules, now, watch) };
             self.inspector.transaction(&rules.set, &mut cx, &mut self.hits);
             let before = self.found.len();
-            self.collect(rules, &cx, Some((tx_id, &transaction, &files)));
+            self.collect(rules, &mut cx, Some((tx_id, &transaction, &files)));
             if rules.needs.halves && now.direction == Direction::ToServer {
                 let spoke = |found: &mut Found| watch.spoke_of(tx_id, found.hit.signature, is_half);
                 self.found.extract_if(before.., spoke).for_each(drop);
@@ -262,13 +272,14 @@ impl Work {
     fn collect(
         &mut self,
         rules: &Rules,
-        cx: &Context<'_>,
+        cx: &mut Context<'_>,
         tx: Option<(u64, &Arc<dyn Transaction>, &[FileRecord])>,
     ) {
         for hit in self.hits.drain(..) {
             let Some(signature) = rules.set.get(hit.signature) else { continue };
             // What passes is silent too, yet silences others.
             if signature.noalert && signature.action != Action::Pass {
+                begin_tags(signature, cx);
                 self.settles |= ends_flow(signature, signature.action, hit.on);
                 self.silent += 1;
                 continue;
@@ -287,6 +298,7 @@ impl Work {
                     continue;
                 }
             };
+            begin_tags(signature, cx);
             self.found.push(Found {
                 hit,
                 action,
@@ -295,6 +307,39 @@ impl Work {
                     .map(|(id, tx, _)| (id, Arc::clone(tx))),
                 files: tx.map(|(.., files)| files.to_vec()).unwrap_or_default(),
             });
+        }
+    }
+
+    /// Records the packet in hand where a signature asked for what follows its alert.
+    fn record_tagged(
+        &mut self,
+        rules: &Rules,
+        now: &Now<'_>,
+        watch: Option<&mut Watch>,
+        out: &mut Output,
+    ) {
+        let Some(bytes) = now.packet.map(|packet| packet.len) else { return };
+        let mut flow = None;
+        let mut is_wanted = false;
+        if let Some(watch) = watch {
+            is_wanted = watch.vars.is_tagged(now.ts, bytes);
+            flow = Some(Arc::clone(&watch.context));
+        }
+        if rules.needs.host_tags
+            && let Some(key) = &now.key
+        {
+            is_wanted |= rules.shared.is_tagged(key, now.ts, bytes);
+        }
+        // What was put together from fragments is no packet of its own.
+        if is_wanted && self.tell.tagged && !now.frame.is_empty() {
+            out.events.push(Event::Packet(Box::new(TaggedPacket {
+                ts: now.ts,
+                packet: now.number,
+                ends: AlertEnds { key: now.key, direction: now.direction },
+                flow,
+                link: now.link,
+                frame: now.frame.into(),
+            })));
         }
     }
 
@@ -366,6 +411,20 @@ impl Work {
         self.found.clear();
         if let (true, Some(watch)) = (settles, watch) {
             watch.settled = true;
+        }
+    }
+}
+
+/// Begins the recordings that a signature asks for behind its match.
+fn begin_tags(signature: &Signature, cx: &mut Context<'_>) {
+    let rule = (signature.info.gid, signature.sid());
+    for request in &signature.tags {
+        match (request.of, &mut cx.flow, &cx.key) {
+            (Tagged::Session, Some(flow), _) => flow.vars.tag(rule, *request, cx.ts),
+            (Tagged::Source | Tagged::Destination, _, Some(key)) => {
+                cx.shared.tag(rule, *request, key, cx.ts);
+            }
+            _ => {}
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The `alert` event: which signature matched what.
 
-use flowtrack_event::{Alert, FileRecord, FileState, Transaction};
+use flowtrack_event::{
+    Alert, AlertEnds, FileRecord, FileState, FlowContext, TaggedPacket, Timestamp, Transaction,
+};
 
 use super::{EveEncoder, json::Object, record::Header};
 
@@ -9,7 +11,15 @@ impl EveEncoder {
     pub(super) fn alert(&mut self, alert: &Alert, out: &mut Vec<u8>) -> bool {
         out.reserve(2_048);
         let mut object = Object::begin(out);
-        self.alert_header(&mut object, alert);
+        let about = About {
+            ts: alert.ts,
+            event_type: "alert",
+            packet: alert.packet,
+            ends: alert.ends,
+            flow: alert.flow.as_ref().map(|flow| &*flow.context),
+            tx_id: alert.tx.as_ref().map(|(id, _)| *id),
+        };
+        self.packet_header(&mut object, &about);
         write_rule(&mut object, alert);
         let mut complete = true;
         if let Some((_, transaction)) = &alert.tx {
@@ -36,34 +46,53 @@ impl EveEncoder {
         complete
     }
 
+    /// A packet that a signature asked for behind its alert.
+    pub(super) fn tagged(&mut self, packet: &TaggedPacket, out: &mut Vec<u8>) -> bool {
+        out.reserve(512 + packet.frame.len() * 4 / 3);
+        let mut object = Object::begin(out);
+        let about = About {
+            ts: packet.ts,
+            event_type: "packet",
+            packet: packet.packet,
+            ends: packet.ends,
+            flow: packet.flow.as_deref(),
+            tx_id: None,
+        };
+        self.packet_header(&mut object, &about);
+        object.base64("packet", &packet.frame);
+        // What begins inside a tunnel may have no number of its own.
+        if u16::try_from(packet.link.0).is_ok() {
+            let mut info = object.object("packet_info");
+            info.number("linktype", packet.link.0);
+            info.end();
+        }
+        object.end();
+        true
+    }
+
     /// Flow, packet and ends; the ends are those of the packet, not of the flow.
-    fn alert_header(&mut self, object: &mut Object<'_>, alert: &Alert) {
-        let Some(key) = alert.ends.key else {
-            object.time("timestamp", alert.ts, &mut self.clock);
-            self.packet(object, Some(alert.packet));
-            object.name("event_type", "alert");
+    fn packet_header(&mut self, object: &mut Object<'_>, about: &About<'_>) {
+        let (Some(key), Some(context)) = (about.ends.key, about.flow) else {
+            object.time("timestamp", about.ts, &mut self.clock);
+            self.packet(object, Some(about.packet));
+            object.name("event_type", about.event_type);
+            if let Some(key) = &about.ends.key {
+                Self::ends(object, key);
+            }
             return;
         };
-        let Some(flow) = &alert.flow else {
-            object.time("timestamp", alert.ts, &mut self.clock);
-            self.packet(object, Some(alert.packet));
-            object.name("event_type", "alert");
-            Self::ends(object, &key);
-            return;
-        };
-        let context = &flow.context;
         let icmp = key.is_icmp().then(|| ((key.icmp_type(), key.icmp_code()), None));
         let header = Header {
-            ts: alert.ts,
-            event_type: "alert",
+            ts: about.ts,
+            event_type: about.event_type,
             flow: context.id,
             parent: context.parent,
             iface: context.iface,
             vlans: context.vlans,
             key,
             icmp,
-            packet: Some(alert.packet),
-            tx_id: alert.tx.as_ref().map(|(id, _)| *id),
+            packet: Some(about.packet),
+            tx_id: about.tx_id,
         };
         self.header(object, &header);
     }
@@ -86,6 +115,16 @@ impl EveEncoder {
         }
         body.end();
     }
+}
+
+/// What an event about one packet begins with.
+struct About<'a> {
+    ts: Timestamp,
+    event_type: &'static str,
+    packet: u64,
+    ends: AlertEnds,
+    flow: Option<&'a FlowContext>,
+    tx_id: Option<u64>,
 }
 
 fn write_rule(object: &mut Object<'_>, alert: &Alert) {

@@ -33,7 +33,7 @@ fn without_the_additions_every_kind_is_valid_eve() {
     }
     assert_eq!(
         kinds.into_iter().collect::<Vec<_>>(),
-        ["alert", "anomaly", "block", "dns", "fileinfo", "flow", "http", "stats"]
+        ["alert", "anomaly", "block", "dns", "fileinfo", "flow", "http", "packet", "stats"]
     );
 }
 
@@ -99,7 +99,7 @@ fn the_config_chooses_kinds_and_fields() {
     let mut writer = EveWriter::new(Vec::new(), config);
     writer.write_all(&samples::one_of_each());
     let out = String::from_utf8(writer.into_inner()).unwrap();
-    assert_eq!(out.lines().count(), 8);
+    assert_eq!(out.lines().count(), 9);
     for absent in ["\"flow\":", "\"stats\"", "community_id", "pcap_cnt", "in_iface"] {
         assert!(!out.contains(absent), "{absent} in {out}");
     }

@@ -50,6 +50,7 @@ impl Builder<'_> {
             requirements: self.requirements,
             limits: self.limits,
             datasets: self.datasets,
+            tags: self.tags,
         })
     }
 

@@ -7,11 +7,13 @@
 
 use super::dataset::Dataset;
 use super::reputation::{Countries, Reputation};
+use super::tags::{TagRequest, Tagged, TaggedHosts};
 use super::threshold::Thresholds;
 use super::vars::VarId;
 use ahash::AHashMap;
 use flowtrack_event::{FlowId, FlowKey, Timestamp};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -56,6 +58,9 @@ struct Memory {
     bits: Mutex<Bits>,
     limits: Mutex<Thresholds>,
     datasets: Mutex<AHashMap<VarId, Dataset>>,
+    tagged: Mutex<TaggedHosts>,
+    /// Whether there are any of them, so that packets need not ask.
+    is_tagged: AtomicBool,
 }
 
 /// What could not be remembered.
@@ -67,6 +72,8 @@ pub struct SharedCounters {
     pub limits: u64,
     /// Values of data sets.
     pub values: u64,
+    /// Requests to record what hosts send and get.
+    pub tags: u64,
 }
 
 #[derive(Default, Debug)]
@@ -233,12 +240,38 @@ impl Shared {
         lock(&self.memory.datasets).insert(name, dataset);
     }
 
+    /// Begins to record what one end of a packet sends and gets.
+    pub fn tag(&self, rule: (u32, u32), request: TagRequest, key: &FlowKey, now: Timestamp) {
+        let host = match request.of {
+            Tagged::Session => return,
+            Tagged::Source => key.src,
+            Tagged::Destination => key.dst,
+        };
+        self.wait();
+        let mut tagged = lock(&self.memory.tagged);
+        tagged.add(host, rule, request, now);
+        self.memory.is_tagged.store(!tagged.is_empty(), Ordering::Release);
+    }
+
+    /// Counts a packet of so many bytes for its hosts; says whether it is to be recorded.
+    pub fn is_tagged(&self, key: &FlowKey, now: Timestamp, bytes: u32) -> bool {
+        self.wait();
+        if !self.memory.is_tagged.load(Ordering::Acquire) {
+            return false;
+        }
+        let mut tagged = lock(&self.memory.tagged);
+        let is_wanted = tagged.meet([key.src, key.dst], now, bytes);
+        self.memory.is_tagged.store(!tagged.is_empty(), Ordering::Release);
+        is_wanted
+    }
+
     /// What could not be remembered so far.
     pub fn counters(&self) -> SharedCounters {
         SharedCounters {
             bits: lock(&self.memory.bits).dropped,
             limits: lock(&self.memory.limits).overflow,
             values: lock(&self.memory.datasets).values().map(|set| set.dropped).sum(),
+            tags: lock(&self.memory.tagged).dropped,
         }
     }
 }

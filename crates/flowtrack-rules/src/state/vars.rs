@@ -1,5 +1,7 @@
 //! `flowbits` and `flowint`: what rules remember about one flow.
 
+use super::tags::{TagRequest, Tags};
+use flowtrack_event::Timestamp;
 use smallvec::SmallVec;
 
 /// A name that rules gave to something they remember.
@@ -31,6 +33,8 @@ pub struct FlowVars {
     /// What was found of signatures that are about more than one thing, in order.
     parts: SmallVec<[VarId; 2]>,
     numbers: SmallVec<[(VarId, u32); 1]>,
+    /// What is recorded of it.
+    tags: Option<Box<Tags>>,
     /// Things that did not fit.
     pub dropped: u32,
 }
@@ -95,6 +99,23 @@ impl FlowVars {
         } else {
             self.dropped = self.dropped.saturating_add(1);
         }
+    }
+
+    /// Begins to record its packets.
+    pub fn tag(&mut self, rule: (u32, u32), request: TagRequest, now: Timestamp) {
+        if !self.tags.get_or_insert_default().add(rule, request, now) {
+            self.dropped = self.dropped.saturating_add(1);
+        }
+    }
+
+    /// Counts a packet of so many bytes; says whether it is to be recorded.
+    pub fn is_tagged(&mut self, now: Timestamp, bytes: u32) -> bool {
+        let Some(tags) = &mut self.tags else { return false };
+        let is_wanted = tags.meet(now, bytes);
+        if tags.is_empty() {
+            self.tags = None;
+        }
+        is_wanted
     }
 
     /// Forgets a number.

@@ -275,6 +275,7 @@ impl SqliteHistory {
                 Event::File(_)
                 | Event::Stats(_)
                 | Event::Alert(_)
+                | Event::Packet(_)
                 | Event::Detection(_)
                 | Event::Block(_)
                 | Event::Login(_)

@@ -289,6 +289,7 @@ fn rows(batch: &Batch) -> u64 {
         | Event::File(_)
         | Event::Stats(_)
         | Event::Alert(_)
+        | Event::Packet(_)
         | Event::Detection(_)
         | Event::Block(_)
         | Event::Login(_)

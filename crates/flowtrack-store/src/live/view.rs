@@ -120,6 +120,7 @@ impl LiveView {
                 Event::Anomaly(_)
                 | Event::File(_)
                 | Event::Alert(_)
+                | Event::Packet(_)
                 | Event::Detection(_)
                 | Event::Block(_)
                 | Event::Login(_)

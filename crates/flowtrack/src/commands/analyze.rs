@@ -65,6 +65,7 @@ fn engine_config(args: &Analyze, config: &Config) -> EngineConfig {
     tell.anomalies = !args.each || logs;
     tell.alert_payload = config.eve.alert_payload;
     tell.alert_packet = config.eve.alert_packet;
+    tell.tagged = args.eve.is_some() && config.eve.kinds.packet;
     let dissect = files::dissect(args.store_files.as_deref(), config);
     tell.files |= dissect.contents.is_some();
     if args.detect {

@@ -79,7 +79,7 @@ pub fn run(
         defrag: config.defrag.clone(),
         dissect: files::dissect(args.store_files.as_deref(), config),
         verify_checksums: false,
-        tell: tell(config),
+        tell: tell(args, config),
         shard: None,
     };
     let recording = recorder.as_ref().map(|(recorder, _)| Arc::clone(recorder));
@@ -127,9 +127,14 @@ pub fn run(
 }
 
 /// What the packet path tells: all that screens show, and what detectors look at.
-fn tell(config: &Config) -> Tell {
+fn tell(args: &Run, config: &Config) -> Tell {
     let tell = if config.detect.enabled { Tell::LIVE.for_detectors() } else { Tell::LIVE };
-    Tell { alert_payload: config.eve.alert_payload, alert_packet: config.eve.alert_packet, ..tell }
+    Tell {
+        alert_payload: config.eve.alert_payload,
+        alert_packet: config.eve.alert_packet,
+        tagged: args.eve.is_some() && config.eve.kinds.packet,
+        ..tell
+    }
 }
 
 /// Starts what the command line asks for, and says what that is.

@@ -338,6 +338,7 @@ pub const KEYS: &[Key] = &[
     key("eve.kinds.transaction", "write transactions of all application protocols"),
     key("eve.kinds.fileinfo", "write files"),
     key("eve.kinds.alert", "write alerts, of signatures and of behaviour"),
+    key("eve.kinds.packet", "write packets that signatures ask for behind their alerts (tag)"),
     key("eve.kinds.block", "write what became of blocks of the firewall"),
     key("eve.kinds.anomaly", "write malformed traffic"),
     key("eve.kinds.stats", "write counters"),

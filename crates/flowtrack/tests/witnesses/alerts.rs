@@ -19,6 +19,8 @@ alert udp any any -> any any (msg:"resolves"; hostbits:set,resolves,dst; noalert
 alert tcp any any -> any any (msg:"a resolver connects"; flags:S; hostbits:isset,resolves,src; sid:8;)
 alert dns any any -> any any (msg:"a new name"; dns.query; dataset:set,names,type string; sid:9;)
 alert http any any -> any any (msg:"too many requests"; http.uri; content:"/"; threshold:type backoff, track by_src, count 2, multiplier 3; sid:10;)
+alert dns any any -> any any (msg:"what follows"; threshold:type limit, track by_src, count 1, seconds 60; tag:session,5,packets; sid:11;)
+alert tcp any any -> any any (msg:"what a host does next"; flags:S; threshold:type limit, track by_dst, count 1, seconds 60; tag:host,7,packets,src; sid:12;)
 "#;
 
 #[test]
@@ -40,6 +42,18 @@ fn four_workers_raise_the_alerts_of_one() {
     }
     println!("{alerts} alerts are the same");
     assert!(alerts > 1_000, "only {alerts} alerts");
+}
+
+#[test]
+fn packets_behind_an_alert_are_recorded_as_suricata_records_them() {
+    let Some(corpus) = Corpus::find() else { return };
+    let test = "suricata-verify/tests/output-pcap-log-conditional-tag-alert";
+    let text = std::fs::read_to_string(corpus.path(&format!("{test}/expected.json"))).unwrap();
+    let facts: Value = serde_json::from_str(&text).unwrap();
+    let rules = corpus.path(&format!("{test}/test.rules"));
+    let told = analyze(&rules, 1, &[corpus.path(facts["pcap"].as_str().unwrap())]);
+    let packets = told.keys().filter(|name| name.starts_with("null")).count();
+    assert_eq!(Some(packets as u64), facts["measured_default"]["events"]["packet"].as_u64());
 }
 
 /// Captures of all kinds.
@@ -89,7 +103,8 @@ fn alerts(eve: &str, besides: &[&str]) -> Alerts {
     let mut alerts = Alerts::new();
     // A line that is still being written is read the next time.
     for event in eve.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
-        if event["event_type"] == "alert" {
+        // Packets that rules ask for behind their alerts have no number of a rule.
+        if event["event_type"] == "alert" || event["event_type"] == "packet" {
             let named = ENDS.iter().chain(besides).map(|name| &event[*name]);
             let named: Vec<String> = named.map(Value::to_string).collect();
             let sid = &event["alert"]["signature_id"];
