@@ -10,6 +10,11 @@ pub trait Blocker: Send {
     /// What it is called, such as `nftables`.
     fn name(&self) -> &'static str;
 
+    /// What it does by itself, and whether anybody has seen it do so.
+    fn nature(&self) -> Nature {
+        Nature::default()
+    }
+
     /// Makes the place for blocks, with exactly these in it, whatever an earlier run left there.
     /// Doing it twice changes nothing.
     fn start(&mut self, blocks: &[Decision], now: Timestamp) -> Result<(), FirewallError>;
@@ -30,6 +35,39 @@ pub trait Blocker: Send {
     fn clear(&mut self) -> Result<(), FirewallError>;
 }
 
+/// What a firewall does by itself, and whether anybody has seen it do so.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Nature {
+    /// Whether it ends each block by itself, even if the program is gone.
+    pub ends_blocks: bool,
+    /// Whether it counts what each block stops.
+    pub counts: bool,
+    /// Whether it was tried on a real system.
+    pub is_tried: bool,
+}
+
+impl Default for Nature {
+    fn default() -> Self {
+        Self { ends_blocks: true, counts: true, is_tried: true }
+    }
+}
+
+impl Nature {
+    /// What a person has to know of it; nothing where it is as it should be.
+    pub fn notes(self) -> Vec<String> {
+        let notes = [
+            (self.is_tried, "untried on a real system: check that what is blocked really is"),
+            (
+                self.ends_blocks,
+                "it does not end blocks by itself: if FlowTrack is killed, they stay until it \
+                 starts again",
+            ),
+            (self.counts, "it does not count what it stops"),
+        ];
+        notes.into_iter().filter(|(is_so, _)| !is_so).map(|(_, note)| note.to_owned()).collect()
+    }
+}
+
 /// What a block stopped since it was made, or given another end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Stopped {
@@ -48,7 +86,9 @@ pub enum FirewallError {
     #[error("`{0}` is not installed; install it, or set respond.firewall to another one")]
     Missing(&'static str),
     /// The system does not permit it.
-    #[error("not permitted ({program}: {message}); blocking needs root or CAP_NET_ADMIN")]
+    #[error(
+        "not permitted ({program}: {message}); blocking needs root, CAP_NET_ADMIN or an administrator"
+    )]
     NotPermitted {
         /// The program that was asked.
         program: &'static str,
@@ -68,6 +108,27 @@ pub enum FirewallError {
         firewall: &'static str,
         /// What it was to do.
         what: What,
+    },
+    /// It is there, but blocks would have no effect.
+    #[error("{firewall} cannot block yet: {what}")]
+    NotReady {
+        /// The firewall.
+        firewall: &'static str,
+        /// What is wrong and what to do.
+        what: String,
+    },
+    /// It is the firewall of another system.
+    #[error(
+        "`{firewall}` is the firewall of {of}, not of this system; set respond.firewall to one of \
+         {known}"
+    )]
+    OtherSystem {
+        /// As the settings name it.
+        firewall: &'static str,
+        /// Whose it is.
+        of: &'static str,
+        /// What may be set here.
+        known: String,
     },
     /// It refused.
     #[error("{program}: {message}")]

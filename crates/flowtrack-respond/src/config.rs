@@ -4,6 +4,7 @@ use flowtrack_event::Severity;
 use serde::{Deserialize, Serialize};
 
 use crate::net::Net;
+use crate::system::System;
 
 /// Who is blocked, for how long, and who never is (section `[respond]`).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -65,6 +66,7 @@ impl Default for RespondConfig {
 impl RespondConfig {
     /// Says what is wrong with the settings, if anything.
     pub fn check(&self) -> Result<(), String> {
+        System::here().check(self.firewall).map_err(|error| error.to_string())?;
         for (name, value, allowed) in
             [("widest_v4", self.widest_v4, 8..=32), ("widest_v6", self.widest_v6, 32..=128)]
         {
@@ -116,15 +118,34 @@ pub struct When {
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Firewall {
-    /// nftables where it works, else ipset.
+    /// The system's own: on Linux nftables where it works, else ipset; on macOS and the BSDs pf;
+    /// on Windows its firewall.
     #[default]
     Auto,
     /// nftables.
     Nftables,
     /// iptables with ipset.
     Ipset,
+    /// pf of macOS and the BSDs; untried.
+    Pf,
+    /// Windows Firewall; untried.
+    Windows,
     /// None: everything is decided and told, nothing is blocked.
     DryRun,
+}
+
+impl Firewall {
+    /// As settings name it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Nftables => "nftables",
+            Self::Ipset => "ipset",
+            Self::Pf => "pf",
+            Self::Windows => "windows",
+            Self::DryRun => "dry_run",
+        }
+    }
 }
 
 /// Longest time of a block in seconds: ipset knows no longer one.

@@ -63,6 +63,9 @@ pub enum Reply {
 pub struct Status {
     /// The firewall in use.
     pub firewall: String,
+    /// What has to be known of it, such as that it is untried.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// What is wrong with it; empty where nothing is.
     pub problem: String,
     /// Whether attackers are blocked without a person's word.

@@ -10,14 +10,12 @@ use std::time::Duration;
 use flowtrack_event::{BlockEvent, BlockPhase, Severity, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::blocker::{Blocker, DryRun, FirewallError};
+use crate::blocker::{Blocker, FirewallError};
 use crate::book::{Block, Book};
-use crate::config::{Firewall, RespondConfig, When};
+use crate::config::{RespondConfig, When};
 use crate::control::{Command, Reply, Status};
 use crate::decision::{Decision, Origin, Wish};
-use crate::ipset::Ipset;
 use crate::net::{Net, What};
-use crate::nft::Nftables;
 use crate::safety::{Refusal, Safety, Surroundings};
 use crate::trigger::{RULES, Trigger};
 
@@ -64,6 +62,12 @@ pub enum BlockError {
     /// There is no such block.
     #[error("{0} is not blocked; `flowtrack blocked` lists what is")]
     NotBlocked(What),
+    /// Somebody has to end it.
+    #[error(
+        "{0} does not end blocks by itself, so a FlowTrack that runs has to: start `flowtrack run` \
+         with the same --data-dir, then try again"
+    )]
+    NobodyEnds(&'static str),
     /// The firewall would not.
     #[error(transparent)]
     Firewall(#[from] FirewallError),
@@ -136,30 +140,11 @@ pub struct Responder {
     events: Vec<BlockEvent>,
 }
 
-/// The firewall that the settings name, and why not a better one.
-pub fn choose(config: &RespondConfig) -> (Box<dyn Blocker>, Option<FirewallError>) {
-    let nft = Nftables::new(config.request_rate);
-    match config.firewall {
-        Firewall::DryRun => (Box::new(DryRun::default()), None),
-        Firewall::Nftables => {
-            let problem = nft.check().err();
-            (Box::new(nft), problem)
-        }
-        Firewall::Ipset => (Box::new(Ipset), Ipset::check().err()),
-        Firewall::Auto => match nft.check().err() {
-            None => (Box::new(nft), None),
-            Some(_) if Ipset::check().is_ok() => (Box::new(Ipset), None),
-            // What is missing is said where something is to be blocked.
-            problem => (Box::new(nft), problem),
-        },
-    }
-}
-
 impl Responder {
     /// Takes over the book in a folder, and has the firewall hold what is in it and still may be.
     ///
-    /// Where nothing is in it the firewall is left alone until there is something to block; one
-    /// that refuses is told by [`Status::problem`].
+    /// Where nothing is in it the firewall is left alone until there is something to block, if it
+    /// ends blocks by itself. One that refuses is told by [`Status::problem`].
     pub fn open(
         config: RespondConfig,
         blocker: Box<dyn Blocker>,
@@ -209,6 +194,11 @@ impl Responder {
             responder.expire(now);
             responder.drop_forbidden(now);
             responder.rebuild(now);
+        } else if !responder.blocker.nature().ends_blocks {
+            // What a killed run left ends only so, should its book be lost.
+            if let Err(error) = responder.blocker.clear() {
+                tracing::warn!(%error, "blocks of an earlier run, if any, could not be taken out");
+            }
         }
         Ok(responder)
     }
@@ -236,8 +226,7 @@ impl Responder {
                 Err(error) => problem = error.to_string(),
             }
         }
-        let firewall = blocker.name();
-        Ok(status(&book, firewall, problem, config.automatic, RespondStats::default()))
+        Ok(status(&book, &*blocker, problem, config.automatic, RespondStats::default()))
     }
 
     /// Thinks about attacks. Those that settings describe lead to blocks, or to word of what would
@@ -274,6 +263,20 @@ impl Responder {
             Ok(blocks) => Reply::Done { blocks },
             Err(error) => Reply::Refused { why: error.to_string() },
         }
+    }
+
+    /// Does what a person wants, for a process that ends right after. Where the firewall does not
+    /// end blocks by itself, nobody would: so none is made.
+    pub fn answer_alone(&mut self, command: Command, now: Timestamp) -> Reply {
+        let makes_blocks = matches!(command, Command::Block { .. } | Command::Confirm { .. });
+        if makes_blocks && !self.blocker.nature().ends_blocks {
+            let why = BlockError::NobodyEnds(self.blocker.name()).to_string();
+            return Reply::Refused { why };
+        }
+        let reply = self.answer(command, now);
+        self.count();
+        self.save();
+        reply
     }
 
     /// Blocks what a person wants, all or nothing.
@@ -390,8 +393,8 @@ impl Responder {
 
     /// What is blocked, and how blocking is.
     pub fn status(&self) -> Status {
-        let (firewall, problem) = (self.blocker.name(), self.problem.clone());
-        status(&self.book, firewall, problem, self.config.automatic, self.stats)
+        let problem = self.problem.clone();
+        status(&self.book, &*self.blocker, problem, self.config.automatic, self.stats)
     }
 
     /// Blocks in force, and what the firewall said when it last refused.
@@ -438,7 +441,9 @@ impl Responder {
     /// Ends the run: takes everything out of the firewall, unless blocks are to stay.
     pub fn close(&mut self, now: Timestamp) {
         self.count();
-        if !self.config.keep_on_exit && !self.book.blocks.is_empty() {
+        // Nobody would end what stays in a firewall that does not do so itself.
+        let may_stay = self.config.keep_on_exit && self.blocker.nature().ends_blocks;
+        if !may_stay && !self.book.blocks.is_empty() {
             match self.blocker.clear() {
                 Ok(()) => {
                     let whats: Vec<_> = self.book.blocks.iter().map(|block| block.what).collect();
@@ -449,12 +454,6 @@ impl Responder {
                 Err(error) => self.failed(&error),
             }
         }
-        self.save();
-    }
-
-    /// Reads what the firewall stopped and writes the book; for who comes and goes.
-    pub fn leave(&mut self) {
-        self.count();
         self.save();
     }
 
@@ -890,7 +889,7 @@ enum Counted {
 
 fn status(
     book: &Book,
-    firewall: &str,
+    blocker: &dyn Blocker,
     problem: String,
     automatic: bool,
     stats: RespondStats,
@@ -898,7 +897,9 @@ fn status(
     let mut blocks = book.blocks.clone();
     blocks.sort_by_key(|block| std::cmp::Reverse(block.since_us));
     let past = book.past.iter().rev().cloned().collect();
-    Status { firewall: firewall.to_owned(), problem, automatic, blocks, past, stats }
+    let firewall = blocker.name().to_owned();
+    let notes = blocker.nature().notes();
+    Status { firewall, notes, problem, automatic, blocks, past, stats }
 }
 
 /// Whether a description fits an attack.

@@ -46,7 +46,9 @@ pub fn run(program: &'static str, args: &[&str], input: &[u8]) -> Result<Vec<u8>
             None => Err(FirewallError::Slow(program, PATIENCE.as_secs())),
             Some(status) if status.success() => Ok(out),
             Some(_)
-                if message.contains("not permitted") || message.contains("ermission denied") =>
+                if ["not permitted", "ermission denied", "ccess is denied"]
+                    .iter()
+                    .any(|denied| message.contains(denied)) =>
             {
                 Err(FirewallError::NotPermitted { program, message })
             }
@@ -75,10 +77,19 @@ fn drain(pipe: Option<impl Read>) -> Vec<u8> {
     bytes
 }
 
+/// What `pfctl` of macOS says each time, whatever it is asked.
+fn is_noise(line: &str) -> bool {
+    line.starts_with("No ALTQ support") || line.starts_with("ALTQ related functions")
+}
+
 fn first_lines(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
-    let lines: Vec<_> =
-        text.lines().map(str::trim).filter(|line| !line.is_empty()).take(2).collect();
+    let lines: Vec<_> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !is_noise(line))
+        .take(2)
+        .collect();
     lines.join(" ").chars().take(300).collect()
 }
 
@@ -91,6 +102,13 @@ const MAX_OUTPUT: u64 = 64 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_lines_that_say_something_are_kept() {
+        let said =
+            b"No ALTQ support in kernel\nALTQ related functions disabled\n\nstdin:1: x\n y\nz";
+        assert_eq!(first_lines(said), "stdin:1: x y");
+    }
 
     #[test]
     fn input_output_and_errors_pass() {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use flowtrack_event::{BlockPhase, Severity, Timestamp};
 use flowtrack_respond::{
-    Blocker, Command, Decision, FirewallError, OpenError, Reply, Request, RespondConfig, Responder,
-    Stopped, Surroundings, Trigger, What, When,
+    Blocker, Command, Decision, FirewallError, Nature, OpenError, Reply, Request, RespondConfig,
+    Responder, Stopped, Surroundings, Trigger, What, When,
 };
 
 /// What the firewall holds, and what it is to say.
@@ -17,6 +17,8 @@ struct Shared {
     held: Vec<What>,
     stopped: u64,
     is_broken: bool,
+    /// It never ends a block by itself.
+    lets_stay: bool,
     is_gone: bool,
 }
 
@@ -34,6 +36,11 @@ impl Remembers {
 impl Blocker for Remembers {
     fn name(&self) -> &'static str {
         "memory"
+    }
+
+    fn nature(&self) -> Nature {
+        let ends_blocks = !self.shared.lock().unwrap().lets_stay;
+        Nature { ends_blocks, ..Nature::default() }
     }
 
     fn start(&mut self, blocks: &[Decision], _now: Timestamp) -> Result<(), FirewallError> {
@@ -138,6 +145,11 @@ impl Bench {
     fn answer(&mut self, command: Command) -> Reply {
         let now = self.now;
         self.responder().answer(command, now)
+    }
+
+    fn answer_alone(&mut self, command: Command) -> Reply {
+        let now = self.now;
+        self.responder().answer_alone(command, now)
     }
 
     fn block(&mut self, what: &str, secs: u64, confirm: bool) -> Reply {
@@ -430,6 +442,55 @@ fn blocks_stay_behind_where_they_are_to() {
     assert_eq!(bench.firewall.held(), ["203.0.113.5"]);
     bench.open();
     assert_eq!(bench.responder().status().blocks.len(), 1);
+}
+
+#[test]
+fn where_the_firewall_ends_nothing_the_program_does() {
+    let mut bench = Bench::new(RespondConfig { keep_on_exit: true, ..RespondConfig::default() });
+    bench.firewall.shared.lock().unwrap().lets_stay = true;
+    assert!(bench.responder().status().notes[0].contains("does not end blocks by itself"));
+    for (what, secs) in [("203.0.113.5", 60), ("203.0.113.6", 600)] {
+        bench.block(what, secs, false);
+    }
+    // Killed, and started again when one of them is over.
+    bench.responder = None;
+    bench.now = bench.now.plus(Duration::from_secs(61));
+    assert_eq!(bench.firewall.held(), ["203.0.113.5", "203.0.113.6"]);
+    bench.open();
+    assert_eq!(bench.firewall.held(), ["203.0.113.6"]);
+    bench.pass(600);
+    assert!(bench.firewall.held().is_empty());
+    // Nothing stays when it ends, whatever the settings say.
+    bench.block("203.0.113.7", 600, false);
+    let now = bench.now;
+    bench.responder().close(now);
+    assert!(bench.firewall.held().is_empty());
+    // What no book knows goes too.
+    bench.firewall.shared.lock().unwrap().held = vec!["203.0.113.8".parse().unwrap()];
+    bench.open();
+    assert!(bench.firewall.held().is_empty());
+}
+
+#[test]
+fn who_ends_right_after_makes_no_block_that_nobody_ends() {
+    let mut bench = Bench::new(RespondConfig::default());
+    let request = || Request {
+        what: "203.0.113.5".parse().unwrap(),
+        secs: Some(60),
+        who: "admin".into(),
+        why: "test".into(),
+        confirm: true,
+    };
+    let block = || Command::Block { requests: vec![request()] };
+    assert!(matches!(bench.answer_alone(block()), Reply::Done { .. }));
+    bench.firewall.shared.lock().unwrap().lets_stay = true;
+    for command in [block(), Command::Confirm { whats: Vec::new() }] {
+        let reply = bench.answer_alone(command);
+        assert!(refused(&reply).contains("start `flowtrack run`"), "{reply:?}");
+    }
+    let unblock = Command::Unblock { whats: Vec::new(), who: "admin".into() };
+    assert!(matches!(bench.answer_alone(unblock), Reply::Done { .. }));
+    assert!(bench.firewall.held().is_empty());
 }
 
 #[test]

@@ -327,7 +327,5 @@ pub fn ask_or_do(
         }
         Err(error) => return Err(error.into()),
     };
-    let reply = responder.answer(command.clone(), now());
-    responder.leave();
-    Ok(reply)
+    Ok(responder.answer_alone(command.clone(), now()))
 }

@@ -785,13 +785,15 @@ export interface components {
             blocked: number;
             /** @description In force, the newest first. */
             blocks: components["schemas"]["BlockRow"][];
-            /** @description The firewall in use: `nftables`, `ipset` or `dry_run`. */
+            /** @description The firewall in use: `nftables`, `ipset`, `pf`, `windows` or `dry_run`. */
             firewall: string;
             /**
              * Format: int64
              * @description Blocks held back because there were too many at once.
              */
             held_back: number;
+            /** @description What has to be known of it, such as that it is untried. */
+            notes: string[];
             /** @description Ended, the newest first. */
             past: components["schemas"]["BlockRow"][];
             /** @description What is wrong with it; empty where nothing is. */

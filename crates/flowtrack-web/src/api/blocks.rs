@@ -72,8 +72,10 @@ pub struct BlockRow {
 /// What is blocked, and how blocking is.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, ToSchema)]
 pub struct BlockList {
-    /// The firewall in use: `nftables`, `ipset` or `dry_run`.
+    /// The firewall in use: `nftables`, `ipset`, `pf`, `windows` or `dry_run`.
     pub firewall: String,
+    /// What has to be known of it, such as that it is untried.
+    pub notes: Vec<String>,
     /// What is wrong with it; empty where nothing is.
     pub problem: String,
     /// Whether attackers are blocked without a person's word.

@@ -94,6 +94,9 @@ fn table(blocks: &Blocks) -> String {
     }
     let automatic = if blocks.automatic { "on" } else { "off (respond.automatic)" };
     text += &format!("firewall {}, automatic blocking {automatic}\n", blocks.firewall);
+    for note in &blocks.notes {
+        text += &format!("note: {note}\n");
+    }
     if blocks.blocks.is_empty() {
         text += "nothing is blocked\n";
     } else {

@@ -85,7 +85,11 @@ fn data(data_dir: &Path) -> Finding {
 fn firewall(config: &Config) -> Finding {
     let (blocker, problem) = flowtrack_respond::choose(&config.respond);
     let (ok, found) = match problem {
-        None => (true, format!("{} can block", blocker.name())),
+        None => {
+            let mut found = vec![format!("{} can block", blocker.name())];
+            found.extend(blocker.nature().notes());
+            (true, found.join("; "))
+        }
         Some(problem) if config.respond.automatic => (false, problem.to_string()),
         Some(problem) => (true, format!("nothing can be blocked: {problem}")),
     };

@@ -392,7 +392,7 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "respond.firewall",
-        "`nftables`, `ipset` (with iptables), `dry_run` for none, or `auto` for the first that works",
+        "`auto` for the system's own; on Linux `nftables` or `ipset` (with iptables), on macOS and the BSDs `pf`, on Windows `windows`, both untried; `dry_run` for none",
     ),
     key("respond.allow", "addresses and networks that are never blocked, whatever they do"),
     key("respond.widest_v4", "prefix length of the largest IPv4 network that may be blocked"),

@@ -10,6 +10,7 @@ impl Blocking for Respond {
         match self.ask(Command::List) {
             Reply::Blocked(status) => Ok(BlockList {
                 firewall: status.firewall,
+                notes: status.notes,
                 problem: status.problem,
                 automatic: status.automatic,
                 blocks: status.blocks.into_iter().map(row).collect(),
