@@ -58,6 +58,8 @@ pub(crate) struct Apps {
     stream_events: Events,
     /// What signatures need of dissectors.
     needs: Requirements,
+    /// Whether signatures choose the files that are stored.
+    chooses: bool,
 }
 
 /// Time and place of a packet.
@@ -98,12 +100,14 @@ impl Apps {
             differs: false,
             stream_events: Events::new(),
             needs: Requirements::default(),
+            chooses: false,
         }
     }
 
     /// Does what signatures need from now on, in flows whose protocol is not recognised yet.
     pub(crate) fn serve(&mut self, needs: Requirements, dissect: &Dissect) {
         self.needs = needs;
+        self.chooses = needs.file_store && dissect.contents.is_some_and(|_| !dissect.stores_all);
         let mut wants = dissect.wants(self.tell);
         wants.records |= needs.transactions;
         wants.buffers |= needs.transactions;
@@ -416,14 +420,20 @@ impl Apps {
                     sha1: file.hashes.as_ref().map(|h| h.sha1),
                     sha256: file.hashes.as_ref().map(|h| h.sha256),
                     content: file.content,
+                    wanted: !self.chooses,
                     stored: false,
                     file_id: None,
                 };
                 if let Some(watch) = watch.as_mut().filter(|_| self.needs.files) {
                     watch.file(record.clone());
                 }
-                if self.tell.files {
-                    out.events.push(Event::File(Box::new(record)));
+                if !self.tell.files {
+                    continue;
+                }
+                let record = Box::new(record);
+                match &mut watch {
+                    Some(watch) if self.chooses => out.events.extend(watch.hold(record)),
+                    _ => out.events.push(Event::File(record)),
                 }
             }
         }

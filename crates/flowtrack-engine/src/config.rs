@@ -45,6 +45,9 @@ pub struct Dissect {
     /// Hand over the bytes of whole files as well; not a setting, but for whoever stores them.
     #[serde(skip)]
     pub contents: Option<FileLimits>,
+    /// Whether all files are stored, although signatures choose some.
+    #[serde(skip)]
+    pub stores_all: bool,
 }
 
 impl Default for Dissect {
@@ -59,6 +62,7 @@ impl Default for Dissect {
             hosts: Vec::new(),
             hashes: false,
             contents: None,
+            stores_all: false,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! got: that is how the authors of rules count alerts. What is left is judged when a flow ends.
 
 mod judge;
+mod keep;
 mod session;
 mod stream;
 mod watch;

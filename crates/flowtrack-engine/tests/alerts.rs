@@ -1,7 +1,7 @@
 //! When signatures speak, and how often: packets made here against small sets of rules.
 
-use flowtrack_engine::{Config, Engine, Output, Seed, Tell};
-use flowtrack_event::{DetectStats, Event, IfaceId, LinkType, RawPacket, Timestamp};
+use flowtrack_engine::{Config, Dissect, Engine, Output, Seed, Tell};
+use flowtrack_event::{DetectStats, Event, FileLimits, IfaceId, LinkType, RawPacket, Timestamp};
 use flowtrack_rules::lang::Variables;
 use flowtrack_rules::{Loader, RuleSet, Shared};
 use std::sync::Arc;
@@ -160,6 +160,69 @@ fn a_tag_records_what_follows_its_alert_and_no_more() {
     assert_eq!(recorded(&rule("session; noalert"), &packets), [5, 6, 7, 8, 9]);
     let held = "session; threshold:type threshold,track by_src,count 2,seconds 9";
     assert_eq!(recorded(&rule(held), &packets), []);
+}
+
+/// Names of the files that are to be stored by these rules, and of those that are not.
+fn stored(rules: &str, packets: &[Vec<u8>], stores_all: bool) -> (Vec<String>, Vec<String>) {
+    let contents = Some(FileLimits { file: 1 << 20, total: 1 << 30 });
+    let dissect = Dissect { contents, stores_all, ..Dissect::default() };
+    let tell = Tell { files: true, ..Tell::default() };
+    let (events, _) = told(&Config { dissect, tell, ..Config::default() }, rules, packets);
+    let (mut wanted, mut others) = (Vec::new(), Vec::new());
+    for event in &events {
+        let Event::File(file) = event else { continue };
+        assert_eq!(file.content.is_some(), file.wanted);
+        let list = if file.wanted { &mut wanted } else { &mut others };
+        list.push(String::from_utf8_lossy(&file.filename).into_owned());
+    }
+    (wanted, others)
+}
+
+/// Three exchanges on one connection; the second has a file each way.
+fn exchanges() -> Vec<Vec<u8>> {
+    let get = |name: &str| format!("GET /{name} HTTP/1.1\r\nHost: a\r\n\r\n").into_bytes();
+    let put = b"PUT /up HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nsent";
+    let answer = |body: &str| {
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+    };
+    Tcp::open(80)
+        .say(true, &get("one"))
+        .say(false, &answer("first body"))
+        .say(true, put)
+        .say(false, &answer("second body"))
+        .say(true, &get("three"))
+        .say(false, &answer("third body"))
+        .packets
+}
+
+#[test]
+fn rules_choose_the_files_that_are_stored() {
+    let packets = exchanges();
+    let both = |rule: &str| {
+        let rule = format!("alert http any any -> any any ({rule}; sid:1;)\n");
+        let (wanted, others) = stored(&rule, &packets, false);
+        assert_eq!(wanted.len() + others.len(), 4, "{rule}: {wanted:?} {others:?}");
+        wanted.join(" ")
+    };
+    // Without a rule that chooses, all are stored.
+    assert_eq!(both("content:\"nothing such\""), "/one /up /up /three");
+    // The file that matched.
+    assert_eq!(both("file.data; content:\"first\"; filestore"), "/one");
+    assert_eq!(both("filename:\"up\"; filestore"), "/up /up");
+    assert_eq!(both("flow:to_client; filename:\"up\"; filestore"), "/up");
+    assert_eq!(both("file.data; content:\"nothing such\"; filestore"), "");
+    // The transaction's, either way, though the request matches before its response is there.
+    assert_eq!(both("http.method; content:\"PUT\"; filestore:both"), "/up /up");
+    assert_eq!(both("http.method; content:\"PUT\"; filestore:request,tx"), "/up");
+    assert_eq!(both("http.method; content:\"PUT\"; filestore:to_client,file"), "");
+    // All of the flow from then on.
+    assert_eq!(both("http.method; content:\"PUT\"; filestore:response,flow"), "/up /three");
+    assert_eq!(both("http.method; content:\"PUT\"; filestore:both,ssn"), "/up /up /three");
+    // Who asks for all files gets all.
+    let rule = "alert http any any -> any any (filename:\"one\"; filestore; sid:1;)\n";
+    assert_eq!(stored(rule, &packets, true).0, ["/one", "/up", "/up", "/three"]);
+    // What a rule that is silent chooses is stored too.
+    assert_eq!(both("filename:\"one\"; filestore; noalert"), "/one");
 }
 
 #[test]

@@ -97,6 +97,8 @@ pub struct FileRecord {
     pub sha256: Option<[u8; 32]>,
     /// Its bytes, on their way to a file store.
     pub content: Option<Arc<FileContent>>,
+    /// Whether a file store is to take it; not where rules choose (`filestore`) and none chose it.
+    pub wanted: bool,
     /// Whether a file store has taken it.
     pub stored: bool,
     /// Its number in the file store of this run.

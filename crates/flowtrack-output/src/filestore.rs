@@ -37,6 +37,9 @@ use crate::eve::{EveConfig, EveEncoder};
 pub struct FileStoreConfig {
     /// Folder; empty to keep none.
     pub dir: PathBuf,
+    /// Whether all files are kept, although rules choose some (`filestore`). Without such rules
+    /// all are.
+    pub all: bool,
     /// Largest file kept, in KiB.
     pub max_file_kib: u64,
     /// Most that all take on disk, in MiB; the oldest is deleted first.
@@ -51,6 +54,7 @@ impl Default for FileStoreConfig {
     fn default() -> Self {
         Self {
             dir: PathBuf::new(),
+            all: false,
             max_file_kib: 10 * 1024,
             max_total_mib: 1024,
             max_memory_mib: 128,
@@ -119,6 +123,10 @@ impl FileStore {
     pub fn take(&self, events: &mut [Event], waits: bool) {
         for event in events {
             let Event::File(file) = event else { continue };
+            if !file.wanted {
+                file.content = None;
+                continue;
+            }
             let (Some(content), Some(sha256)) = (file.content.take(), file.sha256) else {
                 let is_missed = file.state == FileState::Closed && file.size > 0;
                 self.shared.dropped.fetch_add(u64::from(is_missed), Relaxed);

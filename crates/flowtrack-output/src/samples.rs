@@ -354,6 +354,7 @@ pub fn file() -> Event {
         sha1: Some([0xa0; 20]),
         sha256: Some([0xff; 32]),
         content: None,
+        wanted: true,
         stored: false,
         file_id: None,
     }))

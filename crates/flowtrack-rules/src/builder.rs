@@ -9,7 +9,7 @@ mod finish;
 use crate::context::Requirements;
 use crate::keywords::content::Content;
 use crate::lang::{HeaderMatch, Headers, Rule, Span};
-use crate::signature::{Check, Effect, Search, Step, Test, Transform};
+use crate::signature::{Check, Effect, FileStoring, Search, Step, Test, Transform};
 use crate::state::{DatasetSpec, Limits, TagRequest};
 use flowtrack_event::{Direction, RuleInfo};
 use flowtrack_wire::Packet;
@@ -243,6 +243,8 @@ pub struct Builder<'a> {
     pub datasets: Vec<DatasetSpec>,
     /// What is recorded behind its alerts.
     pub tags: Vec<TagRequest>,
+    /// The files that are to be stored when it matched.
+    pub store: Option<FileStoring>,
 }
 
 /// What keywords need to be judged on.
@@ -285,6 +287,7 @@ impl<'a> Builder<'a> {
             limits: Limits::default(),
             datasets: Vec::new(),
             tags: Vec::new(),
+            store: None,
         }
     }
 

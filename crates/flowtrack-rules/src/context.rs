@@ -124,6 +124,8 @@ pub struct Requirements {
     pub files: bool,
     /// Their hashes are.
     pub hashes: bool,
+    /// Signatures choose the files that are stored.
+    pub file_store: bool,
     /// Frames of protocols are asked for.
     pub frames: bool,
     /// What each side of a flow speaks is told apart.
@@ -148,6 +150,7 @@ impl Requirements {
             transactions: self.transactions | other.transactions,
             files: self.files | other.files,
             hashes: self.hashes | other.hashes,
+            file_store: self.file_store | other.file_store,
             frames: self.frames | other.frames,
             both_ways: self.both_ways | other.both_ways,
             halves: self.halves | other.halves,

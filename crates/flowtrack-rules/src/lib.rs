@@ -42,5 +42,7 @@ pub use inspect::{Clock, Counters, Hit, Inspector, On, Spent, Window};
 pub use lang::{Action, Problem, Rule, Span};
 pub use load::{Loaded, Loader};
 pub use set::RuleSet;
-pub use signature::{Absent, Check, Effect, Kind, Search, Signature, Step, Test, Transform};
+pub use signature::{
+    Absent, Check, Effect, FileScope, FileStoring, Kind, Search, Signature, Step, Test, Transform,
+};
 pub use state::{FlowVars, Shared};

@@ -8,7 +8,7 @@ use crate::keywords::content::{Amount, Content};
 use crate::keywords::pcre::Pcre;
 use crate::lang::{Action, HeaderMatch};
 use crate::state::{DatasetSpec, Limits, TagRequest, VarId};
-use flowtrack_event::{Direction, RuleInfo};
+use flowtrack_event::{Direction, FileRecord, RuleInfo};
 use std::sync::Arc;
 
 /// A condition on a packet, its flow or its transaction.
@@ -32,6 +32,11 @@ pub trait Test: Send + Sync + std::fmt::Debug {
     /// need not be searched behind them.
     fn largest_payload(&self) -> Option<u64> {
         None
+    }
+
+    /// Whether a file is what it asks for, where it asks for one.
+    fn fits_file(&self, _file: &FileRecord, _cx: &Context<'_>) -> bool {
+        true
     }
 
     /// The IP protocol without which it does not hold, where it is about one.
@@ -223,12 +228,39 @@ pub struct Signature {
     pub datasets: Vec<DatasetSpec>,
     /// What is recorded behind its alerts.
     pub tags: Vec<TagRequest>,
+    /// The files that are to be stored when it matched.
+    pub store: Option<FileStoring>,
+}
+
+/// The files that a signature chooses (`filestore`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FileStoring {
+    /// The ways they go, to the server and to the client; that of what matched if `None`.
+    pub ways: Option<[bool; 2]>,
+    /// Which of them.
+    pub scope: FileScope,
+}
+
+/// How far the choice of files reaches.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FileScope {
+    /// The file that matched.
+    File,
+    /// All of the transaction.
+    Transaction,
+    /// All of the flow that are not over.
+    Flow,
 }
 
 impl Signature {
     /// Whether it asks for nothing but protocol, addresses and ports.
     pub fn is_about_ends(&self) -> bool {
         self.tests.is_empty() && self.searches.is_empty()
+    }
+
+    /// Whether a file is what all its conditions on files ask for.
+    pub fn fits_file(&self, file: &FileRecord, cx: &Context<'_>) -> bool {
+        self.tests.iter().all(|test| test.fits_file(file, cx))
     }
 
     /// A mark that flows must have.

@@ -155,7 +155,7 @@ pub struct Run {
     #[arg(long)]
     pub record: bool,
     /// Keep the files that the network carries in this folder, under their SHA-256, with what
-    /// carried them beside
+    /// carried them beside; only those that rules choose, where a rule has `filestore`
     #[arg(long, value_name = "DIR")]
     pub store_files: Option<PathBuf>,
 }
@@ -176,7 +176,7 @@ pub struct Analyze {
     #[arg(long, requires = "eve")]
     pub each: bool,
     /// Keep the files that were carried in this folder, under their SHA-256, with what
-    /// carried them beside
+    /// carried them beside; only those that rules choose, where a rule has `filestore`
     #[arg(long, value_name = "DIR")]
     pub store_files: Option<PathBuf>,
     /// Print one JSON object instead of the summary

@@ -27,6 +27,7 @@ pub fn dissect(named: Option<&Path>, config: &Config) -> Dissect {
         let limits = config.files.limits();
         dissect.depth = dissect.depth.max(limits.file);
         dissect.contents = Some(limits);
+        dissect.stores_all = config.files.all;
     }
     dissect
 }

@@ -233,6 +233,34 @@ fn files_of_a_capture_are_stored_under_their_hash() {
 }
 
 #[test]
+fn a_rule_chooses_the_files_that_are_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = folder.path().join("store.rules");
+    std::fs::write(&rules, "alert http any any -> any any (filesize:>100KB; filestore; sid:1;)\n")
+        .unwrap();
+    let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/../../demo/office.pcap.zst");
+    let files = folder.path().join("files");
+    let args = ["analyze", demo, "--eve", "-", "--store-files", files.to_str().unwrap()];
+    let done = flowtrack(&[&args[..], &["-S", rules.to_str().unwrap()]].concat());
+    assert!(done.status.success(), "{}", stderr(&done));
+    let text = stdout(&done);
+    let events: Vec<serde_json::Value> =
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    // The rule is about what HTTP carries.
+    let of_http = events.iter().filter(|event| event["app_proto"] == "http");
+    let told = of_http.map(|event| &event["fileinfo"]);
+    let (mut large, mut small) = (0, 0);
+    for info in told.filter(|info| info["state"] == "CLOSED") {
+        let is_large = info["size"].as_u64().unwrap() > 100 * 1024;
+        assert_eq!(info["stored"], is_large, "{info}");
+        *(if is_large { &mut large } else { &mut small }) += 1;
+    }
+    assert!(large > 0 && small > 0, "{large} and {small}");
+    let stats = &events.last().unwrap()["stats"]["file_store"];
+    assert_eq!((&stats["dropped"], &stats["fs_errors"]), (&0.into(), &0.into()), "{stats}");
+}
+
+#[test]
 fn alerts_of_a_capture_are_kept_reported_and_named() {
     let folder = tempfile::tempdir().unwrap();
     let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/../../demo/office.pcap.zst");

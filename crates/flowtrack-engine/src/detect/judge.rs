@@ -1,5 +1,6 @@
 //! Asking the signatures, and turning what they found into alerts.
 
+use super::keep::Choice;
 use super::watch::{Due, Watch};
 use crate::{Output, Tell};
 use flowtrack_event::{
@@ -42,6 +43,8 @@ struct Work {
     inspector: Inspector,
     hits: Vec<Hit>,
     found: Vec<Found>,
+    /// What matching signatures chose of the files of the transaction in hand.
+    choices: Vec<Choice>,
     /// A piece of a stream, reused.
     piece: Vec<u8>,
     /// What alerts carry besides.
@@ -156,8 +159,14 @@ impl Judge {
         let Self { rules: Some(rules), work } = self else { return };
         rules.shared.at(now.number);
         match watch.as_deref_mut() {
-            Some(watch) if watch.settled => return,
-            Some(watch) => work.on_flow(rules, now, watch, out),
+            Some(watch) if watch.settled => {
+                watch.release(true, |event| out.events.push(event));
+                return;
+            }
+            Some(watch) => {
+                work.on_flow(rules, now, watch, out);
+                watch.release(watch.settled, |event| out.events.push(event));
+            }
             None if rules.needs.packets => {
                 let cx = Context { is_first: true, ..context(rules, now) };
                 work.judge_packet(rules, now, cx);
@@ -172,7 +181,16 @@ impl Judge {
 
     /// Judges all that is left of a flow that ended.
     pub(crate) fn end(&mut self, now: &Now<'_>, watch: &mut Watch, out: &mut Output) {
-        let Self { rules: Some(rules), work } = self else { return };
+        if let Self { rules: Some(rules), work } = self {
+            work.judge_rest(rules, now, watch, out);
+        }
+        watch.release(true, |event| out.events.push(event));
+    }
+}
+
+impl Work {
+    /// Judges all that is left of a flow.
+    fn judge_rest(&mut self, rules: &Rules, now: &Now<'_>, watch: &mut Watch, out: &mut Output) {
         rules.shared.at(now.number);
         let key = watch.context.key;
         for (direction, key) in [(Direction::ToServer, key), (Direction::ToClient, key.reversed())]
@@ -182,15 +200,13 @@ impl Judge {
             }
             watch.settle_app();
             let now = Now { direction, key: Some(key), ..*now };
-            work.judge_streams(rules, &now, watch, true);
-            work.settle_hits(rules, &now, watch);
-            work.judge_transactions(rules, &now, watch, true);
-            work.tell(rules, &now, Some(watch), out);
+            self.judge_streams(rules, &now, watch, true);
+            self.settle_hits(rules, &now, watch);
+            self.judge_transactions(rules, &now, watch, true);
+            self.tell(rules, &now, Some(watch), out);
         }
     }
-}
 
-impl Work {
     fn on_flow(&mut self, rules: &Rules, now: &Now<'_>, watch: &mut Watch, out: &mut Output) {
         watch.app_is_due();
         self.judge_streams(rules, now, watch, false);
@@ -258,6 +274,7 @@ impl Work {
             self.inspector.transaction(&rules.set, &mut cx, &mut self.hits);
             let before = self.found.len();
             self.collect(rules, &mut cx, Some((tx_id, &transaction, &files)));
+            self.choices.drain(..).for_each(|choice| watch.choose(&choice));
             if rules.needs.halves && now.direction == Direction::ToServer {
                 let spoke = |found: &mut Found| watch.spoke_of(tx_id, found.hit.signature, is_half);
                 self.found.extract_if(before.., spoke).for_each(drop);
@@ -277,6 +294,15 @@ impl Work {
     ) {
         for hit in self.hits.drain(..) {
             let Some(signature) = rules.set.get(hit.signature) else { continue };
+            if let (Some(storing), Some((tx_id, _, files))) = (signature.store, tx) {
+                let fits = |file: &&FileRecord| signature.fits_file(file, cx);
+                self.choices.push(Choice {
+                    storing,
+                    direction: hit.direction,
+                    tx_id,
+                    files: files.iter().filter(fits).cloned().collect(),
+                });
+            }
             // What passes is silent too, yet silences others.
             if signature.noalert && signature.action != Action::Pass {
                 begin_tags(signature, cx);
@@ -305,7 +331,12 @@ impl Work {
                 tx: tx
                     .filter(|(id, ..)| *id < TxScope::FRAME)
                     .map(|(id, tx, _)| (id, Arc::clone(tx))),
-                files: tx.map(|(.., files)| files.to_vec()).unwrap_or_default(),
+                // Their bytes are the file store's alone.
+                files: tx
+                    .iter()
+                    .flat_map(|(.., files)| files.iter())
+                    .map(|file| FileRecord { content: None, ..file.clone() })
+                    .collect(),
             });
         }
     }

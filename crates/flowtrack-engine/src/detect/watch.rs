@@ -1,9 +1,10 @@
 //! What the signatures need to know of one flow.
 
+use super::keep::{Choice, Keep};
 use super::session::Session;
 use super::stream::Waiting;
 use flowtrack_event::{
-    AppProto, AppRecord, Chunk, Direction, FileRecord, FlowContext, IpProto, Transaction,
+    AppProto, AppRecord, Chunk, Direction, Event, FileRecord, FlowContext, IpProto, Transaction,
 };
 use flowtrack_rules::{FlowVars, TxScope};
 use smallvec::SmallVec;
@@ -32,6 +33,8 @@ pub(crate) struct Watch {
     pub(crate) waiting: [Waiting; 2],
     pub(crate) due: [VecDeque<Due>; 2],
     files: Vec<FileRecord>,
+    /// Files that wait to be chosen for the store.
+    keep: Option<Box<Keep>>,
     /// Whether streams are to be kept.
     pub(crate) keeps_streams: bool,
     /// Whether what is still to come is encrypted.
@@ -78,6 +81,7 @@ impl Watch {
             waiting: Default::default(),
             due: Default::default(),
             files: Vec::new(),
+            keep: None,
             keeps_streams,
             is_secret: false,
             spoke: Vec::new(),
@@ -189,6 +193,9 @@ impl Watch {
         transaction: &Arc<dyn Transaction>,
         only: Option<Direction>,
     ) {
+        if let Some(keep) = &mut self.keep {
+            keep.completed(tx_id);
+        }
         let one_way = transaction.one_way().or(only);
         for direction in [Direction::ToServer, Direction::ToClient] {
             if one_way.is_none_or(|way| way == direction) {
@@ -253,6 +260,27 @@ impl Watch {
             self.files.remove(0);
         }
         self.files.push(file);
+    }
+
+    /// Holds a file until it is known whether it is stored; gives back one that had to make room.
+    pub(crate) fn hold(&mut self, file: Box<FileRecord>) -> Option<Event> {
+        let is_due = |due: &Due| due.tx_id == file.tx_id && !due.is_half;
+        let is_complete = self.due.iter().flatten().any(is_due);
+        self.keep.get_or_insert_default().hold(file, is_complete)
+    }
+
+    /// A signature chose files.
+    pub(crate) fn choose(&mut self, choice: &Choice) {
+        self.keep.get_or_insert_default().choose(choice);
+    }
+
+    /// Tells of the files that need not wait any longer, or of all.
+    #[inline]
+    pub(crate) fn release(&mut self, all: bool, tell: impl FnMut(Event)) {
+        let Self { keep: Some(keep), due, .. } = self else { return };
+        if keep.is_waiting() {
+            keep.release(all, |tx_id| due.iter().flatten().any(|due| due.tx_id == tx_id), tell);
+        }
     }
 
     /// Takes the files that belong to what is due.

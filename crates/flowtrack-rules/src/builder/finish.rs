@@ -51,6 +51,7 @@ impl Builder<'_> {
             limits: self.limits,
             datasets: self.datasets,
             tags: self.tags,
+            store: self.store,
         })
     }
 

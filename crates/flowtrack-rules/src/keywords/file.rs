@@ -4,7 +4,7 @@ use super::number::Comparison;
 use crate::builder::{Builder, Complaint, Keyword, Needs, Value};
 use crate::context::Context;
 use crate::lang::option_text;
-use crate::signature::Test;
+use crate::signature::{FileScope, FileStoring, Test};
 use crate::state::{Dataset, DatasetForm, DatasetKind, DatasetSpec, VarId};
 use flowtrack_event::{Direction, FileRecord};
 
@@ -62,8 +62,8 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     Keyword {
         name: "filestore",
         aliases: &[],
-        doc: "there is a file, which is worth keeping",
-        example: "alert http any any -> any any (filestore; sid:1;)",
+        doc: "there is a file, and the file store is to keep it: the one that matched, or with `request`, `response` or `both` all of the transaction that go this way (`tx`), of the flow from now on (`flow`, `ssn`), or the one that matched (`file`)",
+        example: r#"alert http any any -> any any (http.uri; content:".exe"; filestore:both,flow; sid:1;)"#,
         parse: filestore,
     },
 ];
@@ -95,22 +95,24 @@ struct Described {
 
 impl Test for Described {
     fn test(&self, cx: &mut Context<'_>) -> bool {
+        any(cx, |file| self.fits_file(file, cx))
+    }
+
+    fn fits_file(&self, file: &FileRecord, _: &Context<'_>) -> bool {
         let text = &self.text;
-        any(cx, |file| {
-            let name = file.filename.to_ascii_lowercase();
-            let holds = match self.of {
-                Words::InName => memchr::memmem::find(&name, text).is_some(),
-                Words::Extension => {
-                    name.strip_suffix(text.as_slice()).is_some_and(|rest| rest.ends_with(b"."))
-                }
-                Words::Type => file.magic.is_some_and(|mime| {
-                    let words = described(mime).to_ascii_lowercase();
-                    memchr::memmem::find(words.as_bytes(), text).is_some()
-                        || memchr::memmem::find(mime.as_bytes(), text).is_some()
-                }),
-            };
-            holds == self.wanted
-        })
+        let name = file.filename.to_ascii_lowercase();
+        let holds = match self.of {
+            Words::InName => memchr::memmem::find(&name, text).is_some(),
+            Words::Extension => {
+                name.strip_suffix(text.as_slice()).is_some_and(|rest| rest.ends_with(b"."))
+            }
+            Words::Type => file.magic.is_some_and(|mime| {
+                let words = described(mime).to_ascii_lowercase();
+                memchr::memmem::find(words.as_bytes(), text).is_some()
+                    || memchr::memmem::find(mime.as_bytes(), text).is_some()
+            }),
+        };
+        holds == self.wanted
     }
 
     fn cost(&self) -> u8 {
@@ -179,10 +181,11 @@ struct Size {
 
 impl Test for Size {
     fn test(&self, cx: &mut Context<'_>) -> bool {
-        let toward = self.toward.unwrap_or(cx.direction);
-        cx.tx.is_some_and(|tx| {
-            tx.files.iter().any(|f| f.direction == toward && self.must.holds(f.size))
-        })
+        cx.tx.is_some_and(|tx| tx.files.iter().any(|file| self.fits_file(file, cx)))
+    }
+
+    fn fits_file(&self, file: &FileRecord, cx: &Context<'_>) -> bool {
+        file.direction == self.toward.unwrap_or(cx.direction) && self.must.holds(file.size)
     }
 
     fn cost(&self) -> u8 {
@@ -229,16 +232,18 @@ struct Listed {
 
 impl Test for Listed {
     fn test(&self, cx: &mut Context<'_>) -> bool {
+        any(cx, |file| self.fits_file(file, cx))
+    }
+
+    fn fits_file(&self, file: &FileRecord, cx: &Context<'_>) -> bool {
         let is_listed =
             |sum: &[u8]| cx.shared.dataset(self.list, |set: &mut Dataset| set.get(sum).is_some());
-        any(cx, |file| {
-            let found = match self.sum {
-                Sum::Md5 => file.md5.as_ref().and_then(|sum| is_listed(sum)),
-                Sum::Sha1 => file.sha1.as_ref().and_then(|sum| is_listed(sum)),
-                Sum::Sha256 => file.sha256.as_ref().and_then(|sum| is_listed(sum)),
-            };
-            found.is_some_and(|found| found == self.wanted)
-        })
+        let found = match self.sum {
+            Sum::Md5 => file.md5.as_ref().and_then(|sum| is_listed(sum)),
+            Sum::Sha1 => file.sha1.as_ref().and_then(|sum| is_listed(sum)),
+            Sum::Sha256 => file.sha256.as_ref().and_then(|sum| is_listed(sum)),
+        };
+        found.is_some_and(|found| found == self.wanted)
     }
 
     fn cost(&self) -> u8 {
@@ -282,18 +287,40 @@ impl Test for HasFile {
     }
 }
 
-/// Which way, and for how long after the match.
-const STORE_WORDS: &[&str] =
-    &["request", "to_server", "response", "to_client", "both", "file", "tx", "ssn", "flow"];
-
 fn filestore(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
-    for word in value.text.unwrap_or_default().split(',').map(str::trim) {
-        if !word.is_empty() && !STORE_WORDS.contains(&word) {
-            let known = STORE_WORDS.join(", ");
-            return Err(Complaint::new(format!("`{word}` is none of {known}")));
+    let words: Vec<&str> = value.text.unwrap_or_default().split(',').map(str::trim).collect();
+    let (way, scope) = match *words.as_slice() {
+        [] | [""] => (None, None),
+        [way] => (Some(way), None),
+        [way, scope] => (Some(way), Some(scope)),
+        _ => return Err(Complaint::new("expected a way and a scope, such as response,flow")),
+    };
+    let ways = match way {
+        None => None,
+        Some("request" | "to_server") => Some([true, false]),
+        Some("response" | "to_client") => Some([false, true]),
+        Some("both") => Some([true, true]),
+        Some(other) => {
+            return Err(Complaint::new(format!(
+                "\"{other}\" is none of request, response, both, to_server, to_client"
+            )));
         }
+    };
+    let scope = match scope {
+        None if way.is_some() => FileScope::Transaction,
+        None | Some("file") => FileScope::File,
+        Some("tx") => FileScope::Transaction,
+        Some("ssn" | "flow") => FileScope::Flow,
+        Some(other) => {
+            return Err(Complaint::new(format!("\"{other}\" is none of file, tx, ssn, flow")));
+        }
+    };
+    if builder.store.is_some() {
+        return Err(Complaint::new("a rule can have one filestore"));
     }
     needs_files(builder);
+    builder.requirements.file_store = true;
+    builder.store = Some(FileStoring { ways, scope });
     builder.test(HasFile);
     Ok(())
 }

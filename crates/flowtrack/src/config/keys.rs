@@ -373,6 +373,10 @@ pub const KEYS: &[Key] = &[
     ),
     key("files.dir", "folder for the files that the network carries; empty to keep none"),
     key(
+        "files.all",
+        "keep all files, although rules choose some (filestore); without such rules all are kept",
+    ),
+    key(
         "files.max_file_kib",
         "KiB of the largest file kept; `dissect.depth` is raised to it at least",
     ),
