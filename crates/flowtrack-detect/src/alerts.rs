@@ -22,8 +22,9 @@ mod mute;
 mod pattern;
 mod record;
 
-pub use book::{AlertBook, AlertChange, BookStats, Change};
+pub use book::{AlertBook, AlertChange, Change};
 pub use filter::{AlertFilter, FILTER_WORDS, WrongTerm};
+pub use flowtrack_event::BookStats;
 pub use mute::{Mute, MuteId, Preview, WrongMute};
 pub use pattern::{AddressPattern, PortPattern, RulePattern, Scope, WrongPattern};
 pub use record::{AlertId, AlertKind, AlertRecord, AlertState, FlowRef, RuleId, TechniqueName};

@@ -54,8 +54,8 @@ pub use packet::{IfaceId, LinkType, RawPacket, Verdict};
 pub use rate::{Durations, Histogram, Second, Share};
 pub use recent::Recent;
 pub use stats::{
-    CaptureStats, DecoderStats, DefragStats, DetectStats, DetectorStats, FileStoreStats, FlowStats,
-    Ledger, LedgerRow, RecordStats, Stats, TcpStats,
+    BookStats, CaptureStats, DecoderStats, DefragStats, DetectStats, DetectorStats, FileStoreStats,
+    FlowStats, Ledger, LedgerRow, RecordStats, Stats, TcpStats,
 };
 pub use tagged::TaggedPacket;
 pub use text::WireText;

@@ -333,6 +333,32 @@ counters! {
     }
 }
 
+counters! {
+    /// The book of alerts: what became of reports of rules and detectors.
+    BookStats {
+        /// Reports.
+        reports,
+        /// Alerts opened.
+        opened,
+        /// Reports folded into an alert that was open.
+        folded,
+        /// Reports folded with those of other hosts, because their rule opened too many alerts.
+        crowded,
+        /// Reports that a mute hid.
+        muted,
+        /// Alerts that left to make room, or because a repeat came too late to fold.
+        left,
+        /// Reports folded into those.
+        left_reports,
+        /// Alerts that left before anybody took their last state.
+        untold,
+        /// Changes of alerts that history had no room for.
+        unkept,
+        /// Alerts open now.
+        open,
+    }
+}
+
 /// All counters of a worker, or of all workers together.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Stats {
@@ -358,6 +384,8 @@ pub struct Stats {
     pub detect: Option<DetectStats>,
     /// What looks for attacks by behaviour, where it is on; it is one for all workers.
     pub detectors: Option<DetectorStats>,
+    /// The book of alerts, where there is one; it is one for all workers.
+    pub alerts: Option<BookStats>,
     /// Where every frame went.
     pub ledger: Ledger,
     /// Anomalies by name.
@@ -385,6 +413,7 @@ impl Stats {
         self.recorder = self.recorder.or(other.recorder);
         self.file_store = self.file_store.or(other.file_store);
         self.detectors = self.detectors.or(other.detectors);
+        self.alerts = self.alerts.or(other.alerts);
         if let Some(other) = &other.detect {
             self.detect.get_or_insert_default().merge(other);
         }

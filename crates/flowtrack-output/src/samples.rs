@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use flowtrack_detect::alerts::{AlertBook, AlertRecord};
 use flowtrack_event::{
-    AlertEnds, Anomaly, AnomalyLayer, AppProto, AppRecord, BlockEvent, BlockPhase,
+    AlertEnds, Anomaly, AnomalyLayer, AppProto, AppRecord, BlockEvent, BlockPhase, BookStats,
     CertificateFacts, Confidence, ConnState, DetectStats, Detection, DetectorStats, Direction,
     Encryption, EndReason, Event, Evidence, FileRecord, FileState, FileStoreStats, FlowContext,
     FlowEvent, FlowId, FlowKey, FlowPhase, FlowRecord, FlowState, Icmp, IfaceId, IpProto, Latency,
@@ -401,6 +401,14 @@ pub fn stats() -> Stats {
     stats.file_store =
         Some(FileStoreStats { stored: 2, bytes: 1_024, ..FileStoreStats::default() });
     stats.detect = Some(DetectStats { alert: 1, ..DetectStats::default() });
+    stats.alerts = Some(BookStats {
+        reports: 12,
+        opened: 3,
+        folded: 9,
+        crowded: 2,
+        open: 3,
+        ..BookStats::default()
+    });
     stats.detectors = Some(DetectorStats { told: 2, left_out: 40, forgotten: 3 });
     stats.ledger.seen = LedgerRow { packets: 113, bytes: 44_300 };
     stats.ledger.on_flows = LedgerRow { packets: 103, bytes: 43_700 };

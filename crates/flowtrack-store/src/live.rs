@@ -211,6 +211,10 @@ pub struct Totals {
     pub detections_left_out: u64,
     /// Hosts, services and names that detectors had to forget for lack of room.
     pub detectors_forgot: u64,
+    /// Reports of alerts folded with those of other hosts, because their rule opened too many.
+    pub alerts_crowded: u64,
+    /// Changes of alerts that nobody was told or that history had no room for.
+    pub alerts_lost: u64,
     /// Anomalies.
     pub anomalies: u64,
 }

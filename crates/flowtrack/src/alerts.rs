@@ -12,7 +12,7 @@ use flowtrack_detect::alerts::{
     AlertBook, AlertChange, AlertId, AlertRecord, AlertState, Config, FlowRef, Mute, MuteId,
     Preview, Scope, WrongMute,
 };
-use flowtrack_event::{Event, Timestamp};
+use flowtrack_event::{BookStats, Event, Stats, Timestamp};
 use flowtrack_store::history::{AlertPage, AlertQuery};
 use flowtrack_store::{HistoryReader, HistoryWriter, StoreHealth, StoreState};
 use flowtrack_web::{AlertDesk, AlertNews};
@@ -40,6 +40,8 @@ struct Outgoing {
     set_aside: Option<PathBuf>,
     /// Reports hidden by all mutes, as written last.
     hidden: u64,
+    /// Changes for which there was no room here.
+    unkept: u64,
 }
 
 /// Alerts handed to history at once.
@@ -145,6 +147,8 @@ impl Alerts {
         for change in changes {
             if outgoing.waiting.len() < WAITING || outgoing.waiting.contains_key(&change.alert.id) {
                 outgoing.waiting.insert(change.alert.id, change.alert);
+            } else {
+                outgoing.unkept += 1;
             }
         }
         if !outgoing.waiting.is_empty() {
@@ -284,6 +288,11 @@ impl Watcher for AlertWatcher {
 
     fn tick(&mut self, now: Timestamp, _out: &mut Vec<Event>) {
         self.0.publish(now);
+    }
+
+    fn count(&self, stats: &mut Stats) {
+        let unkept = lock(&self.0.outgoing).unkept;
+        stats.alerts = Some(BookStats { unkept, ..lock(&self.0.book).stats() });
     }
 
     fn begin(&mut self, from: Origin) {

@@ -373,6 +373,7 @@ impl State {
                 errors: stats.errors,
             }
         });
+        self.outlets.watchers.iter().for_each(|watcher| watcher.count(&mut all));
         all
     }
 

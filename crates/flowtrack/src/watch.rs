@@ -1,6 +1,6 @@
 //! Who looks at all events as they pass the hub.
 
-use flowtrack_event::{Event, Timestamp};
+use flowtrack_event::{Event, Stats, Timestamp};
 
 /// Sees all events of all workers, detections included, on the hub's thread: it must not wait.
 ///
@@ -12,6 +12,9 @@ pub trait Watcher: Send {
 
     /// About a second is over. `now` is the time that it is, whatever the packets' is.
     fn tick(&mut self, _now: Timestamp, _out: &mut Vec<Event>) {}
+
+    /// Writes what it counted since the start among the counters of the program.
+    fn count(&self, _stats: &mut Stats) {}
 
     /// A new capture begins; all events that come now are of it.
     fn begin(&mut self, _from: Origin) {}

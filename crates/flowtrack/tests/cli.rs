@@ -276,6 +276,10 @@ fn alerts_of_a_capture_are_kept_reported_and_named() {
     let done = flowtrack(&args);
     assert!(done.status.success(), "{}", stderr(&done));
     let summary = stdout(&done);
+    let eve = flowtrack(&["analyze", demo, "--detect", "-S", &rules, "--eve", "-"]);
+    let counters: serde_json::Value =
+        serde_json::from_str(stdout(&eve).lines().last().unwrap()).unwrap();
+    let counted = &counters["stats"]["alerts"];
     let has = |what: &str| summary.lines().any(|line| what.split('*').all(|w| line.contains(w)));
     assert!(has("  high *SYN flood against 10.20.0.10"), "{summary}");
     assert!(has("  medium *10.20.0.66 scans ports of 10.20.0.10"), "{summary}");
@@ -294,6 +298,9 @@ fn alerts_of_a_capture_are_kept_reported_and_named() {
     let json: serde_json::Value = serde_json::from_str(&stdout(&json)).unwrap();
     let told: u64 = alerts.iter().map(|a| a["count"].as_u64().unwrap()).sum();
     assert_eq!(told, json["totals"]["alerts"].as_u64().unwrap());
+    assert_eq!(counted["reports"], told, "{counted}");
+    assert_eq!(counted["opened"].as_u64().unwrap(), alerts.len() as u64, "{counted}");
+    assert_eq!(counted["untold"], 0, "{counted}");
     // The same from the data folder, and as a table.
     let data = folder.path().to_str().unwrap();
     let again = flowtrack(&["alerts", "--data-dir", data, "--since", "2000-01-01", "--json"]);

@@ -1782,6 +1782,16 @@ export interface components {
         Totals: {
             /**
              * Format: int64
+             * @description Reports of alerts folded with those of other hosts, because their rule opened too many.
+             */
+            alerts_crowded: number;
+            /**
+             * Format: int64
+             * @description Changes of alerts that nobody was told or that history had no room for.
+             */
+            alerts_lost: number;
+            /**
+             * Format: int64
              * @description Malformed headers and broken streams.
              */
             anomalies: number;

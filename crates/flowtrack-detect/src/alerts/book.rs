@@ -5,8 +5,8 @@ use super::mute::{Mute, MuteId, WrongMute};
 use super::record::{AlertId, AlertKind, AlertRecord, AlertState, FlowRef, RuleId, TechniqueName};
 use ahash::RandomState;
 use flowtrack_event::{
-    Alert, AlertAction, Detection, Event, Evidence, FlowId, FlowKey, IpProto, Severity, Timestamp,
-    Transaction,
+    Alert, AlertAction, BookStats, Detection, Event, Evidence, FlowId, FlowKey, IpProto, Severity,
+    Timestamp, Transaction,
 };
 use hashbrown::HashMap;
 use std::borrow::Cow;
@@ -121,29 +121,6 @@ pub struct AlertChange {
     pub change: Change,
     /// The alert as it is now.
     pub alert: Arc<AlertRecord>,
-}
-
-/// What became of reports.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct BookStats {
-    /// Reports of rules and detectors.
-    pub reports: u64,
-    /// Alerts opened.
-    pub opened: u64,
-    /// Reports folded into an alert that was open.
-    pub folded: u64,
-    /// Reports folded with those of other hosts, because their rule opened too many alerts.
-    pub crowded: u64,
-    /// Reports that a mute hid.
-    pub muted: u64,
-    /// Alerts that left to make room, or because a repeat came too late to fold.
-    pub left: u64,
-    /// Reports folded into those.
-    pub left_reports: u64,
-    /// Alerts that left before anybody took their last state.
-    pub untold: u64,
-    /// Alerts open now.
-    pub open: u64,
 }
 
 impl AlertBook {

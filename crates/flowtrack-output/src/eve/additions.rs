@@ -76,6 +76,14 @@ pub const ADDITIONS: &[Addition] = &[
          for lack of room",
     ),
     add(
+        "stats.alerts",
+        "the list of alerts, where there is one: reports of rules and detectors; alerts opened; \
+         reports folded into an open alert, crowded (folded with other hosts, because their rule \
+         opened too many) or muted; alerts that left for history with left_reports; changes \
+         untold, because too much left at once, and unkept, because history had no room; alerts \
+         open now",
+    ),
+    add(
         "stats.recorder",
         "the packet recorder, where it is on: packets and bytes written, and packets dropped \
          because it could not keep up (dropped_busy) or the disk failed (dropped_disk)",

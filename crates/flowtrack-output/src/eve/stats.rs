@@ -23,6 +23,7 @@ impl EveEncoder {
         write_app_layer(&mut body, stats);
         write_detect(&mut body, stats);
         write_detectors(&mut body, stats);
+        write_alerts(&mut body, stats);
         write_recorder(&mut body, stats);
         write_file_store(&mut body, stats);
         write_ledger(&mut body, stats);
@@ -177,6 +178,14 @@ fn write_detectors(body: &mut Object<'_>, stats: &Stats) {
     let Some(detectors) = &stats.detectors else { return };
     let mut object = body.object("detectors");
     fields!(object, detectors, told, left_out, forgotten);
+    object.end();
+}
+
+fn write_alerts(body: &mut Object<'_>, stats: &Stats) {
+    let Some(alerts) = &stats.alerts else { return };
+    let mut object = body.object("alerts");
+    fields!(object, alerts, reports, opened, folded, crowded, muted, left, left_reports);
+    fields!(object, alerts, untold, unkept, open);
     object.end();
 }
 

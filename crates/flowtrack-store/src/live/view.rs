@@ -172,7 +172,8 @@ impl LiveView {
     /// queue, the seconds come each second. Neither ever says more than the truth, so the larger
     /// is the better.
     fn totals(&self) -> Totals {
-        let Stats { capture, decoder, flow, detectors, .. } = &self.stats;
+        let Stats { capture, decoder, flow, detectors, alerts, .. } = &self.stats;
+        let alerts = alerts.unwrap_or_default();
         let detectors = detectors.unwrap_or_default();
         let seconds = self.seconds.totals();
         Totals {
@@ -185,6 +186,8 @@ impl LiveView {
             store_dropped: self.store_dropped,
             detections_left_out: detectors.left_out,
             detectors_forgot: detectors.forgotten,
+            alerts_crowded: alerts.crowded,
+            alerts_lost: alerts.untold.saturating_add(alerts.unkept),
             anomalies: self.stats.anomalies.values().fold(0, |sum: u64, n| sum.saturating_add(*n)),
         }
     }

@@ -121,6 +121,10 @@ pub(crate) struct Totals {
     pub detections_left_out: u64,
     /// Hosts, services and names that detectors had to forget for lack of room.
     pub detectors_forgot: u64,
+    /// Reports of alerts folded with those of other hosts, because their rule opened too many.
+    pub alerts_crowded: u64,
+    /// Changes of alerts that nobody was told or that history had no room for.
+    pub alerts_lost: u64,
     /// Malformed headers and broken streams.
     pub anomalies: u64,
 }
@@ -188,6 +192,8 @@ impl From<&live::Totals> for Totals {
             store_dropped: t.store_dropped,
             detections_left_out: t.detections_left_out,
             detectors_forgot: t.detectors_forgot,
+            alerts_crowded: t.alerts_crowded,
+            alerts_lost: t.alerts_lost,
             anomalies: t.anomalies,
         }
     }

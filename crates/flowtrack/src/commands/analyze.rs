@@ -49,6 +49,9 @@ pub fn run(args: &Analyze, config: &Config) -> anyhow::Result<Status> {
         several_workers(args, &engine, rules.as_ref(), seed, workers, &mut outputs)?
     };
     stats.detectors = outputs.end_detection();
+    // Without anything that reports, there is no list to count.
+    let reports = stats.detect.is_some() || stats.detectors.is_some();
+    stats.alerts = reports.then(|| outputs.found.stats());
     stats.file_store = outputs.files.take().map(FileStore::close);
     let unstored = stats.file_store.map_or(0, |store| store.fs_errors);
     outputs.take(&mut vec![Event::Stats(Box::new(stats))]);

@@ -115,6 +115,12 @@ fn rows_are_the_latest_and_totals_do_not_depend_on_them() {
     stats.flow.active = 10_000;
     stats.capture.kernel_drops = 3;
     stats.detectors = Some(flowtrack_event::DetectorStats { told: 9, left_out: 7, forgotten: 2 });
+    stats.alerts = Some(flowtrack_event::BookStats {
+        crowded: 4,
+        untold: 1,
+        unkept: 2,
+        ..flowtrack_event::BookStats::default()
+    });
     view.ingest(&[Event::Stats(Box::new(stats))]);
     view.set_store_dropped(5);
     let snapshot = view.publish();
@@ -122,6 +128,7 @@ fn rows_are_the_latest_and_totals_do_not_depend_on_them() {
     assert_eq!(snapshot.flows_active, 10_000, "the workers know, the rows do not");
     assert_eq!((snapshot.totals.kernel_drops, snapshot.totals.store_dropped), (3, 5));
     assert_eq!((snapshot.totals.detections_left_out, snapshot.totals.detectors_forgot), (7, 2));
+    assert_eq!((snapshot.totals.alerts_crowded, snapshot.totals.alerts_lost), (4, 3));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::alerts::resumed;
 use crate::config::Config;
 use flowtrack_detect::alerts::AlertBook;
-use flowtrack_event::Event;
+use flowtrack_event::{BookStats, Event};
 use flowtrack_output::Summary;
 use flowtrack_store::HistoryWriter;
 use std::sync::Arc;
@@ -43,6 +43,11 @@ impl Found {
         if self.reports >= REPORTS {
             self.hand_on(summary, history);
         }
+    }
+
+    /// What became of reports.
+    pub fn stats(&self) -> BookStats {
+        self.book.stats()
     }
 
     /// Hands on what is left, and says to history what its mutes hid.
