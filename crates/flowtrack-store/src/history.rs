@@ -16,6 +16,7 @@
 mod addresses;
 mod alerts;
 mod config;
+mod imports;
 mod query;
 mod reader;
 mod retention;
@@ -28,6 +29,7 @@ mod writer;
 
 pub use alerts::{AlertPage, AlertQuery, AlertSort, Resumed};
 pub use config::HistoryConfig;
+pub use imports::ImportFile;
 pub use query::{AnomalyRow, Cursor, FlowTotals, Page, Query, QueryError, TransactionRow};
 pub use reader::HistoryReader;
 pub use schema::{OpenError, SCHEMA_VERSION};

@@ -192,6 +192,10 @@ pub struct Analyze {
     /// Keep flows, rates and alerts in this history database, for `flowtrack alerts` and `export`
     #[arg(long, value_name = "FILE", conflicts_with = "each")]
     pub db: Option<PathBuf>,
+    /// Read a capture file into `--db` though it is there already; everything in it then counts
+    /// twice
+    #[arg(long, requires = "db")]
+    pub again: bool,
     /// Worker threads; with `--each`, files that are read at once
     #[arg(long, value_name = "N")]
     pub workers: Option<usize>,

@@ -178,6 +178,24 @@ fn history_of_a_capture_can_be_exported() {
 }
 
 #[test]
+fn an_analysis_that_fails_leaves_nothing_in_history() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = capture(folder.path(), "a.pcap", 3);
+    let (path, db) = (path.to_str().unwrap(), folder.path().join("h.db"));
+    let db = db.to_str().unwrap();
+    let report = folder.path().join("no/such/r.html");
+    let args = ["analyze", path, "--db", db, "--eve", "/dev/full"];
+    assert!(!flowtrack(&args).status.success(), "{}", stderr(&flowtrack(&args)));
+    let csv = flowtrack(&["export", "flows", "--format", "csv", "--db", db]);
+    assert_eq!(stdout(&csv).lines().count(), 1, "{}{}", stdout(&csv), stderr(&csv));
+    // So it can be done again. What comes after history does not undo it.
+    let args = ["analyze", path, "--db", db, "--report", report.to_str().unwrap()];
+    assert!(!flowtrack(&args).status.success());
+    let csv = flowtrack(&["export", "flows", "--format", "csv", "--db", db]);
+    assert_eq!(stdout(&csv).lines().count(), 4, "{}{}", stdout(&csv), stderr(&csv));
+}
+
+#[test]
 fn files_of_a_capture_are_stored_under_their_hash() {
     let folder = tempfile::tempdir().unwrap();
     let (eve, files) = (folder.path().join("eve.json"), folder.path().join("files"));
@@ -312,8 +330,16 @@ fn alerts_of_a_capture_are_kept_reported_and_named() {
     for what in ["<h2>Alerts", scan["explanation"].as_str().unwrap(), "a question", "T1071"] {
         assert!(html.contains(what), "{what}");
     }
+    // The same file is not counted twice unwittingly.
+    let refused = flowtrack(&args);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("office.pcap.zst is in history"), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("--again"), "{}", stderr(&refused));
+    let same = flowtrack(&["alerts", "--db", &db, "--since", "2000-01-01", "--json"]);
+    assert_eq!(serde_json::from_str::<Vec<serde_json::Value>>(&stdout(&same)).unwrap(), alerts);
     // A second run of the same numbers its alerts on, or goes on with them; none is lost.
-    assert!(flowtrack(&args).status.success());
+    let again = [&args[..], &["--again"]].concat();
+    assert!(flowtrack(&again).status.success());
     let twice = flowtrack(&["alerts", "--db", &db, "--since", "2000-01-01", "--json"]);
     let twice: Vec<serde_json::Value> = serde_json::from_str(&stdout(&twice)).unwrap();
     let total: u64 = twice.iter().map(|a| a["count"].as_u64().unwrap()).sum();

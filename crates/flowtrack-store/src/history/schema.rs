@@ -11,7 +11,8 @@ use tracing::{info, warn};
 pub const SCHEMA_VERSION: usize = MIGRATIONS.len();
 
 /// Step `n` turns version `n` into version `n + 1`; a step that was ever released never changes.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
 
 /// Why a history cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +30,16 @@ pub enum OpenError {
         path: PathBuf,
         /// Its version.
         found: i64,
+    },
+    /// A capture file is in it already.
+    #[error("{file} is in history {path} already, read from {earlier}; nothing was added")]
+    Imported {
+        /// The history.
+        path: PathBuf,
+        /// The capture file.
+        file: String,
+        /// Its name then.
+        earlier: String,
     },
     /// The file cannot be read or written.
     #[error("cannot open history {path}: {source}")]
@@ -125,6 +136,20 @@ const BUSY: Duration = Duration::from_secs(2);
 /// Largest file, in bytes, that is checked page by page when it is opened.
 const CHECKED: u64 = 32 << 20;
 
+const TABLES: [&str; 11] = [
+    "flows",
+    "addresses",
+    "rates",
+    "transactions",
+    "anomalies",
+    "runs",
+    "alerts",
+    "mutes",
+    "imports",
+    "before_rates",
+    "before_alerts",
+];
+
 fn lock(path: &Path) -> Result<File, OpenError> {
     let lock = File::options()
         .create(true)
@@ -200,9 +225,7 @@ fn check(connection: &Connection, path: &Path) -> rusqlite::Result<()> {
             return Err(broken(&verdict));
         }
     }
-    for table in
-        ["flows", "addresses", "rates", "transactions", "anomalies", "runs", "alerts", "mutes"]
-    {
+    for table in TABLES {
         connection.query_row(
             &format!("SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT 1)"),
             [],

@@ -2,6 +2,7 @@
 
 use super::addresses::Addresses;
 use super::alerts;
+use super::imports::{self, ImportFile};
 use super::query::{Page, Query, QueryError};
 use super::retention;
 use super::rollup::RollUps;
@@ -21,6 +22,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tracing::warn;
 
 /// A history in an SQLite file, owned by one thread.
 ///
@@ -33,6 +35,7 @@ pub struct SqliteHistory {
     _lock: File,
     set_aside: Option<PathBuf>,
     run: i64,
+    is_importing: bool,
     interfaces: Vec<String>,
     names: Names,
     /// Key of the next flow; `None` where the parts of the file must be looked at first.
@@ -87,6 +90,13 @@ impl SqliteHistory {
         let opened = schema::open(path)?;
         let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
         add_functions(&opened.connection).map_err(failed)?;
+        let undone = imports::undo(&opened.connection).map_err(failed)?;
+        if !undone.is_empty() {
+            warn!(
+                files = undone.join(", "),
+                "these were not read to their end; what history had of them is taken out"
+            );
+        }
         let run = begin_run(&opened.connection).map_err(failed)?;
         Ok(Self {
             path: path.to_owned(),
@@ -94,6 +104,7 @@ impl SqliteHistory {
             _lock: opened.lock,
             set_aside: opened.set_aside,
             run,
+            is_importing: false,
             next_key: None,
             addresses: Addresses::default(),
             interfaces: Vec::new(),
@@ -109,6 +120,37 @@ impl SqliteHistory {
             tidied: Instant::now(),
             config,
         })
+    }
+
+    /// Begins to take up these capture files: until [`SqliteHistory::end_import`], everything
+    /// that is written is taken out again should this program not come to the end.
+    ///
+    /// A file that is in the history already is refused, unless it is wanted `again`.
+    pub fn begin_import(&mut self, files: &[ImportFile], again: bool) -> Result<(), OpenError> {
+        let failed = |source| OpenError::Sqlite { path: self.path.clone(), source };
+        for (at, file) in files.iter().enumerate().filter(|_| !again) {
+            let Some(fingerprint) = &file.fingerprint else { continue };
+            let twice = files.iter().take(at).find(|one| one.fingerprint == file.fingerprint);
+            let earlier = match twice {
+                Some(twice) => Some(twice.name.clone()),
+                None => imports::find(&self.connection, fingerprint).map_err(failed)?,
+            };
+            if let Some(earlier) = earlier {
+                let (path, file) = (self.path.clone(), file.name.clone());
+                return Err(OpenError::Imported { path, file, earlier });
+            }
+        }
+        imports::begin(&self.connection, self.run, files).map_err(failed)?;
+        self.is_importing = true;
+        Ok(())
+    }
+
+    /// Everything of the import is written: it stays.
+    pub fn end_import(&mut self) -> rusqlite::Result<()> {
+        self.commit()?;
+        imports::end(&self.connection, self.run)?;
+        self.is_importing = false;
+        Ok(())
     }
 
     /// Names of the interfaces, in the order of [`flowtrack_event::IfaceId`].
@@ -161,9 +203,13 @@ impl SqliteHistory {
         Ok(true)
     }
 
-    /// Commits, folds the log into the database, and ends.
+    /// Commits, folds the log into the database, and ends. An import that has not ended is taken
+    /// out again.
     pub fn close(mut self) -> rusqlite::Result<Written> {
         self.commit()?;
+        if self.is_importing {
+            imports::undo(&self.connection)?;
+        }
         end_living(&self.connection)?;
         let Self { connection, written, .. } = self;
         // Closing the last connection folds the log in.

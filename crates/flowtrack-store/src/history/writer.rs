@@ -1,7 +1,7 @@
 //! The thread that owns the database, and the queue before it.
 
 use super::schema::{self, OpenError};
-use super::{Batch, HistoryConfig, HistoryReader, SqliteHistory, Written};
+use super::{Batch, HistoryConfig, HistoryReader, ImportFile, SqliteHistory, Written};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use flowtrack_detect::alerts::{AlertId, AlertRecord, AlertState, Mute};
 use flowtrack_event::{Event, FlowPhase};
@@ -32,6 +32,8 @@ enum Command {
     BeginRun,
     /// Commit, then answer.
     Flush(Sender<()>),
+    /// Commit, keep the import, then answer.
+    EndImport(Sender<Result<(), String>>),
 }
 
 /// What the thread tells everybody else.
@@ -105,9 +107,28 @@ const RETRY: Duration = Duration::from_secs(1);
 impl HistoryWriter {
     /// Opens a history and starts the thread that writes it.
     pub fn spawn(path: &Path, config: HistoryConfig) -> Result<Self, OpenError> {
-        let (queue, commands) = bounded(config.queue.max(1));
-        let block = Duration::from_millis(config.block_ms);
-        let history = SqliteHistory::open(path, config)?;
+        let (limit, block) = (config.queue, config.block_ms);
+        Self::start(SqliteHistory::open(path, config)?, limit, block)
+    }
+
+    /// The same, to take up these capture files, as [`SqliteHistory::begin_import`] says. All that
+    /// is handed over until [`HistoryWriter::end_import`] belongs to them.
+    pub fn spawn_import(
+        path: &Path,
+        config: HistoryConfig,
+        files: &[ImportFile],
+        again: bool,
+    ) -> Result<Self, OpenError> {
+        let (limit, block) = (config.queue, config.block_ms);
+        let mut history = SqliteHistory::open(path, config)?;
+        history.begin_import(files, again)?;
+        Self::start(history, limit, block)
+    }
+
+    fn start(history: SqliteHistory, limit: usize, block_ms: u64) -> Result<Self, OpenError> {
+        let (queue, commands) = bounded(limit.max(1));
+        let block = Duration::from_millis(block_ms);
+        let path = history.path().to_owned();
         let shared = Arc::new(Shared::default());
         shared.run.store(history.run(), Ordering::Release);
         let writer = Writer { history, commands, shared: Arc::clone(&shared), retry: None };
@@ -115,8 +136,8 @@ impl HistoryWriter {
         let thread = std::thread::Builder::new()
             .name("history".into())
             .spawn(move || writer.work())
-            .map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
-        Ok(Self { queue: Some(queue), thread: Some(thread), shared, path: path.to_owned(), block })
+            .map_err(|source| OpenError::Io { path: path.clone(), source })?;
+        Ok(Self { queue: Some(queue), thread: Some(thread), shared, path, block })
     }
 
     /// Hands a batch over; says whether there was room for it.
@@ -217,6 +238,16 @@ impl HistoryWriter {
             && queue.send(Command::Flush(done)).is_ok()
         {
             let _ = wait.recv();
+        }
+    }
+
+    /// Keeps what was taken up of capture files; what is wrong where that is not possible.
+    pub fn end_import(&self) -> Result<(), String> {
+        let (done, wait) = bounded(1);
+        let sent = self.queue.as_ref().map(|queue| queue.send(Command::EndImport(done)));
+        match (sent, wait.recv()) {
+            (Some(Ok(())), Ok(ended)) => ended,
+            _ => Err("the history writer has ended".to_owned()),
         }
     }
 
@@ -336,6 +367,9 @@ impl Writer {
                     self.commit();
                     // Whoever asked may have gone.
                     let _ = done.send(());
+                }
+                Ok(Command::EndImport(done)) => {
+                    let _ = done.send(self.history.end_import().map_err(|e| advice(&e)));
                 }
                 Err(RecvTimeoutError::Timeout) => self.commit(),
                 Err(RecvTimeoutError::Disconnected) => break,

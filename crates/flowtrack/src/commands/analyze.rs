@@ -1,6 +1,7 @@
 //! `flowtrack analyze`: capture files in, summary, report and events out.
 
 mod found;
+mod import;
 
 use crate::cli::{Analyze, Checksums};
 use crate::config::Config;
@@ -340,10 +341,7 @@ impl Outputs {
                     .with_context(|| format!("cannot write {}", path.display()))?,
             )),
         };
-        let history = args.db.as_deref().map(|path| {
-            HistoryWriter::spawn(path, config.history.clone())
-                .with_context(|| format!("cannot keep history in {}", path.display()))
-        });
+        let history = args.db.as_deref().map(|path| import::begin(path, args, config));
         let wanted = !on_stdout || args.report.is_some();
         let summary =
             wanted.then(|| if args.details { Summary::with_details() } else { Summary::new() });
@@ -403,11 +401,14 @@ impl Outputs {
             let health = history.health();
             if health.rows_dropped > 0 {
                 anyhow::bail!(
-                    "history lacks {} rows: {}",
+                    "history lacks {} rows, so nothing of it is kept: {}",
                     health.rows_dropped,
                     health.message.unwrap_or_default()
                 );
             }
+            history
+                .end_import()
+                .map_err(|why| anyhow::anyhow!("nothing is kept in history: {why}"))?;
         }
         let Some(summary) = &self.summary else { return Ok(()) };
         if let Some(path) = &args.report {
