@@ -91,6 +91,7 @@ fn session(begin: f64, seconds: f64, app: &'static str, key: FlowKey, bytes: (u6
             }),
             tx_count: 0,
             alerted: false,
+            remembered: None,
         },
     }))
 }

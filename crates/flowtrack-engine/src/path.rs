@@ -669,6 +669,7 @@ impl Teller<'_> {
         if let Some(watch) = &mut slot.watch {
             self.judge_end(watch, &record, is_followed, place, out);
             record.alerted = watch.alerted;
+            record.remembered = self.judge.remembered(watch);
         }
         if let Some(rates) = self.rates {
             rates.flow_ended();

@@ -1,7 +1,9 @@
 //! When signatures speak, and how often: packets made here against small sets of rules.
 
 use flowtrack_engine::{Config, Dissect, Engine, Output, Seed, Tell};
-use flowtrack_event::{DetectStats, Event, FileLimits, IfaceId, LinkType, RawPacket, Timestamp};
+use flowtrack_event::{
+    DetectStats, Event, FileLimits, IfaceId, LinkType, RawPacket, Remembered, Timestamp,
+};
 use flowtrack_rules::lang::Variables;
 use flowtrack_rules::{Loader, RuleSet, Shared};
 use std::sync::Arc;
@@ -160,6 +162,47 @@ fn a_tag_records_what_follows_its_alert_and_no_more() {
     assert_eq!(recorded(&rule("session; noalert"), &packets), [5, 6, 7, 8, 9]);
     let held = "session; threshold:type threshold,track by_src,count 2,seconds 9";
     assert_eq!(recorded(&rule(held), &packets), []);
+}
+
+#[test]
+fn what_an_expression_captures_is_asked_by_other_rules_and_told() {
+    let packets = Tcp::open(80)
+        .say(true, b"user root id 7\r\n")
+        .say(false, b"welcome\r\n")
+        .say(true, b"list\r\n")
+        .packets;
+    let rules = "alert tcp any any -> any any (flow:to_client; content:\"welcome\"; \
+                 flowvar:user,\"oo\"; sid:1;)\n\
+                 alert tcp any any -> any any (content:\"welcome\"; flowvar:user,\"admin\"; sid:2;)\n\
+                 alert tcp any any -> any any (content:\"user\"; pktvar:id,7; sid:3;)\n\
+                 alert tcp any any -> any any (content:\"list\"; pktvar:id,7; sid:4;)\n\
+                 alert tcp any any -> any any (dsize:>0; content:\"user\"; pcre:\"/user (\\w+) id (\\d)/, \
+                 flow:user, pkt:id\"; flowbits:set,logged.on; flowint:tries,+,1; sid:5;)\n\
+                 alert tcp any any -> any any (dsize:>0; content:\"user\"; \
+                 pcre:\"/user (?P<alert_who>\\w+)/\"; sid:6;)\n\
+                 alert tcp any any -> any any (dsize:>0; content:\"user\"; pcre:\"/user (\\w+)/, flow:user\"; \
+                 content:\"nothing such\"; sid:7;)\n";
+    let (events, _) = told(&Config::default(), rules, &packets);
+    let mut found = Vec::new();
+    for event in &events {
+        let Event::Alert(alert) = event else { continue };
+        let Remembered { flowbits, flowints, flowvars, pktvars, context } =
+            alert.remembered.as_deref().cloned().unwrap_or_default();
+        let texts = |list: Vec<(Arc<str>, Box<[u8]>)>| {
+            let text = |(name, text): &(Arc<str>, Box<[u8]>)| {
+                format!("{name}={}", String::from_utf8_lossy(text))
+            };
+            list.iter().map(text).collect::<Vec<_>>().join(" ")
+        };
+        let [flowvars, pktvars, context] = [flowvars, pktvars, context].map(texts);
+        assert_eq!((flowbits.len(), flowints.len()), (1, 1));
+        assert_eq!((&*flowbits[0], &*flowints[0].0, flowints[0].1), ("logged.on", "tries", 1));
+        found.push(format!("{} {flowvars} {pktvars} {context}", alert.rule.sid));
+    }
+    found.sort_unstable();
+    let expected =
+        ["1 user=root  ", "3 user=root id=7 ", "5 user=root id=7 ", "6 user=root id=7 who=root"];
+    assert_eq!(found, expected);
 }
 
 /// Names of the files that are to be stored by these rules, and of those that are not.

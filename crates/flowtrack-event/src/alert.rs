@@ -104,6 +104,23 @@ pub struct Alert {
     pub from_stream: bool,
     /// The frame, where it is asked for.
     pub frame: Option<Box<[u8]>>,
+    /// What rules remember of the flow and captured for this alert; nothing where that is nothing.
+    pub remembered: Option<Box<Remembered>>,
+}
+
+/// What rules remember, by the names that they gave it (EVE `metadata`).
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Remembered {
+    /// Marks on the flow (`flowbits`).
+    pub flowbits: Vec<Arc<str>>,
+    /// Numbers of the flow (`flowint`).
+    pub flowints: Vec<(Arc<str>, u32)>,
+    /// What expressions captured of the flow.
+    pub flowvars: Vec<(Arc<str>, Box<[u8]>)>,
+    /// What they captured of the packet.
+    pub pktvars: Vec<(Arc<str>, Box<[u8]>)>,
+    /// What they captured for the alert.
+    pub context: Vec<(Arc<str>, Box<[u8]>)>,
 }
 
 impl Alert {

@@ -1,6 +1,6 @@
 //! Flows: who talks to whom, and how it goes.
 
-use crate::{AppProto, AppRecord, IfaceId, Timestamp};
+use crate::{AppProto, AppRecord, IfaceId, Remembered, Timestamp};
 use serde::{Serialize, Serializer};
 use smallvec::SmallVec;
 use std::net::IpAddr;
@@ -466,6 +466,8 @@ pub struct FlowRecord {
     pub tx_count: u64,
     /// Whether an alert was raised on it.
     pub alerted: bool,
+    /// What rules remember of it; known when it ends, nothing where that is nothing.
+    pub remembered: Option<Box<Remembered>>,
 }
 
 impl FlowRecord {

@@ -33,7 +33,7 @@ pub use activity::{
     Activity, Failure, FromPort, Outcomes, PeerActivity, Probe, ProbeKind, ServiceActivity,
     SourceActivity, TargetActivity, Volume,
 };
-pub use alert::{Alert, AlertAction, AlertEnds, AlertFlow, RuleInfo, Target};
+pub use alert::{Alert, AlertAction, AlertEnds, AlertFlow, Remembered, RuleInfo, Target};
 pub use anomaly::{Anomaly, AnomalyLayer};
 pub use app::{AppProto, AppRecord, Confidence};
 pub use block::{BlockEvent, BlockPhase};

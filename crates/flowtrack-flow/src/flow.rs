@@ -383,6 +383,7 @@ impl<'a, A> Flow<'a, A> {
             app: None,
             tx_count: 0,
             alerted: false,
+            remembered: None,
         }
     }
 

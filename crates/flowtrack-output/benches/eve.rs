@@ -94,6 +94,7 @@ fn flow(n: u32) -> Event {
         }),
         tx_count: 1,
         alerted: false,
+        remembered: None,
     };
     Event::Flow(Box::new(FlowEvent {
         ts: Timestamp::from_nanos(start + 65_000_000_000),

@@ -119,6 +119,7 @@ pub fn tcp_flow() -> FlowRecord {
         app: Some(app("tls")),
         tx_count: 1,
         alerted: false,
+        remembered: None,
     }
 }
 

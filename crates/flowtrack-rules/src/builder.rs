@@ -10,7 +10,7 @@ use crate::context::Requirements;
 use crate::keywords::content::Content;
 use crate::lang::{HeaderMatch, Headers, Rule, Span};
 use crate::signature::{Check, Effect, FileStoring, Search, Step, Test, Transform};
-use crate::state::{DatasetSpec, Limits, TagRequest};
+use crate::state::{DatasetSpec, Limits, TagRequest, VarId};
 use flowtrack_event::{Direction, RuleInfo};
 use flowtrack_wire::Packet;
 use std::sync::Arc;
@@ -180,6 +180,10 @@ pub enum Memory {
     FlowBits,
     /// `flowint`.
     FlowInt,
+    /// `flowvar`.
+    FlowVar,
+    /// `pktvar`.
+    PktVar,
     /// `hostbits`.
     HostBits,
     /// `xbits`.
@@ -234,6 +238,7 @@ pub struct Builder<'a> {
     toward: Vec<Direction>,
     needs: Wanted,
     usage: Vec<(Memory, Usage)>,
+    names: Vec<(VarId, Arc<str>)>,
     fast_pattern: Option<(usize, usize)>,
     /// What else has to be done for it.
     pub requirements: Requirements,
@@ -282,6 +287,7 @@ impl<'a> Builder<'a> {
             toward: Vec::new(),
             needs: Wanted::default(),
             usage: Vec::new(),
+            names: Vec::new(),
             fast_pattern: None,
             requirements: Requirements::default(),
             limits: Limits::default(),
@@ -396,6 +402,11 @@ impl<'a> Builder<'a> {
     /// Says how the signature uses what rules remember.
     pub fn usage(&mut self, memory: Memory, usage: Usage) {
         self.usage.push((memory, usage));
+    }
+
+    /// Says what a mark or a number of the flow is called, for what is told of it.
+    pub fn name(&mut self, id: VarId, name: &str) {
+        self.names.push((id, name.into()));
     }
 
     /// Makes a buffer the one that what follows is looked for in.

@@ -268,6 +268,11 @@ impl Inspector {
                 profile.count(index, began, matched, subject.len());
             }
             if matched {
+                if let (false, Some(flow)) = (self.searcher.captured.is_empty(), &mut cx.flow) {
+                    for (whom, name, text) in self.searcher.captured.drain(..) {
+                        flow.vars.set_text(whom, index, &name, &text);
+                    }
+                }
                 for effect in &signature.effects {
                     effect.apply(cx);
                 }

@@ -8,6 +8,8 @@ use crate::context::Context;
 use crate::keywords::content::{Amount, Content};
 use crate::keywords::pcre::Pcre;
 use crate::signature::Step;
+use crate::state::CapturedFor;
+use std::sync::Arc;
 
 /// Occurrences that one search may try again behind.
 const MAX_RETRIES: u32 = 3000;
@@ -32,6 +34,8 @@ pub(crate) struct Searcher {
     hopeless: bool,
     nested: u8,
     pub(crate) counters: SearchCounters,
+    /// What the signature in hand captured.
+    pub(crate) captured: Vec<(CapturedFor, Arc<str>, Box<[u8]>)>,
 }
 
 impl Default for Searcher {
@@ -42,6 +46,7 @@ impl Default for Searcher {
             hopeless: false,
             nested: 0,
             counters: SearchCounters::default(),
+            captured: Vec::new(),
         }
     }
 }
@@ -50,6 +55,7 @@ impl Searcher {
     /// Forgets what the signature before remembered.
     pub(crate) fn begin(&mut self) {
         self.nested = 0;
+        self.captured.clear();
     }
 
     /// Whether all steps hold of `bytes`, which begin `offset` bytes into their stream.
@@ -95,8 +101,10 @@ impl Searcher {
                 }
                 Step::Pcre(pcre) => {
                     let base = if pcre.relative { last } else { 0 };
-                    match pcre.find(bytes.get(base..).unwrap_or_default(), 0) {
+                    let subject = bytes.get(base..).unwrap_or_default();
+                    match pcre.find(subject, 0) {
                         Ok(Some((_, end))) if !pcre.negated => {
+                            self.capture(pcre, subject, 0);
                             last = base + end;
                             true
                         }
@@ -202,6 +210,7 @@ impl Searcher {
             match pcre.find(subject, from) {
                 Ok(Some((start, end))) => {
                     if self.steps(behind, bytes, offset, base + end, cx) {
+                        self.capture(pcre, subject, from);
                         return true;
                     }
                     if self.hopeless || !self.may_retry() {
@@ -215,6 +224,16 @@ impl Searcher {
                     return false;
                 }
             }
+        }
+    }
+
+    /// Keeps what an expression captures; few do.
+    #[inline]
+    fn capture(&mut self, pcre: &Pcre, subject: &[u8], from: usize) {
+        if !pcre.captures.is_empty() {
+            pcre.capture(subject, from, &mut |capture, text| {
+                self.captured.push((capture.whom, Arc::clone(&capture.name), text.into()));
+            });
         }
     }
 

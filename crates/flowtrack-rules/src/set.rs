@@ -13,9 +13,9 @@ use crate::context::Requirements;
 use crate::lang::{Action, ActionOrder, Arrow, Base, HeaderMatch, Side};
 use crate::prefilter::{Matcher, Wanted};
 use crate::signature::{Kind, Signature, Transform};
-use crate::state::VarId;
+use crate::state::{FlowVars, VarId};
 use ahash::AHashMap;
-use flowtrack_event::Direction;
+use flowtrack_event::{Direction, Remembered};
 pub(crate) use grid::Grid;
 use grid::{Classes, Draft, Planner};
 use std::cmp::Reverse;
@@ -51,6 +51,8 @@ pub struct RuleSet {
     routes: AHashMap<&'static str, Route>,
     /// What concerns those that no signature names.
     other: Route,
+    /// What marks and numbers of flows are called.
+    names: AHashMap<VarId, Arc<str>>,
 }
 
 /// Cost of a test up to which it is asked before addresses are looked at.
@@ -199,6 +201,9 @@ impl RuleSet {
         let mut transactions = TxDrafts::new();
         let mut always: [Vec<u32>; 2] = Default::default();
         let mut known = AHashMap::new();
+        for (id, name) in signatures.iter().flat_map(|signature| &signature.names) {
+            set.names.entry(*id).or_insert_with(|| Arc::clone(name));
+        }
         for (index, signature) in (0u32..).zip(&signatures) {
             let mut plan = set.plan(signature, &mut known);
             let directions = directions(signature);
@@ -385,6 +390,29 @@ impl RuleSet {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.signatures.is_empty()
+    }
+
+    /// What rules remember of a flow, by the names that they gave it; nothing where there is
+    /// nothing. `signature` is the one of an alert.
+    pub fn remembered(&self, vars: &FlowVars, signature: Option<u32>) -> Option<Box<Remembered>> {
+        let named = |id: &VarId| self.names.get(id).map(Arc::clone);
+        let mut remembered = Remembered {
+            flowbits: vars.bits().iter().filter_map(named).collect(),
+            flowints: vars
+                .numbers()
+                .iter()
+                .filter_map(|(id, number)| Some((named(id)?, *number)))
+                .collect(),
+            ..Remembered::default()
+        };
+        if let Some(texts) = vars.texts() {
+            remembered.flowvars = texts.of_flow().to_vec();
+            if let Some(signature) = signature {
+                remembered.pktvars = texts.of_packet().to_vec();
+                remembered.context = texts.of_alert(signature).cloned().collect();
+            }
+        }
+        (remembered != Remembered::default()).then(|| Box::new(remembered))
     }
 
     /// What has to be done for them.

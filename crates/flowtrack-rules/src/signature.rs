@@ -214,6 +214,8 @@ pub struct Signature {
     pub effects: Vec<Box<dyn Effect>>,
     /// What it remembers and asks for.
     pub usage: Vec<(Memory, Usage)>,
+    /// What the marks and numbers of the flow are called that it sets.
+    pub names: Vec<(VarId, Arc<str>)>,
     /// Whether a match is silent.
     pub noalert: bool,
     /// Whether nothing more of the flow is judged behind a match.

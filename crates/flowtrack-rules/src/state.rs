@@ -4,6 +4,7 @@ mod dataset;
 mod reputation;
 mod shared;
 mod tags;
+mod texts;
 mod threshold;
 mod vars;
 
@@ -11,6 +12,7 @@ pub use dataset::{Dataset, DatasetForm, DatasetKind, DatasetSpec};
 pub use reputation::{Countries, Reputation};
 pub use shared::{Bit, Shared, SharedCounters, Track, Turn};
 pub use tags::{TagRequest, TagUnit, Tagged, Tags};
+pub use texts::{CapturedFor, Text, Texts};
 pub use threshold::{
     Count, Distinct, Limits, RateFilter, Scope, Suppress, Threshold, Thresholds, Verdict,
 };

@@ -52,6 +52,7 @@ fn alert(rule: &Arc<RuleInfo>, src: u32, dst: u32, port: u16, ts: Timestamp) -> 
         payload: None,
         from_stream: false,
         frame: None,
+        remembered: None,
     }
 }
 

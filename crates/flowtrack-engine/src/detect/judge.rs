@@ -5,7 +5,7 @@ use super::watch::{Due, Watch};
 use crate::{Output, Tell};
 use flowtrack_event::{
     Alert, AlertAction, AlertEnds, AlertFlow, DetectStats, Direction, Event, FileRecord, FlowKey,
-    FlowState, LinkType, TaggedPacket, Timestamp, Transaction,
+    FlowState, LinkType, Remembered, TaggedPacket, Timestamp, Transaction,
 };
 use flowtrack_rules::state::{Tagged, Verdict};
 use flowtrack_rules::{
@@ -149,6 +149,11 @@ impl Judge {
         })
     }
 
+    /// What signatures remember of a flow.
+    pub(crate) fn remembered(&self, watch: &Watch) -> Option<Box<Remembered>> {
+        self.rules.as_ref()?.set.remembered(&watch.vars, None)
+    }
+
     /// Judges a packet, and what of its flow is due with it.
     pub(crate) fn packet(
         &mut self,
@@ -209,6 +214,7 @@ impl Work {
 
     fn on_flow(&mut self, rules: &Rules, now: &Now<'_>, watch: &mut Watch, out: &mut Output) {
         watch.app_is_due();
+        watch.vars.forget_packet();
         self.judge_streams(rules, now, watch, false);
         if rules.needs.packets {
             let is_first = !mark(&mut watch.seen, now.direction);
@@ -434,6 +440,9 @@ impl Work {
                 payload,
                 from_stream: found.hit.on == On::Stream,
                 frame: self.tell.alert_packet.then(|| now.frame.into()),
+                remembered: watch
+                    .as_ref()
+                    .and_then(|watch| rules.set.remembered(&watch.vars, Some(found.hit.signature))),
             })));
             if passes {
                 break;

@@ -1,7 +1,8 @@
 //! The `alert` event: which signature matched what.
 
 use flowtrack_event::{
-    Alert, AlertEnds, FileRecord, FileState, FlowContext, TaggedPacket, Timestamp, Transaction,
+    Alert, AlertEnds, FileRecord, FileState, FlowContext, Remembered, TaggedPacket, Timestamp,
+    Transaction,
 };
 
 use super::{EveEncoder, json::Object, record::Header};
@@ -20,6 +21,7 @@ impl EveEncoder {
             tx_id: alert.tx.as_ref().map(|(id, _)| *id),
         };
         self.packet_header(&mut object, &about);
+        write_remembered(&mut object, alert.remembered.as_deref());
         write_rule(&mut object, alert);
         let mut complete = true;
         if let Some((_, transaction)) = &alert.tx {
@@ -148,6 +150,15 @@ fn write_rule(object: &mut Object<'_>, alert: &Alert) {
         }
     }
     write_metadata(&mut body, &rule.metadata);
+    if let Some(context) = alert.remembered.as_ref().map(|all| &all.context)
+        && !context.is_empty()
+    {
+        let mut object = body.object("context");
+        for (name, text) in context {
+            object.printable_named(name, text);
+        }
+        object.end();
+    }
     body.end();
 }
 
@@ -165,6 +176,54 @@ fn write_metadata(body: &mut Object<'_>, metadata: &[(std::sync::Arc<str>, std::
         }
     }
     object.end();
+}
+
+/// What rules remember of a flow; marks named `traffic/id/NAME` or `traffic/label/NAME` stand apart.
+pub(super) fn write_remembered(object: &mut Object<'_>, remembered: Option<&Remembered>) {
+    const IDS: &str = "traffic/id/";
+    const LABELS: &str = "traffic/label/";
+    let Some(all) = remembered else { return };
+    let bits = || all.flowbits.iter().map(|bit| &**bit);
+    let plain = || bits().filter(|bit| !bit.starts_with(IDS) && !bit.starts_with(LABELS));
+    let has_others =
+        !all.flowints.is_empty() || !all.flowvars.is_empty() || !all.pktvars.is_empty();
+    if has_others || plain().next().is_some() {
+        let mut body = object.object("metadata");
+        if plain().next().is_some() {
+            body.strings_named("flowbits", plain());
+        }
+        if !all.flowints.is_empty() {
+            let mut numbers = body.object("flowints");
+            for (name, number) in &all.flowints {
+                numbers.number_named(name, u64::from(*number));
+            }
+            numbers.end();
+        }
+        for (key, texts) in [("pktvars", &all.pktvars), ("flowvars", &all.flowvars)] {
+            if texts.is_empty() {
+                continue;
+            }
+            let mut list = body.list(key);
+            for (name, text) in texts {
+                let mut one = list.object();
+                one.printable_named(name, text);
+                one.end();
+            }
+            list.end();
+        }
+        body.end();
+    }
+    let named = |prefix| bits().filter_map(move |bit: &str| bit.strip_prefix(prefix));
+    let groups = [("id", IDS), ("label", LABELS)];
+    if groups.iter().any(|(_, prefix)| named(*prefix).next().is_some()) {
+        let mut body = object.object("traffic");
+        for (key, prefix) in groups {
+            if named(prefix).next().is_some() {
+                body.strings_named(key, named(prefix));
+            }
+        }
+        body.end();
+    }
 }
 
 fn write_transaction(object: &mut Object<'_>, transaction: &dyn Transaction) -> bool {

@@ -4,7 +4,7 @@ use flowtrack_event::{
     AppRecord, Confidence, FlowEvent, FlowPhase, FlowRecord, SideRecord, TcpRecord, TunnelKind,
 };
 
-use super::{EveEncoder, json::Object, record::Header};
+use super::{EveEncoder, alert::write_remembered, json::Object, record::Header};
 
 impl EveEncoder {
     /// A flow that ended; any other phase is written as if it ended now, without a reason.
@@ -34,6 +34,7 @@ impl EveEncoder {
             ether.mac_list("dest_macs", destination);
             ether.end();
         }
+        write_remembered(&mut object, flow.remembered.as_deref());
         self.write_flow(&mut object, event);
         if let Some(tcp) = flow.tcp {
             write_tcp(&mut object, tcp);

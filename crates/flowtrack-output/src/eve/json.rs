@@ -159,12 +159,13 @@ impl<'a> Object<'a> {
 
     /// Bytes with all but printable ASCII shown as dots; line ends stay.
     pub fn printable(&mut self, key: &'static str, value: &[u8]) {
-        let shown = |&byte: &u8| match byte {
-            b'\r' | b'\n' | b' '..=b'~' => char::from(byte),
-            _ => '.',
-        };
-        let text: String = value.iter().map(shown).collect();
-        self.string(key, &text);
+        self.string(key, &printable(value));
+    }
+
+    /// The same under a name that is not a literal.
+    pub fn printable_named(&mut self, key: &str, value: &[u8]) {
+        self.key_named(key);
+        self.value(&printable(value));
     }
 
     /// A list of strings under a name that is not a literal.
@@ -311,6 +312,15 @@ pub(crate) fn write_addr(addr: IpAddr, out: &mut Vec<u8>) {
 }
 
 /// Whether bytes stand for themselves inside a JSON string.
+/// All but printable ASCII as dots; line ends stay.
+fn printable(value: &[u8]) -> String {
+    let shown = |&byte: &u8| match byte {
+        b'\r' | b'\n' | b' '..=b'~' => char::from(byte),
+        _ => '.',
+    };
+    value.iter().map(shown).collect()
+}
+
 fn is_plain(bytes: &[u8]) -> bool {
     bytes.iter().all(|&b| (b' '..0x7f).contains(&b) && b != b'"' && b != b'\\')
 }

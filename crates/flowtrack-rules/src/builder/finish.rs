@@ -44,6 +44,7 @@ impl Builder<'_> {
             searches: self.searches,
             effects: self.effects,
             usage: self.usage,
+            names: self.names,
             noalert: self.noalert,
             bypass: self.bypass,
             fast_pattern: self.fast_pattern,

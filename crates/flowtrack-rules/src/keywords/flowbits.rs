@@ -101,6 +101,7 @@ fn flowbits(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complain
                 "unset" => Change::Unset,
                 _ => Change::Toggle,
             };
+            builder.name(*id, names);
             builder.usage(Memory::FlowBits, Usage::Write);
             builder.effect(ChangeBit(change, *id));
         }
@@ -250,6 +251,7 @@ fn flowint(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint
             builder.effect(ChangeNumber(id, Arithmetic::Unset, Operand::Value(0)));
         }
         (_, Some(change), Some(operand), _) => {
+            builder.name(id, name);
             builder.usage(Memory::FlowInt, Usage::Write);
             builder.effect(ChangeNumber(id, change, operand));
         }

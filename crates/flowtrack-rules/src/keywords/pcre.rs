@@ -3,16 +3,19 @@
 mod dialect;
 
 use super::buffers::legacy;
-use crate::builder::{Buffer, Builder, Complaint, Keyword, Value};
+use crate::builder::{Buffer, Builder, Complaint, Keyword, Memory, Usage, Value};
 use crate::signature::Step;
+use crate::state::CapturedFor;
 use dialect::{Options, translate};
 use fancy_regex::{BytesMode, Regex, RegexBuilder};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// Steps back that one search may make, as Suricata limits them by default.
 const BACKTRACK_LIMIT: usize = 3500;
 /// Memory that one compiled expression may take.
 const SIZE_LIMIT: usize = 4 << 20;
+/// Values that one expression may capture, as in Suricata.
+const MAX_CAPTURES: usize = 8;
 /// Memory that one worker may use to run one expression.
 const CACHE_LIMIT: usize = 1 << 20;
 
@@ -25,10 +28,26 @@ pub struct Pcre {
     pub relative: bool,
     /// Whether a later step depends on where it matched.
     pub(crate) retry: bool,
+    /// What is kept of a match.
+    pub(crate) captures: Box<[Capture]>,
     /// The expression in the engine's dialect.
     pattern: Box<str>,
     /// Compiled when it is first needed: few of many thousands ever are.
     compiled: OnceLock<Option<Regex>>,
+}
+
+/// A part of a match that is kept under a name.
+#[derive(Debug)]
+pub(crate) struct Capture {
+    pub(crate) whom: CapturedFor,
+    pub(crate) name: Arc<str>,
+    group: Group,
+}
+
+#[derive(Debug)]
+enum Group {
+    Number(usize),
+    Name(Box<str>),
 }
 
 impl Pcre {
@@ -39,20 +58,22 @@ impl Pcre {
             None => (false, text),
         };
         let expected = || Complaint::new("expected \"/expression/flags\"");
-        // Behind the quotes may stand names of captured values, which nothing here uses.
-        // Old rules leave the quotes out.
-        let inner = match rest.strip_prefix('"') {
+        // Old rules leave the quotes out; names of captured values may stand behind them.
+        let (inner, behind) = match rest.strip_prefix('"') {
             Some(inner) => {
-                inner.rfind('"').and_then(|end| inner.get(..end)).ok_or_else(expected)?
+                let end = inner.rfind('"').ok_or_else(expected)?;
+                (inner.get(..end).ok_or_else(expected)?, inner.get(end + 1..).unwrap_or_default())
             }
-            None => rest,
+            None => (rest, ""),
         };
         let inner = inner.strip_prefix('m').filter(|i| i.starts_with('/')).unwrap_or(inner);
         let end = inner.rfind('/').filter(|end| *end > 0).ok_or_else(expected)?;
         let pattern = inner.get(1..end).filter(|_| inner.starts_with('/')).ok_or_else(expected)?;
         // Names of captured values may stand within the quotes too.
         let flags = inner.get(end + 1..).unwrap_or_default();
-        let flags = flags.split(',').next().unwrap_or_default().trim_end();
+        let (flags, names) = flags.split_once(',').unwrap_or((flags, ""));
+        let captures = captures(pattern, names, behind)?;
+        let flags = flags.trim_end();
         let mut options = Options::default();
         let mut relative = false;
         let mut buffer = None;
@@ -89,6 +110,7 @@ impl Pcre {
             negated,
             relative,
             retry: false,
+            captures,
             pattern: pattern.into(),
             compiled: OnceLock::new(),
         };
@@ -116,12 +138,64 @@ impl Pcre {
 }
 
 impl Pcre {
+    /// Hands out what is kept of the first match that begins at `from` or later.
+    pub(crate) fn capture(&self, bytes: &[u8], from: usize, keep: &mut dyn FnMut(&Capture, &[u8])) {
+        let Some(regex) = self.compiled.get_or_init(|| compile(&self.pattern).ok()) else { return };
+        let Ok(Some(found)) = regex.captures_from_pos(bytes, from) else { return };
+        for capture in &self.captures {
+            let group = match &capture.group {
+                Group::Number(number) => found.get(*number),
+                Group::Name(name) => found.name(name),
+            };
+            if let Some(text) = group.and_then(|group| bytes.get(group.start()..group.end())) {
+                keep(capture, text);
+            }
+        }
+    }
+
     /// What the first group matched; the whole match where there is no group.
     pub(crate) fn first_group(&self, bytes: &[u8]) -> Option<(usize, usize)> {
         let regex = self.compiled.get_or_init(|| compile(&self.pattern).ok()).as_ref()?;
         let captures = regex.captures(bytes).ok()??;
         let found = captures.get(1).or_else(|| captures.get(0))?;
         Some((found.start(), found.end()))
+    }
+}
+
+/// What is kept of matches: groups in order by the names behind the flags (`flow:user, pkt:id`),
+/// groups with such a name (`(?P<flow_user>...)`).
+fn captures(pattern: &str, names: &str, behind: &str) -> Result<Box<[Capture]>, Complaint> {
+    let names = names.split(',').chain(behind.split(',')).map(str::trim);
+    let mut captures = Vec::new();
+    for (number, name) in (1..).zip(names.filter(|name| !name.is_empty())) {
+        let (kind, name) = name.split_once(':').unwrap_or((name, ""));
+        let Some(whom) = captured_for(kind).filter(|_| !name.is_empty()) else {
+            return Err(Complaint::new(format!(
+                "\"{kind}\" captures nothing: expected flow:name, pkt:name or alert:name"
+            )));
+        };
+        captures.push(Capture { whom, name: name.into(), group: Group::Number(number) });
+    }
+    for part in pattern.split("(?P<").skip(1) {
+        if let Some((full, _)) = part.split_once('>')
+            && let Some((kind, name)) = full.split_once('_')
+            && let Some(whom) = captured_for(kind)
+        {
+            captures.push(Capture { whom, name: name.into(), group: Group::Name(full.into()) });
+        }
+    }
+    if captures.len() > MAX_CAPTURES {
+        return Err(Complaint::new(format!("an expression can capture {MAX_CAPTURES} values")));
+    }
+    Ok(captures.into())
+}
+
+fn captured_for(kind: &str) -> Option<CapturedFor> {
+    match kind {
+        "flow" => Some(CapturedFor::Flow),
+        "pkt" => Some(CapturedFor::Packet),
+        "alert" => Some(CapturedFor::Alert),
+        _ => None,
     }
 }
 
@@ -143,13 +217,19 @@ fn compile(pattern: &str) -> Result<Regex, fancy_regex::Error> {
 pub(crate) const KEYWORDS: &[Keyword] = &[Keyword {
     name: "pcre",
     aliases: &[],
-    doc: "a regular expression that must match the buffer, or must not with ! before it",
+    doc: "a regular expression that must match the buffer, or must not with ! before it; behind its flags, or as groups named `flow_`, `pkt_` or `alert_` and a name, groups are kept for `flowvar`, `pktvar` and what is told of alert and flow (`flow:name`, `pkt:name`, `alert:name`)",
     example: r#"alert http any any -> any any (http.uri; content:"a"; pcre:"/^\x2fa[bc]+$/R"; sid:1;)"#,
     parse: pcre,
 }];
 
 fn pcre(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
     let (pcre, buffer) = Pcre::parse(value.needed("\"/expression/flags\"")?)?;
+    let memories = [(CapturedFor::Flow, Memory::FlowVar), (CapturedFor::Packet, Memory::PktVar)];
+    for (whom, memory) in memories {
+        if pcre.captures.iter().any(|capture| capture.whom == whom) {
+            builder.usage(memory, Usage::Write);
+        }
+    }
     let step = Step::Pcre(Box::new(pcre));
     match buffer {
         Some(buffer) => builder.step_in(buffer, step),
@@ -191,6 +271,28 @@ mod tests {
         assert!(error.message.contains("unknown flag K") && error.offset == 4, "{error:?}");
         assert!(Pcre::parse(r#""/(a/""#).is_err() && Pcre::parse("abc").is_err());
         assert!(Pcre::parse("/one/U").is_ok_and(|(_, buffer)| buffer.is_some()));
+    }
+
+    fn captured(text: &str, bytes: &[u8]) -> Vec<(CapturedFor, String, Vec<u8>)> {
+        let mut found = Vec::new();
+        Pcre::parse(text).unwrap().0.capture(bytes, 0, &mut |capture, text| {
+            found.push((capture.whom, capture.name.to_string(), text.to_vec()));
+        });
+        found
+    }
+
+    #[test]
+    fn groups_are_kept_by_the_names_behind_the_flags_and_by_their_own() {
+        let text = b"uid=0(root) gid=7";
+        let one = |whom, name: &str, text: &[u8]| (whom, name.to_owned(), text.to_vec());
+        let both = [one(CapturedFor::Packet, "uid", b"0"), one(CapturedFor::Flow, "user", b"root")];
+        assert_eq!(captured(r#""/uid=(\d+)\(([^)]+)\)/, pkt:uid, flow:user""#, text), both);
+        assert_eq!(captured(r#""/uid=(\d+)\(([^)]+)\)/i",pkt:uid,flow:user"#, text), both);
+        let named = r#""/gid=(?P<alert_gid>\d)(?P<flow_none>x)?/""#;
+        assert_eq!(captured(named, text), [one(CapturedFor::Alert, "gid", b"7")]);
+        assert_eq!(captured(r#""/gid=(?P<gid>\d)/""#, text), []);
+        let error = Pcre::parse(r#""/(a)/, host:x""#).unwrap_err();
+        assert!(error.message.contains("flow:name"), "{error:?}");
     }
 
     #[test]

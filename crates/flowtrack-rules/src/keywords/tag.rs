@@ -1,7 +1,11 @@
-//! `tag`, which asks for something to be done behind an alert, and what is not done here.
+//! `tag`, which asks for something to be done behind an alert; what expressions captured; and what
+//! is not done here.
 
-use crate::builder::{Builder, Complaint, Keyword, Value};
-use crate::state::{TagRequest, TagUnit, Tagged};
+use super::content::parse_bytes;
+use crate::builder::{Builder, Complaint, Keyword, Memory, Usage, Value};
+use crate::context::Context;
+use crate::signature::Test;
+use crate::state::{CapturedFor, TagRequest, TagUnit, Tagged};
 
 /// The family.
 pub(crate) const KEYWORDS: &[Keyword] = &[
@@ -22,14 +26,9 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     Keyword {
         name: "flowvar",
         aliases: &["pktvar"],
-        doc: "compares what an expression of another rule captured; such rules are left out",
-        example: r#"alert tcp any any -> any any (flowvar:user,"root"; sid:1;)"#,
-        parse: |_, _| {
-            Err(Complaint::skip(
-                "needs captured values",
-                "what expressions capture is not kept for other rules",
-            ))
-        },
+        doc: "what an expression of a rule captured of the flow (`flowvar`) or of the packet in hand (`pktvar`) has this in it",
+        example: r#"alert tcp any any -> any any (content:"b"; flowvar:user,"root"; sid:1;)"#,
+        parse: variable,
     },
 ];
 
@@ -91,5 +90,44 @@ fn tag(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
     builder.requirements.tags = true;
     builder.requirements.host_tags |= of != Tagged::Session;
     builder.tags.push(TagRequest { of, limit, unit });
+    Ok(())
+}
+
+/// What was captured has these bytes in it.
+#[derive(Debug)]
+struct Holds {
+    whom: CapturedFor,
+    name: Box<str>,
+    bytes: Box<[u8]>,
+}
+
+impl Test for Holds {
+    fn test(&self, cx: &mut Context<'_>) -> bool {
+        let text = cx.flow.as_ref().and_then(|flow| flow.vars.text(self.whom, &self.name));
+        text.is_some_and(|text| memchr::memmem::find(text, &self.bytes).is_some())
+    }
+
+    fn cost(&self) -> u8 {
+        3
+    }
+}
+
+fn variable(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
+    let text = value.needed("a name and bytes, such as user,\"root\"")?;
+    let expected = || Complaint::new("expected a name and bytes, such as user,\"root\"");
+    let (name, bytes) = text.split_once(',').ok_or_else(expected)?;
+    let (name, bytes) = (name.trim(), bytes.trim());
+    let bytes = bytes.strip_prefix('"').unwrap_or(bytes);
+    let bytes = bytes.strip_suffix('"').unwrap_or(bytes);
+    let bytes = parse_bytes(bytes).map_err(|(_, message)| Complaint::new(message))?;
+    if name.is_empty() || bytes.is_empty() {
+        return Err(expected());
+    }
+    let (whom, memory) = match value.keyword {
+        "pktvar" => (CapturedFor::Packet, Memory::PktVar),
+        _ => (CapturedFor::Flow, Memory::FlowVar),
+    };
+    builder.usage(memory, Usage::Read);
+    builder.packet_test(Holds { whom, name: name.into(), bytes: bytes.into() });
     Ok(())
 }

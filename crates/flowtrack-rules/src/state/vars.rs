@@ -1,8 +1,10 @@
 //! `flowbits` and `flowint`: what rules remember about one flow.
 
 use super::tags::{TagRequest, Tags};
+use super::texts::{CapturedFor, Texts};
 use flowtrack_event::Timestamp;
 use smallvec::SmallVec;
+use std::sync::Arc;
 
 /// A name that rules gave to something they remember.
 ///
@@ -35,6 +37,8 @@ pub struct FlowVars {
     numbers: SmallVec<[(VarId, u32); 1]>,
     /// What is recorded of it.
     tags: Option<Box<Tags>>,
+    /// What was captured of it.
+    texts: Option<Box<Texts>>,
     /// Things that did not fit.
     pub dropped: u32,
 }
@@ -46,7 +50,7 @@ impl FlowVars {
     }
 
     /// The bits that are set, in order.
-    pub(crate) fn bits(&self) -> &[VarId] {
+    pub fn bits(&self) -> &[VarId] {
         &self.bits
     }
 
@@ -116,6 +120,42 @@ impl FlowVars {
             self.tags = None;
         }
         is_wanted
+    }
+
+    /// The numbers that are set.
+    pub fn numbers(&self) -> &[(VarId, u32)] {
+        &self.numbers
+    }
+
+    /// Keeps a text that a signature captured.
+    pub(crate) fn set_text(
+        &mut self,
+        whom: CapturedFor,
+        signature: u32,
+        name: &Arc<str>,
+        bytes: &[u8],
+    ) {
+        if !self.texts.get_or_insert_default().set(whom, signature, name, bytes) {
+            self.dropped = self.dropped.saturating_add(1);
+        }
+    }
+
+    /// A text that was captured.
+    pub(crate) fn text(&self, whom: CapturedFor, name: &str) -> Option<&[u8]> {
+        self.texts.as_ref()?.get(whom, name)
+    }
+
+    /// All that was captured.
+    pub fn texts(&self) -> Option<&Texts> {
+        self.texts.as_deref()
+    }
+
+    /// Another packet is in hand: what was captured of the one before is forgotten.
+    #[inline]
+    pub fn forget_packet(&mut self) {
+        if let Some(texts) = &mut self.texts {
+            texts.forget_packet();
+        }
     }
 
     /// Forgets a number.

@@ -56,6 +56,7 @@ pub fn record(id: u64, start: Timestamp) -> FlowRecord {
         }),
         tx_count: 1,
         alerted: false,
+        remembered: None,
     }
 }
 

@@ -56,6 +56,44 @@ fn packets_behind_an_alert_are_recorded_as_suricata_records_them() {
     assert_eq!(Some(packets as u64), facts["measured_default"]["events"]["packet"].as_u64());
 }
 
+#[test]
+fn what_rules_remember_is_told_as_suricata_tells_it() {
+    let Some(corpus) = Corpus::find() else { return };
+    let mut checked = 0;
+    for test in ["eve-metadata", "eve-metadata-04-flowvar", "detect-pcre/detect-pcre-06"] {
+        let path = corpus.path(&format!("suricata-verify/tests/{test}/expected.json"));
+        let facts: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_flowtrack"))
+            .args(["analyze", "--eve", "-", "--set", "flow.midstream=true", "-S"])
+            .args(["rules", "pcap"].map(|name| corpus.path(facts[name].as_str().unwrap())))
+            .output()
+            .unwrap();
+        let eve = String::from_utf8_lossy(&output.stdout);
+        let events: Vec<Value> =
+            eve.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        for check in facts["upstream_checks"].as_array().unwrap() {
+            let wanted = check["match"].as_object().unwrap();
+            let kind = wanted["event_type"].as_str().unwrap();
+            let of_memory = ["metadata.", "alert.context.", "traffic."];
+            let is_about = |name: &String| of_memory.iter().any(|of| name.starts_with(of));
+            if !matches!(kind, "alert" | "flow") || !wanted.keys().any(is_about) {
+                continue;
+            }
+            let fits = |event: &&Value| wanted.iter().all(|(path, value)| at(event, path) == value);
+            let found = events.iter().filter(fits).count();
+            assert_eq!(Some(found as u64), check["count"].as_u64(), "{test}: {check}\n{eve}");
+            checked += 1;
+        }
+    }
+    assert!(checked >= 5, "{checked}");
+}
+
+/// What stands in an event at a place such as `a.b[0].c`; names may have dots in them.
+fn at<'a>(event: &'a Value, path: &str) -> &'a Value {
+    let pointer = path.replace('[', ".").replace(']', "").replace('.', "/");
+    event.pointer(&format!("/{pointer}")).unwrap_or(&Value::Null)
+}
+
 /// Captures of all kinds.
 fn every_tenth(corpus: &Corpus) -> Vec<PathBuf> {
     let facts = corpus.facts();

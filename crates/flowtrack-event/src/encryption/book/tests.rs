@@ -43,6 +43,7 @@ fn flow(id: u64, app: Option<&'static str>, bytes: u64) -> FlowRecord {
         }),
         tx_count: 0,
         alerted: false,
+        remembered: None,
     }
 }
 

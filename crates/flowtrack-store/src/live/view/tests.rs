@@ -38,6 +38,7 @@ fn record(id: u64, start: i64, end: i64, bytes: u64) -> FlowRecord {
         app: None,
         tx_count: 0,
         alerted: false,
+        remembered: None,
     }
 }
 
