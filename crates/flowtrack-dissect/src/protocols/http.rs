@@ -8,6 +8,7 @@ mod check;
 pub(crate) mod decode;
 pub(crate) mod exchange;
 pub(crate) mod fields;
+mod form;
 mod framing;
 mod head;
 mod lines;

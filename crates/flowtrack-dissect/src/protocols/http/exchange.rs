@@ -1,6 +1,7 @@
 //! A request and its response: the record, and the buffers for rules.
 
 use super::fields::Range;
+use super::form;
 use super::head::{Head, HeadField};
 use super::payload::Left;
 use super::uri::{Target, host_and_port, is_host, normalized};
@@ -93,7 +94,7 @@ pub(super) struct Side {
 }
 
 impl Side {
-    fn get<'a>(&'a self, name: &'a str) -> Option<Cow<'a, [u8]>> {
+    pub(super) fn get<'a>(&'a self, name: &'a str) -> Option<Cow<'a, [u8]>> {
         self.head.as_ref()?.get(name)
     }
 
@@ -137,13 +138,11 @@ impl Exchange {
             }
             return;
         }
-        if self.method() == b"POST" && self.sends_form() && is_for_login(self.target()) {
-            let outcome = match status {
-                401 | 403 | 422 | 429 => LoginOutcome::Refused,
-                200..=399 => LoginOutcome::Unknown,
-                _ => return,
-            };
-            out.login(b"", outcome, Secret::Readable);
+        if form::is_for_login(self.method(), self.target())
+            && self.sends_form()
+            && let Some(outcome) = form::outcome(self, status)
+        {
+            out.login(&form::user(&self.request.body.kept), outcome, Secret::Readable);
         }
     }
 
@@ -154,7 +153,7 @@ impl Exchange {
             .any(|form| kind.eq_ignore_ascii_case(form))
     }
 
-    fn target(&self) -> &[u8] {
+    pub(super) fn target(&self) -> &[u8] {
         self.request.head.as_ref().map_or(b"", Head::second)
     }
 
@@ -275,28 +274,6 @@ fn credentials(field: &[u8]) -> Option<(Vec<u8>, Secret)> {
         }
         _ => None,
     }
-}
-
-/// Whether the path of a target is where people log on, by what such paths are usually called.
-fn is_for_login(target: &[u8]) -> bool {
-    const WORDS: &[&[u8]] = &[
-        b"login",
-        b"log-in",
-        b"log_in",
-        b"logon",
-        b"signin",
-        b"sign-in",
-        b"sign_in",
-        b"/auth",
-        b"/session",
-        b"xmlrpc.php",
-        b"/token",
-    ];
-    /// Longest path looked at.
-    const CAP: usize = 1024;
-    let path = target.split(|&b| b == b'?').next().unwrap_or_default();
-    let path = path.get(..CAP).unwrap_or(path).to_ascii_lowercase();
-    WORDS.iter().any(|word| memchr::memmem::find(&path, word).is_some())
 }
 
 /// A media type without its parameters.

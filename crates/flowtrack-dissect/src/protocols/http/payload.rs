@@ -22,6 +22,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) range: Option<(u64, u64)>,
     /// What stands between the parts of a form.
     pub(crate) boundary: Option<&'a [u8]>,
+    /// Bytes of it to keep even where no rule wants them.
+    pub(crate) keep: usize,
 }
 
 /// A body on its way.
@@ -37,6 +39,8 @@ pub(crate) struct Payload {
 struct Content {
     carrier: Carrier,
     kept: Option<Vec<u8>>,
+    /// Bytes that may be kept.
+    keep: usize,
     /// What the file is called, for rules.
     filename: Option<Vec<u8>>,
     /// Files that ended, to be told.
@@ -54,7 +58,7 @@ enum Carrier {
 pub(crate) struct Left {
     /// Bytes as they were sent.
     pub(crate) length: u64,
-    /// The beginning of its decoded bytes, if rules want it.
+    /// The beginning of its decoded bytes, if anybody wants it.
     pub(crate) kept: Vec<u8>,
     /// What it is called, where it is a file and rules want it.
     pub(crate) filename: Option<Vec<u8>>,
@@ -88,13 +92,14 @@ impl Payload {
             }
             _ => Carrier::Nothing,
         };
-        let reads = wants.files || wants.buffers;
+        let reads = wants.files || wants.buffers || plan.keep > 0;
         let mut payload = Self {
             tx_id,
             decoder: plan.encoding.filter(|_| reads).and_then(Decoder::by),
             content: Content {
                 carrier,
-                kept: wants.buffers.then(Vec::new),
+                kept: (wants.buffers || plan.keep > 0).then(Vec::new),
+                keep: if wants.buffers { KEPT_CAP } else { plan.keep.min(KEPT_CAP) },
                 filename: plan.filename.filter(|_| wants.buffers).map(<[u8]>::to_vec),
                 any: false,
             },
@@ -104,7 +109,7 @@ impl Payload {
         payload
     }
 
-    /// Bytes it keeps for rules.
+    /// Bytes it keeps.
     pub(crate) fn weight(&self) -> usize {
         self.content.kept.as_ref().map_or(0, Vec::len)
     }
@@ -179,7 +184,7 @@ impl Content {
     fn data(&mut self, bytes: &[u8], out: &mut Outcome) {
         self.any |= !bytes.is_empty();
         if let Some(kept) = &mut self.kept {
-            let room = KEPT_CAP.saturating_sub(kept.len());
+            let room = self.keep.saturating_sub(kept.len());
             kept.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
         }
         match &mut self.carrier {

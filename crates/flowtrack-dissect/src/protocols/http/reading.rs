@@ -3,6 +3,7 @@
 use super::decode::Budget;
 use super::exchange::{Exchange, Side as Message};
 use super::fields::{Range, filename_of, parameter};
+use super::form;
 use super::framing::{Chunked, Framing, Told};
 use super::head::{EndFinder, HEAD_CAP, Head, Side};
 use super::lines::Finder;
@@ -456,6 +457,11 @@ impl Reading {
             filename: is_upload.then(|| named.as_deref().unwrap_or(&path)),
             range: None,
             boundary: boundary.as_deref().filter(|_| head.first() == b"POST"),
+            keep: if out.wants_logins && form::is_for_login(head.first(), head.second()) {
+                form::SENT
+            } else {
+                0
+            },
         };
         Payload::new(&plan, out)
     }
@@ -529,7 +535,9 @@ impl Reading {
 
     fn response_payload(&self, head: &Head, tx_id: u64, out: &mut Outcome) -> Payload {
         let exchange = self.open.iter().find(|exchange| !exchange.response.done);
-        let target = exchange.and_then(|e| e.request.head.as_ref()).map_or(&b""[..], Head::second);
+        let asked = exchange.and_then(|e| e.request.head.as_ref());
+        let method = asked.map_or(&b""[..], Head::first);
+        let target = asked.map_or(&b""[..], Head::second);
         let path = super::uri::file_path(target);
         let disposition = head.get("content-disposition");
         let named = disposition.as_ref().and_then(|value| filename_of(value));
@@ -546,6 +554,11 @@ impl Reading {
             filename: Some(named.as_deref().unwrap_or(&path)),
             range,
             boundary: None,
+            keep: if out.wants_logins && form::is_for_login(method, target) {
+                form::ANSWER
+            } else {
+                0
+            },
         };
         Payload::new(&plan, out)
     }

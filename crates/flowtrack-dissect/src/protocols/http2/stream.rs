@@ -266,6 +266,7 @@ impl Stream {
             filename: Some(named.as_deref().unwrap_or(&path)),
             range: if is_request { None } else { range_of(response) },
             boundary: boundary.as_deref(),
+            keep: 0,
         };
         Payload::new(&plan, tools.out)
     }
