@@ -102,9 +102,30 @@ impl Outcome {
 
     /// Somebody tried to log on; the user is empty where nobody said who.
     pub fn login(&mut self, user: &[u8], outcome: LoginOutcome, secret: Secret) {
+        self.add_login(None, user, outcome, secret);
+    }
+
+    /// Somebody tried to log on inside a session that hides which protocol it is of.
+    pub(crate) fn login_of(
+        &mut self,
+        app: AppProto,
+        user: &[u8],
+        outcome: LoginOutcome,
+        secret: Secret,
+    ) {
+        self.add_login(Some(app), user, outcome, secret);
+    }
+
+    fn add_login(
+        &mut self,
+        app: Option<AppProto>,
+        user: &[u8],
+        outcome: LoginOutcome,
+        secret: Secret,
+    ) {
         if self.wants_logins && self.logins.len() < Self::CAP {
             let user = Text::capped(user, LoginEvent::USER_CAP);
-            self.logins.push(Login { app: None, user, outcome, secret });
+            self.logins.push(Login { app, user, outcome, secret });
         }
     }
 

@@ -1,9 +1,10 @@
 //! TLS 1.0 to 1.3 and the SSL before it over TCP (RFC 8446, RFC 5246, RFC 6101).
 //!
-//! Reading ends when both sides have begun to encrypt: what follows is only counted. A connection
-//! gives one record.
+//! Reading ends when both sides have begun to encrypt; where people log on by mail or FTP, the turns
+//! that follow are timed. A connection gives one record.
 
 pub mod alert;
+mod attempts;
 mod certificate;
 pub mod cipher;
 pub mod fingerprint;
@@ -20,6 +21,7 @@ use crate::{
     Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol,
     Take, Transport, Wants,
 };
+use attempts::Attempts;
 use flowtrack_event::{AppProto, Chunk, Confidence, Direction};
 use hello::ServerHello;
 use session::{Session, message};
@@ -143,6 +145,8 @@ struct Reading {
     session: Session,
     sides: [Side; 2],
     told: bool,
+    /// What is said behind the handshake, where people log on.
+    attempts: Option<Attempts>,
 }
 
 /// One direction.
@@ -176,6 +180,16 @@ impl Dissector for Reading {
         chunk: Chunk<'_>,
         out: &mut Outcome,
     ) -> Result<Next, Malformed> {
+        if let Some(attempts) = &mut self.attempts {
+            let goes_on = match chunk {
+                Chunk::Bytes(bytes) => attempts.add(at.ts, direction, bytes.len(), out),
+                Chunk::Gap(_) => false,
+            };
+            if !goes_on {
+                self.attempts = None;
+            }
+            return Ok(if goes_on { Next::More } else { Next::Done });
+        }
         let read = match chunk {
             Chunk::Bytes(bytes) => self.bytes(at, direction, bytes, out),
             Chunk::Gap(_) => {
@@ -190,13 +204,19 @@ impl Dissector for Reading {
             return Err(malformed);
         }
         if self.told || self.sides.iter().all(|side| side.over) {
+            if out.wants_logins && self.session.established {
+                self.attempts = Attempts::of(at, self.session.from);
+            }
             self.tell(at, direction, out);
-            return Ok(Next::Done);
+            return Ok(if self.attempts.is_some() { Next::More } else { Next::Done });
         }
         Ok(Next::More)
     }
 
     fn finish(&mut self, at: &Moment<'_>, direction: Direction, out: &mut Outcome) {
+        if let Some(attempts) = self.attempts.take() {
+            attempts.finish(out);
+        }
         self.side(direction).over = true;
         if self.sides.iter().all(|side| side.over) {
             self.tell(at, direction, out);
@@ -210,7 +230,13 @@ impl Dissector for Reading {
 
 impl Reading {
     fn new(wants: Wants) -> Self {
-        Self { wants, session: Session::new(NAME), sides: Default::default(), told: false }
+        Self {
+            wants,
+            session: Session::new(NAME),
+            sides: Default::default(),
+            told: false,
+            attempts: None,
+        }
     }
 
     fn side(&mut self, direction: Direction) -> &mut Side {
