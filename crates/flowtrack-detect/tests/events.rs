@@ -261,6 +261,33 @@ mod brute_force {
     }
 
     #[test]
+    fn an_office_behind_one_address_is_left_alone() {
+        // Sixty people log on, every third of whom mistypes before.
+        let office: Vec<Event> = (0..60)
+            .flat_map(|i| {
+                let (at, user) = (f64::from(i), format!("user{i}"));
+                let key = key("203.0.113.7", "10.0.0.5", 443);
+                let mistyped =
+                    (i % 3 == 0).then(|| login(at, "http", key, &format!("user{i}"), Refused));
+                mistyped.into_iter().chain([login(at + 0.5, "http", key, &user, Granted)])
+            })
+            .collect();
+        assert_eq!(kinds("brute_force", &office), []);
+        // An account of one's own does not hide guesses at another.
+        let hidden: Vec<Event> = (0..60)
+            .flat_map(|i| {
+                let key = key("203.0.113.7", "10.0.0.5", 443);
+                let at = f64::from(i) * 2.0;
+                [
+                    login(at, "http", key, "root", Refused),
+                    login(at + 1.0, "http", key, "me", Granted),
+                ]
+            })
+            .collect();
+        assert_eq!(kinds("brute_force", &hidden), [("guessing", High), ("success", Critical)]);
+    }
+
+    #[test]
     fn a_success_behind_refusals_is_critical_and_told_once() {
         let mut events = tries(12, 1.0, Refused);
         events.extend(
@@ -311,9 +338,19 @@ mod brute_force {
             .collect();
         assert_eq!(kinds("brute_force", &work), []);
         let imaps = key("203.0.113.7", "10.0.0.5", 993);
+        let guess = |i: u32| (900 + u64::from(i) % 9, 4_000);
         let attack: Vec<Event> =
-            (0..25).map(|i| session(f64::from(i) * 2.0, 1.0, "tls", imaps, (900, 4_000))).collect();
+            (0..25).map(|i| session(f64::from(i) * 2.0, 1.0, "tls", imaps, guess(i))).collect();
         assert_eq!(kinds("brute_force", &attack), [("short_sessions", Medium)]);
+        // A program that looks for mail every second says the same every time.
+        let poll: Vec<Event> =
+            (0..300).map(|i| session(f64::from(i), 0.5, "tls", imaps, (900, 4_000))).collect();
+        assert_eq!(kinds("brute_force", &poll), []);
+        // However equal passwords are, nobody looks for mail more than once a second.
+        let pins: Vec<Event> = (0..300)
+            .map(|i| session(f64::from(i) * 0.3, 0.5, "tls", imaps, (900, 4_000)))
+            .collect();
+        assert_eq!(kinds("brute_force", &pins), [("short_sessions", High)]);
         // A page with many resources.
         let https = key("10.0.0.9", "203.0.113.7", 443);
         let page: Vec<Event> = (0..100)

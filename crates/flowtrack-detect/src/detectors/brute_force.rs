@@ -19,10 +19,14 @@ pub const ABOUT: About = About {
     summary: "passwords are guessed, or one password is tried on many users and hosts",
     text: "Counts refused log-ons of SSH, FTP, SMTP, POP3, IMAP, HTTP (fields and forms), SMB, \
            Kerberos, LDAP, VNC and PostgreSQL for each source, target and service in a minute. SSH \
-           is judged by the sizes of encrypted answers; RDP, Telnet and mail or FTP over TLS by \
-           short sessions that repeat. A log-on that is granted behind many refused ones is the \
-           most urgent. A person who mistypes and programs that log on often and are let in are \
-           left alone. Severity: medium, from five times a threshold on high; forms low, then medium; a \
+           is judged by the sizes of encrypted answers, mail and FTP over TLS by answers that come \
+           late, as servers let wait whose password was wrong; RDP and Telnet by short sessions that \
+           repeat, and so mail and FTP where what the client sends differs from one to the next, \
+           unlike that of a program that looks for mail. A form is refused if the answer \
+           is a form again or leads back to it. A log-on that is granted behind many refused ones is \
+           the most urgent. Refusals count only where there are at least twice as many as users who \
+           were let in, so that a person who mistypes, programs that log on often, and an office \
+           behind one address are left alone. Severity: medium, from five times a threshold on high; forms low, then medium; a \
            success critical.",
     category: "credential access",
     technique: Some(Technique { id: "T1110", name: "Brute Force" }),
@@ -65,7 +69,8 @@ pub struct Config {
     pub distributed: u64,
     /// Short encrypted sessions of one source to one service in a minute.
     pub short_sessions: u64,
-    /// Forms for logging on that one source sends to one host in a minute.
+    /// Forms for logging on that one source sends to one host in a minute, where the answers do not
+    /// tell how they ended.
     pub forms: u64,
     /// Sources with their targets that are remembered.
     pub max_pairs: usize,
@@ -109,8 +114,13 @@ struct Pair {
     /// Refusals in a minute, and in as long as a success behind them counts.
     refused: Window,
     refused_long: Window,
+    /// Users that were let in meanwhile.
+    granted: DistinctWindow,
+    granted_long: DistinctWindow,
     forms: Window,
     short: Window,
+    /// Different amounts of bytes that the client of a short session sent.
+    sizes: DistinctWindow,
     total: u64,
     first: Timestamp,
     users: Vec<String>,
@@ -123,6 +133,8 @@ struct Spray {
     users: DistinctWindow,
     hosts: DistinctWindow,
     refused: Window,
+    /// Users that were let in meanwhile.
+    granted: DistinctWindow,
     first: Timestamp,
     some: Vec<String>,
     flows: Vec<FlowId>,
@@ -133,6 +145,8 @@ struct Spray {
 struct Crowd {
     sources: DistinctWindow,
     refused: Window,
+    /// Users that were let in meanwhile.
+    granted: DistinctWindow,
     first: Timestamp,
     some: Vec<IpAddr>,
     flows: Vec<FlowId>,
@@ -151,6 +165,9 @@ const FLOWS: usize = 8;
 const FEW: u64 = 3;
 /// Sources that make a crowd.
 const SOURCES: u64 = 10;
+/// Different lengths of what is sent in short sessions that make them guesses: passwords of
+/// several lengths; a person who mistypes twice beside a program that looks for mail makes three.
+const SIZES: u64 = 5;
 /// How much more than the threshold is worse.
 const WORSE: u64 = 5;
 
@@ -194,7 +211,7 @@ impl BruteForce {
         let [pace, ..] = &mut pair.paces;
         pace.add(1);
         let refused = pair.refused.sum(now);
-        if refused < self.config.failures {
+        if refused < self.config.failures || is_usual(refused, &mut pair.granted, now) {
             return;
         }
         let severity = severity(pair.total, self.config.failures);
@@ -219,9 +236,18 @@ impl BruteForce {
 
     fn granted(&mut self, service: Service, login: &LoginEvent, findings: &mut Findings) {
         let now = login.ts;
-        let Some(pair) = self.pairs.get_mut(&service) else { return };
+        let who = granted_to(login);
+        let crowd = self.targets.entry((service.target, service.port), || Crowd::new(now));
+        crowd.granted.insert(now, &who);
+        if let Some(spray) = self.sources.get_mut(&service.source) {
+            spray.granted.insert(now, &who);
+        }
+        let pair = self.pairs.entry(service, || Pair::new(login.app, now));
         let refused = pair.refused_long.sum(now);
-        if refused < self.config.failures {
+        let is_usual = is_usual(refused, &mut pair.granted_long, now);
+        pair.granted.insert(now, &who);
+        pair.granted_long.insert(now, &who);
+        if refused < self.config.failures || is_usual {
             return;
         }
         pair.saw(login);
@@ -283,15 +309,7 @@ impl BruteForce {
 
     fn spraying(&mut self, service: Service, login: &LoginEvent, findings: &mut Findings) {
         let now = login.ts;
-        let spray = self.sources.entry(service.source, || Spray {
-            users: DistinctWindow::new(LONG),
-            hosts: DistinctWindow::new(LONG),
-            refused: Window::new(LONG),
-            first: now,
-            some: Vec::new(),
-            flows: Vec::new(),
-            pace: Pace::default(),
-        });
+        let spray = self.sources.entry(service.source, || Spray::new(now));
         if !login.user.is_empty() {
             spray.users.insert(now, &login.user);
         }
@@ -311,7 +329,8 @@ impl BruteForce {
         }
         let (users, hosts) = (spray.users.count(now), spray.hosts.count(now));
         let breadth = users.max(hosts);
-        if breadth < self.config.spray || refused > breadth.saturating_mul(FEW) {
+        let is_spray = breadth >= self.config.spray && refused <= breadth.saturating_mul(FEW);
+        if !is_spray || is_usual(refused, &mut spray.granted, now) {
             return;
         }
         let severity = severity(breadth, self.config.spray);
@@ -345,14 +364,7 @@ impl BruteForce {
 
     fn crowd(&mut self, service: Service, login: &LoginEvent, findings: &mut Findings) {
         let now = login.ts;
-        let crowd = self.targets.entry((service.target, service.port), || Crowd {
-            sources: DistinctWindow::new(MINUTE * 5),
-            refused: Window::new(MINUTE),
-            first: now,
-            some: Vec::new(),
-            flows: Vec::new(),
-            pace: Pace::default(),
-        });
+        let crowd = self.targets.entry((service.target, service.port), || Crowd::new(now));
         crowd.sources.insert(now, &service.source);
         crowd.refused.add(now, 1);
         crowd.pace.add(1);
@@ -363,7 +375,7 @@ impl BruteForce {
             return;
         }
         let sources = crowd.sources.count(now);
-        if sources < SOURCES {
+        if sources < SOURCES || is_usual(refused, &mut crowd.granted, now) {
             return;
         }
         let severity = severity(refused, self.config.distributed);
@@ -410,6 +422,7 @@ impl BruteForce {
             Service { source: key.src, target: key.dst, port: key.dst_port, proto: key.proto };
         let pair = self.pairs.entry(service, || Pair::new(app, record.start));
         pair.short.add(record.end, 1);
+        pair.sizes.insert(record.end, &record.to_server.payload_bytes);
         pair.total += 1;
         keep_last(&mut pair.flows, record.id, FLOWS);
         let [_, _, pace, _] = &mut pair.paces;
@@ -418,7 +431,12 @@ impl BruteForce {
         let sessions = pair.short.sum(record.end);
         let threshold =
             if app.0 == "rdp" { self.config.failures } else { self.config.short_sessions };
-        if sessions < threshold {
+        // A program that looks for mail says the same every time, somebody who guesses does not;
+        // RDP and Telnet nobody asks by the clock.
+        let is_same = matches!(app.0, "imaps" | "pop3s" | "smtps" | "ftps")
+            && pair.sizes.count(record.end) < SIZES;
+        let least = if is_same { threshold.saturating_mul(WORSE) } else { threshold };
+        if sessions < least {
             return;
         }
         let severity =
@@ -466,8 +484,11 @@ impl Pair {
             app,
             refused: Window::new(MINUTE),
             refused_long: Window::new(LONG),
+            granted: DistinctWindow::new(MINUTE),
+            granted_long: DistinctWindow::new(LONG),
             forms: Window::new(MINUTE),
             short: Window::new(MINUTE),
+            sizes: DistinctWindow::new(MINUTE),
             total: 0,
             first: now,
             users: Vec::new(),
@@ -510,6 +531,47 @@ impl Pair {
             ..ABOUT.detection(kind, now)
         }
     }
+}
+
+impl Spray {
+    fn new(now: Timestamp) -> Self {
+        Self {
+            users: DistinctWindow::new(LONG),
+            hosts: DistinctWindow::new(LONG),
+            refused: Window::new(LONG),
+            granted: DistinctWindow::new(LONG),
+            first: now,
+            some: Vec::new(),
+            flows: Vec::new(),
+            pace: Pace::default(),
+        }
+    }
+}
+
+impl Crowd {
+    fn new(now: Timestamp) -> Self {
+        Self {
+            sources: DistinctWindow::new(MINUTE * 5),
+            refused: Window::new(MINUTE),
+            granted: DistinctWindow::new(MINUTE),
+            first: now,
+            some: Vec::new(),
+            flows: Vec::new(),
+            pace: Pace::default(),
+        }
+    }
+}
+
+/// Whether so many refusals are no more than the mistakes of those who were let in: about one each.
+fn is_usual(refused: u64, granted: &mut DistinctWindow, now: Timestamp) -> bool {
+    refused < granted.count(now).saturating_mul(2)
+}
+
+/// Who was let in: one who logs on again and again is one, so that an attacker gains nothing by an
+/// account of his own; where nobody says who, each flow is another.
+fn granted_to(login: &LoginEvent) -> (&str, FlowId) {
+    let flow = if login.user.is_empty() { login.flow.id } else { FlowId(0) };
+    (&login.user, flow)
 }
 
 /// Whether the source cannot be another's address: an answer over TCP needs a whole handshake.
