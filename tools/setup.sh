@@ -29,6 +29,16 @@ test  can  nginx            file:/usr/sbin/nginx               the same
 test  can  curl             command:curl                  the same
 test  can  dnsmasq-base     file:/usr/sbin/dnsmasq             the same
 test  can  busybox          command:busybox               the same
+test  can  dovecot-imapd    file:/usr/lib/dovecot/imap         the tests of guessed passwords
+test  can  dovecot-pop3d    file:/usr/lib/dovecot/pop3         the same
+test  can  dovecot-submissiond  file:/usr/lib/dovecot/submission  the same
+test  can  samba            file:/usr/sbin/smbd                the same
+test  can  smbclient        command:smbclient             the same
+test  can  krb5-kdc         file:/usr/sbin/krb5kdc             the same
+test  can  krb5-admin-server  file:/usr/sbin/kadmin.local      the same
+test  can  krb5-user        command:kinit                 the same
+test  can  freerdp2-shadow-x11  command:freerdp-shadow-cli     the same
+test  can  xvfb             command:Xvfb                  the same
 test  can  openssl          command:openssl               certificates for the tests of notifications
 test  can  python3-aiosmtpd file:/usr/lib/python3/dist-packages/aiosmtpd  the mail server that notifications are tested with
 test  can  rsyslog          file:/usr/sbin/rsyslogd       the syslog daemon that notifications are tested with

@@ -6,6 +6,8 @@
 //! lets in the key `user` of the folder, and also listens on the port of a database, 3306. vsftpd
 //! lets in nobody.
 
+pub mod accounts;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -13,6 +15,9 @@ use std::process::{Child, Command, Stdio};
 
 /// What has to be installed.
 pub const PROGRAMS: [&str; 6] = ["sshd", "ssh-keygen", "vsftpd", "nginx", "hydra", "openssl"];
+
+/// Where programs are, servers too.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin";
 
 /// The servers; stopped on drop.
 pub struct Servers(Vec<Child>);
@@ -41,7 +46,7 @@ impl Drop for Servers {
 pub fn inside(namespace: &str, words: &[String]) -> Command {
     let mut command = Command::new("ip");
     command.args(["netns", "exec", namespace]).args(words);
-    command.env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin");
+    command.env("PATH", PATH);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command
 }
