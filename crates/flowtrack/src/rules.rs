@@ -8,8 +8,9 @@ use crate::config::Config;
 use anyhow::Context as _;
 use files::{Places, text_of};
 use flowtrack_rules::lang::Problem;
-use flowtrack_rules::state::{Dataset, DatasetForm, DatasetSpec, Turn};
+use flowtrack_rules::state::{Dataset, DatasetForm, DatasetSpec, Turn, VarId};
 use flowtrack_rules::{Loaded, RuleSet, Shared};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ pub struct Rules {
     pub set: Arc<RuleSet>,
     /// What they remember beyond flows.
     pub shared: Arc<Shared>,
+    /// Files that their data sets are filled from.
+    pub lists: Arc<[PathBuf]>,
 }
 
 impl Rules {
@@ -27,13 +30,13 @@ impl Rules {
     /// what data sets were filled with.
     #[must_use]
     pub fn again(&self) -> Self {
-        Self { set: Arc::clone(&self.set), shared: Arc::new(self.shared.again()) }
+        Self { shared: Arc::new(self.shared.again()), ..self.clone() }
     }
 
     /// The same rules for one of several workers that share the packets of a capture.
     #[must_use]
     pub fn in_turn(&self, turn: Box<dyn Turn>) -> Self {
-        Self { set: Arc::clone(&self.set), shared: Arc::new(self.shared.in_turn(turn)) }
+        Self { shared: Arc::new(self.shared.in_turn(turn)), ..self.clone() }
     }
 }
 
@@ -65,23 +68,33 @@ pub fn say(problems: &[Problem]) {
     }
 }
 
-/// Loads rules with the data sets they name; says what is wrong. What rules remember from before is
-/// kept in `shared`.
+/// Loads rules with the data sets they name; says what is wrong.
+///
+/// What the rules `before` remember is kept. Data sets, lists of reputations and the database of
+/// countries are read again; a data set that cannot be is kept as it was.
+///
+/// # Errors
+/// Where a file of rules, a list or the database cannot be read, or where no rule could be loaded
+/// although there were some before: these stay as they are.
 pub fn load(
     places: &Places,
     config: &Config,
-    shared: Option<Arc<Shared>>,
+    before: Option<&Rules>,
 ) -> anyhow::Result<(Rules, Vec<Problem>)> {
     let files::Read { loaded, thresholds, mut problems } = files::read(places, config)?;
     let reputation = addresses::reputation(&config.rules)?;
     let countries = addresses::countries(&config.rules)?;
-    let shared = Arc::new(shared.unwrap_or_default().knowing(reputation, countries));
+    let shared = before.map(|rules| Arc::clone(&rules.shared)).unwrap_or_default();
+    let shared = Arc::new(shared.knowing(reputation, countries));
     let Loaded { signatures: understood, places, problems: of_rules, .. } = loaded;
     problems.extend(of_rules);
     let mut signatures = Vec::with_capacity(understood.len());
+    let mut datasets = Datasets::default();
     for (signature, (file, at)) in understood.into_iter().zip(places) {
-        let filled =
-            signature.datasets.iter().try_for_each(|spec| fill(spec, Path::new(&*file), &shared));
+        let filled = signature
+            .datasets
+            .iter()
+            .try_for_each(|spec| datasets.fill(spec, Path::new(&*file), &shared));
         match filled {
             Ok(()) => signatures.push(signature),
             Err(error) => problems.push(Problem {
@@ -95,50 +108,92 @@ pub fn load(
         }
     }
     thresholds.apply(&mut signatures);
+    // An empty set would silence what was judged before.
+    anyhow::ensure!(
+        before.is_none() || !signatures.is_empty(),
+        "no rule could be loaded; `flowtrack rules check` says why"
+    );
+    let Datasets { named, fresh, files } = datasets;
+    shared.put_datasets(fresh, |name| named.contains(&name));
     let set = Arc::new(RuleSet::compile_in(config.rules.order(), signatures));
-    Ok((Rules { set, shared }, problems))
+    Ok((Rules { set, shared, lists: files.into() }, problems))
 }
 
-/// Fills a data set from its file, once.
-fn fill(spec: &DatasetSpec, rule_file: &Path, shared: &Shared) -> anyhow::Result<()> {
-    if shared.dataset(spec.id(), |_| ()).is_some() {
-        return Ok(());
+/// Data sets on their way from their files.
+#[derive(Default)]
+struct Datasets {
+    named: HashSet<VarId>,
+    fresh: Vec<(VarId, Dataset)>,
+    files: Vec<PathBuf>,
+}
+
+impl Datasets {
+    /// Reads a data set from its file, once; where that fails the one of `shared` stays, if there
+    /// is one.
+    fn fill(
+        &mut self,
+        spec: &DatasetSpec,
+        rule_file: &Path,
+        shared: &Shared,
+    ) -> anyhow::Result<()> {
+        let id = spec.id();
+        if self.named.contains(&id) {
+            return Ok(());
+        }
+        let path = spec.load.as_ref().map(|load| {
+            let beside = rule_file.parent().unwrap_or(Path::new("")).join(&**load);
+            if beside.is_file() { beside } else { PathBuf::from(&**load) }
+        });
+        self.files.extend(path.clone());
+        match read_dataset(spec, path.as_deref()) {
+            Ok(set) => self.fresh.push((id, set)),
+            Err(error) if shared.dataset(id, |_| ()).is_some() => {
+                tracing::error!(set = &*spec.name, "a data set stays as it was: {error:#}");
+            }
+            Err(error) => return Err(error),
+        }
+        self.named.insert(id);
+        Ok(())
     }
+}
+
+fn read_dataset(spec: &DatasetSpec, path: Option<&Path>) -> anyhow::Result<Dataset> {
     let mut set = Dataset::new(spec.kind);
-    let path = spec.load.as_ref().map(|load| {
-        let beside = rule_file.parent().unwrap_or(Path::new("")).join(&**load);
-        if beside.is_file() { beside } else { PathBuf::from(&**load) }
-    });
-    if let Some(path) = path.filter(|path| !spec.may_be_missing || path.exists()) {
-        let text = text_of(&path)?;
-        match &spec.form {
-            DatasetForm::Lines => set.load(&text),
-            DatasetForm::Ndjson { value } => {
-                for line in text.lines().filter(|line| !line.trim().is_empty()) {
-                    let object = serde_json::from_str(line)
-                        .with_context(|| format!("{} is not JSON", path.display()))?;
-                    add_value(&mut set, &object, value);
-                }
-            }
-            DatasetForm::Json { array, value } => {
-                let document: serde_json::Value = serde_json::from_str(&text)
+    let Some(path) = path.filter(|path| !spec.may_be_missing || path.exists()) else {
+        return Ok(set);
+    };
+    let text = text_of(path)?;
+    match &spec.form {
+        DatasetForm::Lines => set.load(&text),
+        DatasetForm::Ndjson { value } => {
+            for line in text.lines().filter(|line| !line.trim().is_empty()) {
+                let object = serde_json::from_str(line)
                     .with_context(|| format!("{} is not JSON", path.display()))?;
-                let list = at_path(&document, array).and_then(|list| list.as_array());
-                for object in list.into_iter().flatten() {
-                    add_value(&mut set, object, value);
-                }
+                add_value(&mut set, &object, value);
             }
         }
-        if set.bad_lines > 0 {
-            tracing::warn!(
-                file = %path.display(),
-                lines = set.bad_lines,
-                "a data set has values that are not of its type"
-            );
+        DatasetForm::Json { array, value } => {
+            let document: serde_json::Value = serde_json::from_str(&text)
+                .with_context(|| format!("{} is not JSON", path.display()))?;
+            let list = at_path(&document, array).and_then(|list| list.as_array());
+            for object in list.into_iter().flatten() {
+                add_value(&mut set, object, value);
+            }
         }
     }
-    shared.put_dataset(spec.id(), set);
-    Ok(())
+    anyhow::ensure!(
+        set.bad_lines == 0 || !set.is_empty(),
+        "no value of {} is of the type of the data set",
+        path.display()
+    );
+    if set.bad_lines > 0 {
+        tracing::warn!(
+            file = %path.display(),
+            lines = set.bad_lines,
+            "a data set has values that are not of its type"
+        );
+    }
+    Ok(set)
 }
 
 fn add_value(set: &mut Dataset, object: &serde_json::Value, path: &str) {

@@ -120,11 +120,19 @@ const CAP: usize = 4_000_000;
 /// Bytes that all values of a set may take.
 const MAX_BYTES: usize = 256 * 1024 * 1024;
 
+/// What is known of a value.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    reputation: u16,
+    /// Whether a rule added it, and no file.
+    is_added: bool,
+}
+
 /// A set of values.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     kind: DatasetKind,
-    values: AHashMap<Box<[u8]>, u16>,
+    values: AHashMap<Box<[u8]>, Entry>,
     bytes: usize,
     /// Values that did not fit.
     pub dropped: u64,
@@ -163,7 +171,7 @@ impl Dataset {
             };
             match (self.kind.parse(value), reputation) {
                 (Some(value), Some(reputation)) => {
-                    self.insert(value, reputation);
+                    self.insert(value, Entry { reputation, is_added: false });
                 }
                 _ => self.bad_lines += 1,
             }
@@ -179,7 +187,7 @@ impl Dataset {
         };
         match value {
             Some(value) => {
-                self.insert(value, 0);
+                self.insert(value, Entry { reputation: 0, is_added: false });
             }
             None => self.bad_lines += 1,
         }
@@ -188,12 +196,13 @@ impl Dataset {
     /// The reputation of a buffer's bytes, where they are in the set.
     pub fn get(&self, bytes: &[u8]) -> Option<u16> {
         let value = self.kind.value(bytes)?;
-        self.values.get(&value).copied()
+        self.values.get(&value).map(|entry| entry.reputation)
     }
 
     /// Adds a buffer's bytes; says whether they are new.
     pub fn add(&mut self, bytes: &[u8]) -> bool {
-        self.kind.value(bytes).is_some_and(|value| self.insert(value, 0))
+        let entry = Entry { reputation: 0, is_added: true };
+        self.kind.value(bytes).is_some_and(|value| self.insert(value, entry))
     }
 
     /// Takes a buffer's bytes out; says whether they were in the set.
@@ -206,7 +215,16 @@ impl Dataset {
         was_there
     }
 
-    fn insert(&mut self, value: Box<[u8]>, reputation: u16) -> bool {
+    /// Takes over what rules added to the set that this one takes the place of.
+    pub fn keep_added(&mut self, before: &Self) {
+        if before.kind == self.kind {
+            for (value, entry) in before.values.iter().filter(|(_, entry)| entry.is_added) {
+                self.insert(value.clone(), *entry);
+            }
+        }
+    }
+
+    fn insert(&mut self, value: Box<[u8]>, entry: Entry) -> bool {
         if self.values.contains_key(&value) {
             return false;
         }
@@ -215,7 +233,7 @@ impl Dataset {
             return false;
         }
         self.bytes += value.len();
-        self.values.insert(value, reputation);
+        self.values.insert(value, entry);
         true
     }
 }
@@ -271,6 +289,18 @@ mod tests {
         let mut ips = Dataset::new(DatasetKind::Ip);
         ips.load("10.0.0.1\n2001:db8::1");
         assert!(ips.get(&[10, 0, 0, 1]).is_some());
+    }
+
+    #[test]
+    fn a_set_that_is_read_again_keeps_what_rules_added() {
+        let mut before = Dataset::new(DatasetKind::String);
+        before.load("Zm9v\nYmFy,7\n");
+        assert!(before.add(b"added") && !before.add(b"foo"));
+        let mut after = Dataset::new(DatasetKind::String);
+        after.load("YmFy,9\n");
+        after.keep_added(&before);
+        assert_eq!([b"foo", b"bar"].map(|value| after.get(value)), [None, Some(9)]);
+        assert_eq!((after.get(b"added"), after.len()), (Some(0), 2));
     }
 
     #[test]

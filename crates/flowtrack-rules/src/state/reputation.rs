@@ -38,9 +38,12 @@ impl Reputation {
         }
     }
 
-    /// Takes in a file of scores: `address or network,category,score` a line.
-    pub fn load_scores(&mut self, text: &str) {
+    /// Takes in a file of scores: `address or network,category,score` a line; says how many lines
+    /// it has.
+    pub fn load_scores(&mut self, text: &str) -> u64 {
+        let mut count = 0;
         for line in lines(text) {
+            count += 1;
             if self.add(line).is_none() {
                 self.bad_lines += 1;
             }
@@ -48,6 +51,7 @@ impl Reputation {
         self.lengths = self.scores.keys().map(|(length, _)| *length).collect();
         self.lengths.sort_unstable_by(|a, b| b.cmp(a));
         self.lengths.dedup();
+        count
     }
 
     /// The number of a category.

@@ -235,9 +235,21 @@ impl Shared {
         lock(&self.memory.datasets).get_mut(&name).map(work)
     }
 
-    /// Puts a data set in place of the one of this name.
-    pub fn put_dataset(&self, name: VarId, dataset: Dataset) {
-        lock(&self.memory.datasets).insert(name, dataset);
+    /// Puts data sets in place of those of the same names; what rules added to these is kept. Of
+    /// the others those that `is_named` does not know are forgotten.
+    pub fn put_datasets(
+        &self,
+        fresh: impl IntoIterator<Item = (VarId, Dataset)>,
+        is_named: impl Fn(VarId) -> bool,
+    ) {
+        let mut datasets = lock(&self.memory.datasets);
+        for (name, mut dataset) in fresh {
+            if let Some(before) = datasets.get(&name) {
+                dataset.keep_added(before);
+            }
+            datasets.insert(name, dataset);
+        }
+        datasets.retain(|name, _| is_named(*name));
     }
 
     /// Begins to record what one end of a packet sends and gets.

@@ -17,7 +17,13 @@ pub fn reputation(config: &RulesConfig) -> anyhow::Result<Reputation> {
         reputation.load_categories(&text_of(path)?);
     }
     for path in &config.reputation_lists {
-        reputation.load_scores(&text_of(path)?);
+        let (text, bad_before) = (text_of(path)?, reputation.bad_lines);
+        let lines = reputation.load_scores(&text);
+        anyhow::ensure!(
+            lines == 0 || reputation.bad_lines - bad_before < lines,
+            "no line of {} is `address,category,score`",
+            path.display()
+        );
     }
     if reputation.bad_lines > 0 {
         tracing::warn!(

@@ -1,6 +1,5 @@
 //! The rules of a running program: loaded again when they change, when somebody asks, or on SIGHUP.
 
-use super::Rules;
 use super::files::{self, Places};
 use crate::config::Config;
 use crate::control::Control;
@@ -86,14 +85,8 @@ impl Rulebook {
         if before.is_none() && places.paths.is_empty() && !places.builtin {
             return Ok(());
         }
-        let shared = before.as_ref().map(|rules: &Rules| Arc::clone(&rules.shared));
-        let (rules, problems) = super::load(&places, &self.config, shared)?;
+        let (rules, problems) = super::load(&places, &self.config, before.as_ref())?;
         super::say(&problems);
-        // An empty set would silence what was judged before.
-        anyhow::ensure!(
-            before.is_none() || !rules.set.is_empty(),
-            "no rule could be loaded; `flowtrack rules check` says why"
-        );
         let state = State {
             loaded: rules.set.len(),
             wrong: problems.iter().filter(|problem| problem.fatal).count(),
@@ -109,16 +102,28 @@ impl Rulebook {
         Places::named_or_configured(&self.named, &self.config, &self.data_dir)
     }
 
+    /// A number that changes when a file changes that rules are made of: rules, what stands beside
+    /// them, data sets, and what is known of addresses.
+    fn mark(&self) -> u64 {
+        let rules = self.control.rules();
+        let of_sets = rules.iter().flat_map(|rules| rules.lists.iter());
+        let config = &self.config.rules;
+        let of_addresses = config.reputation_lists.iter();
+        let of_addresses =
+            of_addresses.chain(&config.reputation_categories).chain(&config.countries);
+        files::mark(&self.places(), of_sets.chain(of_addresses))
+    }
+
     /// Loads the rules again whenever their files change, until the watch is dropped.
     pub fn watch(self: &Arc<Self>) -> anyhow::Result<Watch> {
         let (stop, stopped) = bounded::<()>(0);
         let book = Arc::clone(self);
         // What was loaded is what stood there a moment ago: whoever changes it now is noticed.
-        let mut loaded = files::mark(&self.places());
+        let mut loaded = self.mark();
         let look = move || {
             let mut before = loaded;
             while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-                let now = files::mark(&book.places());
+                let now = book.mark();
                 // Somebody may still be writing: what changed has to stand still once.
                 if now != loaded && now == before {
                     loaded = now;
@@ -157,7 +162,10 @@ mod tests {
     use std::time::Instant;
 
     fn book(rules: &Path) -> anyhow::Result<Arc<Rulebook>> {
-        let config = Config::default();
+        book_with(rules, &Config::default())
+    }
+
+    fn book_with(rules: &Path, config: &Config) -> anyhow::Result<Arc<Rulebook>> {
         let hub = Arc::new(Hub::start(Outlets {
             detectors: DetectorSet::new(&config.detect, Networks::default()),
             watchers: Vec::new(),
@@ -169,7 +177,7 @@ mod tests {
         })?);
         let control = Arc::new(Control::new(hub, flowtrack_engine::Config::default(), None));
         let named = [rules.to_owned()];
-        Ok(Arc::new(Rulebook::open(&named, &config, PathBuf::new(), control)?))
+        Ok(Arc::new(Rulebook::open(&named, config, PathBuf::new(), control)?))
     }
 
     #[test]
@@ -190,6 +198,55 @@ mod tests {
         let state = book.reload();
         assert_eq!((state.loaded, state.wrong, state.problem), (2, 0, None));
         assert_eq!(book.control.rules().unwrap().set.len(), 2);
+    }
+
+    #[test]
+    fn lists_are_read_again_and_stay_where_they_cannot_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("own.rules");
+        let (names, scores) = (folder.path().join("names.lst"), folder.path().join("scores.list"));
+        let rule = "alert dns any any -> any any (dns.query; \
+                    dataset:isset,names,type string,load names.lst; sid:1;)\n";
+        std::fs::write(&file, rule).unwrap();
+        std::fs::write(&names, "b25l\n").unwrap();
+        std::fs::write(&scores, "192.0.2.1,1,100\n").unwrap();
+        let mut config = Config::default();
+        config.rules.reputation_lists = vec![scores.clone()];
+        let book = book_with(&file, &config).unwrap();
+        let id = flowtrack_rules::state::VarId::of("set names");
+        let has = |name: &[u8]| {
+            let rules = book.control.rules().unwrap();
+            rules.shared.dataset(id, |set| set.get(name).is_some()).unwrap()
+        };
+        let score = || {
+            let rules = book.control.rules().unwrap();
+            rules.shared.reputation.score([192, 0, 2, 1].into(), 1)
+        };
+        assert_eq!((has(b"one"), has(b"two"), score()), (true, false, Some(100)));
+        let rules = book.control.rules().unwrap();
+        rules.shared.dataset(id, |set| set.add(b"seen")).unwrap();
+        let before = book.mark();
+
+        std::fs::write(&names, "dHdv\n").unwrap();
+        std::fs::write(&scores, "192.0.2.1,1,7\n").unwrap();
+        assert_ne!(book.mark(), before, "their files are watched");
+        assert_eq!(book.reload().problem, None);
+        assert_eq!((has(b"one"), has(b"two"), has(b"seen")), (false, true, true));
+        assert_eq!(score(), Some(7));
+
+        std::fs::write(&names, "not in base64!\n").unwrap();
+        assert_eq!(book.reload().problem, None);
+        assert_eq!((has(b"two"), book.state().loaded), (true, 1));
+        std::fs::write(&scores, "nonsense\n").unwrap();
+        assert!(book.reload().problem.unwrap().contains("scores.list"));
+        assert_eq!((has(b"two"), score()), (true, Some(7)));
+
+        // A set that no rule names any more is forgotten.
+        std::fs::write(&scores, "").unwrap();
+        std::fs::write(&file, "alert dns any any -> any any (sid:1;)\n").unwrap();
+        assert_eq!(book.reload().problem, None);
+        assert!(book.control.rules().unwrap().shared.dataset(id, |_| ()).is_none());
+        assert_eq!(score(), None);
     }
 
     #[test]

@@ -134,8 +134,9 @@ pub fn texts(places: &Places) -> anyhow::Result<Vec<(String, String)>> {
     Ok(texts)
 }
 
-/// A number that changes when a rule file, or a file beside one, is changed, added or taken away.
-pub fn mark(places: &Places) -> u64 {
+/// A number that changes when a rule file, a file beside one, or one of these others, is changed,
+/// added or taken away.
+pub fn mark<'a>(places: &Places, others: impl Iterator<Item = &'a PathBuf>) -> u64 {
     let mut files = rule_files(&places.paths).unwrap_or_default();
     for folder in folders(&files) {
         files.extend(BESIDE.iter().map(|name| folder.join(name)));
@@ -143,6 +144,7 @@ pub fn mark(places: &Places) -> u64 {
     if let Some(lists) = &places.lists {
         files.extend(LISTS.iter().map(|(name, _)| lists.join(name)));
     }
+    files.extend(others.cloned());
     let mut hasher = std::hash::DefaultHasher::new();
     for file in files {
         let stands = std::fs::metadata(&file).ok();
