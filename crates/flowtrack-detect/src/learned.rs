@@ -55,6 +55,12 @@ impl Learned {
     }
 }
 
+/// What is taken back of a list: no more than there is room for, what was touched last in the end,
+/// so that it is forgotten last.
+pub(crate) fn taken_back<T: Copy>(list: &[T], room: usize) -> impl Iterator<Item = T> {
+    list.iter().take(room).rev().copied()
+}
+
 /// A [`Baseline`](crate::Baseline).
 #[derive(Clone, Copy, PartialEq, Default, Debug, Serialize, Deserialize)]
 pub(crate) struct Usual {

@@ -39,4 +39,5 @@ pub use networks::{Net, Networks};
 pub use pace::{Once, Pace};
 pub(crate) use pace::{Over, lately};
 pub use set::{Detector, DetectorSet};
+pub(crate) use window::Minute;
 pub use window::{DistinctWindow, Window};

@@ -38,6 +38,23 @@ impl<T, const SLOTS: usize> Ring<T, SLOTS> {
     }
 }
 
+/// Notices when another minute begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Minute(i64);
+
+impl Minute {
+    /// The first minute is yet to begin.
+    pub const fn new() -> Self {
+        Self(i64::MIN)
+    }
+
+    /// Whether it is another minute than when this was asked last.
+    pub fn turns(&mut self, now: Timestamp) -> bool {
+        let minute = now.secs().div_euclid(60);
+        std::mem::replace(&mut self.0, minute) != minute
+    }
+}
+
 /// Counts what happened in the last `span` seconds, in 12 slots, so it is exact to one slot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Window(Ring<u64, 12>);

@@ -1,7 +1,10 @@
 //! Connection floods: one host opens connections faster than it could use them.
 
+use crate::learned::taken_back;
 use crate::words::{add_flows, at, count, number, plural};
-use crate::{About, Baseline, Detector, Findings, Kind, Learned, Networks, Recent, Window, lately};
+use crate::{
+    About, Baseline, Detector, Findings, Kind, Learned, Minute, Networks, Recent, Window, lately,
+};
 use flowtrack_event::{
     Activity, FlowId, IpProto, Outcomes, Severity, SourceActivity, Technique, Timestamp,
 };
@@ -66,7 +69,7 @@ pub struct ConnectionFlood {
     config: Config,
     pairs: Recent<(IpAddr, Service), Pair>,
     services: Recent<Service, Usual>,
-    minute: i64,
+    minute: Minute,
 }
 
 /// Connections of one source to one service.
@@ -103,7 +106,7 @@ impl ConnectionFlood {
         Self {
             pairs: Recent::new(config.max_tracked),
             services: Recent::new(config.max_tracked),
-            minute: i64::MIN,
+            minute: Minute::new(),
             config: config.clone(),
         }
     }
@@ -226,19 +229,17 @@ impl Detector for ConnectionFlood {
     }
 
     fn recall(&mut self, learned: &Learned) {
-        let known = self.config.max_tracked.min(learned.services.len());
-        for &(addr, port, usual) in learned.services.iter().take(known).rev() {
+        let room = self.config.max_tracked;
+        for (addr, port, usual) in taken_back(&learned.services, room) {
             let before = Baseline::recalled(MEMORY, usual);
             self.services.entry((addr, port), || Usual::new(before));
         }
     }
 
     fn on_tick(&mut self, now: Timestamp, _findings: &mut Findings) {
-        let minute = now.secs().div_euclid(60);
-        if minute == self.minute {
+        if !self.minute.turns(now) {
             return;
         }
-        self.minute = minute;
         for (_, usual) in self.services.values_mut() {
             usual.before.learn(usual.most as f64);
             usual.most = 0;

@@ -1,7 +1,8 @@
 //! Volumetric floods: more packets than anybody asked for.
 
+use crate::learned::taken_back;
 use crate::words::{add_flows, count, list, number, plural, text};
-use crate::{About, Baseline, Detector, Findings, Kind, Learned, Networks, Recent, lately};
+use crate::{About, Baseline, Detector, Findings, Kind, Learned, Minute, Networks, Recent, lately};
 use flowtrack_event::{
     Activity, Detection, FlowId, FromPort, IpProto, Severity, SourceActivity, TargetActivity,
     Technique, Timestamp,
@@ -110,7 +111,7 @@ pub struct Ddos {
     targets: Recent<(IpAddr, &'static str), Track>,
     /// What targets usually get.
     usual: Recent<IpAddr, Usual>,
-    minute: i64,
+    minute: Minute,
 }
 
 /// What a target usually gets in the busiest second of a minute.
@@ -164,7 +165,7 @@ impl Ddos {
             sources: Recent::new(config.max_tracked),
             targets: Recent::new(config.max_tracked),
             usual: Recent::new(config.max_tracked),
-            minute: i64::MIN,
+            minute: Minute::new(),
             config: config.clone(),
         }
     }
@@ -520,11 +521,9 @@ impl Detector for Ddos {
     }
 
     fn on_tick(&mut self, now: Timestamp, _findings: &mut Findings) {
-        let minute = now.secs().div_euclid(60);
-        if minute == self.minute {
+        if !self.minute.turns(now) {
             return;
         }
-        self.minute = minute;
         for (_, usual) in self.usual.values_mut() {
             let (packets, sources) = std::mem::take(&mut usual.most);
             usual.packets.learn(packets as f64);
@@ -540,8 +539,8 @@ impl Detector for Ddos {
     }
 
     fn recall(&mut self, learned: &Learned) {
-        let known = self.config.max_tracked.min(learned.targets.len());
-        for &(addr, [packets, sources]) in learned.targets.iter().take(known).rev() {
+        let room = self.config.max_tracked;
+        for (addr, [packets, sources]) in taken_back(&learned.targets, room) {
             let recalled = |usual| Baseline::recalled(MEMORY, usual);
             self.usual.entry(addr, || Usual::new(recalled(packets), recalled(sources)));
         }

@@ -1,5 +1,6 @@
 //! Uploads beyond what a host usually sends.
 
+use crate::learned::taken_back;
 use crate::words::keep_last;
 use crate::{About, Baseline, Detector, Findings, Kind, Learned, Networks, Pace, Recent};
 use flowtrack_event::{
@@ -199,8 +200,7 @@ impl Detector for Exfiltration {
     }
 
     fn recall(&mut self, learned: &Learned) {
-        let known = self.config.max_hosts.min(learned.uploads.len());
-        for &(addr, usual) in learned.uploads.iter().take(known).rev() {
+        for (addr, usual) in taken_back(&learned.uploads, self.config.max_hosts) {
             self.hosts.entry(addr, || Host::new(Baseline::recalled(MEMORY, usual)));
         }
     }

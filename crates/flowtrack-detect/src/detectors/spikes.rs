@@ -61,15 +61,16 @@ const PROTOCOL: &str = "protocol/";
 /// Bytes of a step below which parts of protocols say nothing.
 const MIN_BYTES: f64 = 500_000.0;
 
+/// What is learned of the network as a whole, by the names under which it is kept.
+const NUMBERS: [&str; 4] = ["bytes", "packets", "packet_size", "flows"];
+
 /// The detector.
 pub struct Spikes {
     config: Config,
     step: Option<i64>,
     sum: Sum,
-    bytes: Series,
-    packets: Series,
-    size: Series,
-    flows: Series,
+    /// In the order of [`NUMBERS`].
+    numbers: [Series; NUMBERS.len()],
     protocols: BTreeMap<&'static str, Series>,
     /// Protocols of an earlier run that were not seen yet, by name.
     past: BTreeMap<String, UsualHours>,
@@ -111,22 +112,10 @@ impl Spikes {
             config: config.clone(),
             step: None,
             sum: Sum::default(),
-            bytes: series(),
-            packets: series(),
-            size: series(),
-            flows: series(),
+            numbers: NUMBERS.map(|_| series()),
             protocols: BTreeMap::new(),
             past: BTreeMap::new(),
         }
-    }
-
-    fn numbers(&self) -> [(&'static str, &Series); 4] {
-        [
-            ("bytes", &self.bytes),
-            ("packets", &self.packets),
-            ("packet_size", &self.size),
-            ("flows", &self.flows),
-        ]
     }
 
     fn second(&mut self, second: &Second) {
@@ -160,6 +149,7 @@ impl Spikes {
         let config = &self.config;
         let per_second = |n: u64| n as f64 / STEP as f64;
         let (bytes, packets) = (sum.bytes as f64, sum.packets as f64);
+        let [throughputs, rates, sizes, begun] = &mut self.numbers;
         let mut all = |series: &mut Series, value, measure: Measure| {
             series.take(config, at, value, &measure, findings);
         };
@@ -171,15 +161,15 @@ impl Spikes {
             times: None,
         };
         let throughput = per_second(sum.bytes) * 8.0 / 1e6;
-        all(&mut self.bytes, throughput, measure("bytes", "throughput", "Mbit/s", 5.0));
+        all(throughputs, throughput, measure("bytes", "throughput", "Mbit/s", 5.0));
         let rate = per_second(sum.packets);
-        all(&mut self.packets, rate, measure("packets", "packets", "packets/s", 1_000.0));
+        all(rates, rate, measure("packets", "packets", "packets/s", 1_000.0));
         let flows = per_second(sum.flows);
-        all(&mut self.flows, flows, measure("flows", "new flows", "flows/s", 50.0));
+        all(begun, flows, measure("flows", "new flows", "flows/s", 50.0));
         if sum.packets > 100 {
             let size = measure("packet_size", "packet size", "bytes", 400.0);
             let size = Measure { times: Some(2.0), ..size };
-            all(&mut self.size, bytes / packets, size);
+            all(sizes, bytes / packets, size);
         }
         if bytes < MIN_BYTES {
             return;
@@ -271,7 +261,7 @@ impl Detector for Spikes {
     }
 
     fn keep(&self, learned: &mut Learned) {
-        for (name, series) in self.numbers() {
+        for (name, series) in NUMBERS.into_iter().zip(&self.numbers) {
             learned.network.insert(name.to_owned(), series.usual.usual());
         }
         for (&protocol, series) in &self.protocols {
@@ -283,12 +273,7 @@ impl Detector for Spikes {
     }
 
     fn recall(&mut self, learned: &Learned) {
-        for (name, series) in [
-            ("bytes", &mut self.bytes),
-            ("packets", &mut self.packets),
-            ("packet_size", &mut self.size),
-            ("flows", &mut self.flows),
-        ] {
+        for (name, series) in NUMBERS.into_iter().zip(&mut self.numbers) {
             if let Some(usual) = learned.network.get(name) {
                 series.usual.recall(MEMORY, usual);
             }

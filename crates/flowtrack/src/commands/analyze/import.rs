@@ -3,6 +3,7 @@
 use crate::cli::Analyze;
 use crate::config::{Config, Wrong};
 use anyhow::Context as _;
+use flowtrack_event::hex;
 use flowtrack_store::HistoryWriter;
 use flowtrack_store::history::{ImportFile, OpenError};
 use sha2::{Digest as _, Sha256};
@@ -53,7 +54,7 @@ fn fingerprint(path: &Path) -> std::io::Result<Option<String>> {
     }
     file.take(ENDS).read_to_end(&mut bytes)?;
     hash.update(&bytes);
-    Ok(Some(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
+    Ok(Some(hex(&hash.finalize())))
 }
 
 #[cfg(test)]
