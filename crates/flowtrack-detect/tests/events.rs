@@ -3,10 +3,10 @@
 
 use flowtrack_detect::{Config, DetectorSet, Networks};
 use flowtrack_event::{
-    AppProto, AppRecord, Claim, Confidence, ConnState, Detection, Direction, EndReason, Event,
-    FlowContext, FlowEvent, FlowId, FlowKey, FlowPhase, FlowRecord, FlowState, IfaceId, IpProto,
-    Latency, LoginEvent, LoginOutcome, MacAddr, Neighbour, Secret, Severity, SideRecord, TcpRecord,
-    Timestamp, Transaction, TransactionEvent, Vlans,
+    AppProto, AppRecord, CertificateFacts, Claim, Confidence, ConnState, Detection, Direction,
+    Encryption, EndReason, Event, FlowContext, FlowEvent, FlowId, FlowKey, FlowPhase, FlowRecord,
+    FlowState, IfaceId, IpProto, Latency, LoginEvent, LoginOutcome, MacAddr, Neighbour, Secret,
+    Severity, SideRecord, TcpRecord, Timestamp, Transaction, TransactionEvent, Vlans,
 };
 use smallvec::SmallVec;
 use std::net::IpAddr;
@@ -104,7 +104,32 @@ struct Told {
     numbers: Vec<(Direction, &'static str, u64)>,
 }
 
+impl Told {
+    fn text(&self, name: &str) -> Option<&str> {
+        self.buffers.iter().find(|(_, known, _)| *known == name).map(|(.., value)| value.as_str())
+    }
+
+    fn seconds(&self, name: &str) -> Option<i64> {
+        let found = self.numbers.iter().find(|(_, known, _)| *known == name);
+        found.map(|&(.., value)| value as i64)
+    }
+}
+
 impl Transaction for Told {
+    fn encryption(&self) -> Option<Encryption<'_>> {
+        let (subject, issuer) = (self.text("tls.cert_subject")?, self.text("tls.cert_issuer")?);
+        let certificate = CertificateFacts {
+            fingerprint: "",
+            subject,
+            issuer,
+            not_before: self.seconds("tls_cert_notbefore")?,
+            not_after: self.seconds("tls_cert_notafter")?,
+            is_self_signed: subject == issuer,
+            is_for_name: None,
+        };
+        Some(Encryption { certificate: Some(certificate), ..Encryption::default() })
+    }
+
     fn protocol(&self) -> AppProto {
         AppProto(self.protocol)
     }

@@ -54,9 +54,7 @@ pub struct Report {
 impl Report {
     /// A report of everything that `summary` took in.
     pub fn new(summary: &Summary, info: ReportInfo) -> Self {
-        let mut view = summary.view(ROWS);
-        view.findings = summary.finding_rows(ALERTS);
-        Self { info, view }
+        Self { info, view: summary.view_with(ROWS, ALERTS) }
     }
 
     /// Writes the HTML file.

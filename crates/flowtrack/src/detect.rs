@@ -2,12 +2,12 @@
 
 use crate::config::Config;
 use crate::hub::Hub;
-use anyhow::Context as _;
+use crate::replace::replace;
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use flowtrack_detect::{DetectorSet, Learned, Networks};
 use std::fs::File;
-use std::io::{ErrorKind, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::{ErrorKind, Read as _};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -90,14 +90,8 @@ fn read(path: &Path) -> anyhow::Result<Option<Learned>> {
     Ok(Some(learned))
 }
 
-/// Whole or not at all, whatever happens meanwhile.
 fn write(learned: &Learned, path: &Path) -> anyhow::Result<()> {
-    let new: PathBuf = path.with_extension("json.new");
-    let what = || format!("cannot write {}", new.display());
-    let mut file = File::create(&new).with_context(what)?;
-    file.write_all(&serde_json::to_vec(learned)?).with_context(what)?;
-    file.sync_data().with_context(what)?;
-    std::fs::rename(&new, path).with_context(|| format!("cannot move {}", new.display()))
+    replace(path, &serde_json::to_vec(learned)?)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod input;
 mod lock;
 mod moment;
 mod notify;
+mod replace;
 mod respond;
 mod rules;
 mod status;

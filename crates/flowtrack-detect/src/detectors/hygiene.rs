@@ -202,17 +202,9 @@ impl Hygiene {
     }
 
     fn certificate(&mut self, tx: &TransactionEvent, findings: &mut Findings) {
-        let number = |name: &str| {
-            let mut found = None;
-            tx.transaction.number(Direction::ToClient, name, &mut |n| found = Some(n));
-            found.and_then(|seconds| i64::try_from(seconds).ok())
-        };
-        let (Some(from), Some(to)) = (number("tls_cert_notbefore"), number("tls_cert_notafter"))
-        else {
-            return;
-        };
-        let subject = text(tx, Direction::ToClient, "tls.cert_subject").unwrap_or_default();
-        let issuer = text(tx, Direction::ToClient, "tls.cert_issuer").unwrap_or_default();
+        let said = tx.transaction.encryption().and_then(|said| said.certificate);
+        let Some(certificate) = said else { return };
+        let (from, to) = (certificate.not_before, certificate.not_after);
         let key = &tx.flow.key;
         let now = tx.ts.secs();
         let days = |seconds: i64| u64::try_from(seconds / 86_400).unwrap_or(0);
@@ -234,7 +226,7 @@ impl Hygiene {
                 "The clock of one of both sides is wrong, or the certificate was made for later.",
                 Severity::Low,
             )
-        } else if !subject.is_empty() && subject == issuer {
+        } else if !certificate.subject.is_empty() && certificate.is_self_signed {
             (
                 "self_signed_certificate",
                 format!("nobody vouches for the certificate of {}", key.dst),
@@ -247,8 +239,8 @@ impl Hygiene {
         };
         let Some(detection) = self.begin(kind, key, tx.ts) else { return };
         let evidence = vec![
-            ("subject".into(), Evidence::Text(subject)),
-            ("issuer".into(), Evidence::Text(issuer)),
+            ("subject".into(), Evidence::Text(certificate.subject.to_owned())),
+            ("issuer".into(), Evidence::Text(certificate.issuer.to_owned())),
             ("days until it ends".into(), Evidence::Number((to - now).div_euclid(86_400) as f64)),
         ];
         findings.tell(Detection {

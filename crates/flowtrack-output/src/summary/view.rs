@@ -415,6 +415,11 @@ pub struct Fragments {
 impl Summary {
     /// The summary with at most `rows` rows in each table.
     pub fn view(&self, rows: usize) -> SummaryView {
+        self.view_with(rows, rows)
+    }
+
+    /// The same with so many alerts.
+    pub(crate) fn view_with(&self, rows: usize, alerts: usize) -> SummaryView {
         let span = self.whole_span();
         let totals = self.totals();
         let grid = self.timeline.grid(120);
@@ -441,7 +446,7 @@ impl Summary {
             outcomes: self.outcome_rows(),
             encryption: self.encryption.view(rows),
             alerts: self.alert_rows(),
-            findings: self.finding_rows(rows),
+            findings: self.findings.table(alerts, |addr| self.name(addr)),
             findings_by_severity: self.findings.by_severity(),
             anomalies: self.anomaly_rows(),
             fragments: self.fragments(),
@@ -671,10 +676,6 @@ impl Summary {
             .collect();
         rows.sort_by_key(|row| std::cmp::Reverse(row.flows));
         rows
-    }
-
-    pub(crate) fn finding_rows(&self, rows: usize) -> Table<FindingRow> {
-        self.findings.table(rows, |addr| self.name(addr))
     }
 
     fn alert_rows(&self) -> Vec<AlertRow> {

@@ -7,6 +7,7 @@ mod update;
 use super::print;
 use crate::cli::RulesAction;
 use crate::config::{Config, Wrong};
+use crate::replace::replace;
 use crate::rules::files::{Places, folder, lists_of, read, texts};
 use crate::status::Status;
 use anyhow::Context as _;
@@ -167,10 +168,7 @@ fn edit(path: &Path, change: impl FnOnce(&mut Vec<String>)) -> anyhow::Result<()
     if new == old {
         return Ok(());
     }
-    let draft = path.with_extension("conf.new");
-    std::fs::write(&draft, new)
-        .and_then(|()| std::fs::rename(&draft, path))
-        .with_context(|| format!("cannot write {}", path.display()))
+    replace(path, new.as_bytes())
 }
 
 /// Every keyword with its meaning and a rule that uses it, as Markdown.
