@@ -56,7 +56,7 @@ impl FromStr for Pace {
         let times = text.strip_suffix('x').unwrap_or(text).parse::<f64>();
         match times {
             Ok(times) if times.is_finite() && times >= 0.001 => Ok(Self::Times(times)),
-            _ => Err(format!("pace \"{text}\" is none; say 1x, 10x, 0.5x or max")),
+            _ => Err(format!("there is no pace `{text}`; say 1x, 10x, 0.5x or max")),
         }
     }
 }

@@ -118,10 +118,7 @@ pub enum FirewallError {
         what: String,
     },
     /// It is the firewall of another system.
-    #[error(
-        "`{firewall}` is the firewall of {of}, not of this system; set respond.firewall to one of \
-         {known}"
-    )]
+    #[error("`{firewall}` is the firewall of {of}, not of this system; take one of {known}")]
     OtherSystem {
         /// As the settings name it.
         firewall: &'static str,

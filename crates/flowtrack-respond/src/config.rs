@@ -66,7 +66,7 @@ impl Default for RespondConfig {
 impl RespondConfig {
     /// Says what is wrong with the settings, if anything.
     pub fn check(&self) -> Result<(), String> {
-        System::here().check(self.firewall).map_err(|error| error.to_string())?;
+        System::here().check(self.firewall).map_err(|e| format!("respond.firewall: {e}"))?;
         for (name, value, allowed) in
             [("widest_v4", self.widest_v4, 8..=32), ("widest_v6", self.widest_v6, 32..=128)]
         {

@@ -127,8 +127,8 @@ mod tests {
         };
         assert_eq!(
             said(System::Linux, Firewall::Pf),
-            "`pf` is the firewall of macOS and the BSDs, not of this system; set \
-             respond.firewall to one of auto, nftables, ipset, dry_run"
+            "`pf` is the firewall of macOS and the BSDs, not of this system; take one of \
+             auto, nftables, ipset, dry_run"
         );
         assert!(said(System::Linux, Firewall::Windows).contains("firewall of Windows"));
         assert!(said(System::Pf, Firewall::Nftables).contains("one of auto, pf, dry_run"));

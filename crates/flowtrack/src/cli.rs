@@ -35,20 +35,25 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// Where help lists what every command takes.
+const EVERY: &str = "Options of every command";
+
 /// Options that every command takes.
 #[derive(Args, Debug)]
 pub struct Global {
-    /// Where history, recorded packets and keys are kept
-    #[arg(long, global = true, value_name = "DIR")]
+    /// Where history, recorded packets and keys are kept [default: /var/lib/flowtrack for root, else
+    /// ~/.local/share/flowtrack]
+    #[arg(long, global = true, value_name = "DIR", help_heading = EVERY)]
     pub data_dir: Option<PathBuf>,
     /// Configuration file [default: flowtrack.toml in the data directory, if there is one]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = EVERY)]
     pub config: Option<PathBuf>,
-    /// Overrides one setting, such as `flow.max_flows=200000`; may be repeated
-    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    /// Overrides one setting, such as `flow.max_flows=200000`; may be repeated; `flowtrack config
+    /// docs` lists all
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE", help_heading = EVERY)]
     pub settings: Vec<String>,
     /// Says more; twice, even more
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = EVERY)]
     pub verbose: u8,
 }
 
@@ -59,9 +64,9 @@ pub enum Command {
     Run(Run),
     /// Read capture files and say what is in them
     Analyze(Analyze),
-    /// Write flows, packets or events out of history
+    /// Write flows, packets, alerts or transactions of the past to a file
     Export(Export),
-    /// Print alerts of the history, and go on with those that come
+    /// Print alerts; with --follow, also those to come
     Alerts(AlertsArgs),
     /// List the interfaces that can be captured on
     Interfaces {
@@ -81,15 +86,15 @@ pub enum Command {
         #[command(subcommand)]
         action: RulesAction,
     },
-    /// Keep addresses, networks or ports out by the firewall
+    /// Block addresses, networks or ports with the firewall, for a time
     Block(Block),
     /// Undo blocks
     Unblock(Unblock),
-    /// Keep blocks that are undone unless they are confirmed
+    /// Keep blocks that would be undone after a minute
     Confirm(Confirm),
     /// List what is blocked
     Blocked(Blocked),
-    /// List the ways to people, and test them
+    /// List the channels by which people are told (mail, chat, ...), and test them
     Notify {
         /// What to do with them.
         #[command(subcommand)]
@@ -120,7 +125,7 @@ pub struct Run {
     /// Interface to capture on, or `any`; may be repeated [default: the one with the default route]
     #[arg(short, long = "interface", value_name = "IFACE")]
     pub interfaces: Vec<String>,
-    /// Capture filter in the language of tcpdump
+    /// Capture only this, in the language of tcpdump, such as `tcp port 443`
     #[arg(short = 'f', long = "filter", value_name = "BPF")]
     pub filter: Option<String>,
     /// Replay a capture file through the live path instead (`-` for standard input)
@@ -132,14 +137,14 @@ pub struct Run {
     /// Begin again at the end of the file
     #[arg(long = "loop", requires = "read")]
     pub repeat: bool,
-    /// Address and port of the dashboard
-    #[arg(long, value_name = "ADDR:PORT")]
+    /// Address and port of the dashboard [default: `web.listen`, 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = listen)]
     pub listen: Option<SocketAddr>,
     /// See traffic that is not for this machine
     #[arg(short, long)]
     pub promiscuous: bool,
     /// Worker threads [default: one per core, at most 8]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = workers)]
     pub workers: Option<usize>,
     /// Judge traffic by these rules: files, or folders with `.rules` files; may be repeated. SIGHUP
     /// loads them again
@@ -148,7 +153,7 @@ pub struct Run {
     /// Also write events to this file as EVE JSON
     #[arg(long, value_name = "PATH")]
     pub eve: Option<PathBuf>,
-    /// Tell people of what a replayed file shows too
+    /// Tell people (see `flowtrack notify`) of what a replayed file shows too
     #[arg(long, requires = "read")]
     pub notify: bool,
     /// Keep the packets themselves, so that they can be exported
@@ -166,7 +171,7 @@ pub struct Analyze {
     /// Capture files: pcap or pcapng, also packed with gzip or zstd; `-` for standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Read only what this filter wants, in the language of tcpdump
+    /// Read only this, in the language of tcpdump, such as `tcp port 443`
     #[arg(short = 'f', long = "filter", value_name = "BPF")]
     pub filter: Option<String>,
     /// Write events as EVE JSON to this file, or to standard output with `-`
@@ -197,7 +202,7 @@ pub struct Analyze {
     #[arg(long, requires = "db")]
     pub again: bool,
     /// Worker threads; with `--each`, files that are read at once
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = workers)]
     pub workers: Option<usize>,
     /// Judge traffic by these rules: files, or folders with `.rules` files; may be repeated
     #[arg(short = 'S', long = "rules", value_name = "PATH")]
@@ -256,6 +261,16 @@ pub enum Format {
     Pcap,
     /// Packets with their interfaces
     Pcapng,
+}
+
+fn workers(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=64).contains(number));
+    number.ok_or_else(|| "want a number from 1 to 64".to_owned())
+}
+
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "want an address and a port, such as 127.0.0.1:8080 or [::1]:8080".to_owned())
 }
 
 /// The arguments with `run` put in where no command is named, so that `flowtrack -i eth0` works.

@@ -12,17 +12,25 @@ mod rules;
 mod run;
 
 use crate::cli::{Cli, Command};
-use crate::config::{Config, data_dir};
+use crate::config::{Config, Wrong, data_dir};
 use crate::notify::keeper;
 use crate::status::Status;
+use anyhow::Context as _;
+use flowtrack_store::HistoryReader;
+use flowtrack_store::history::QueryError;
 use jiff::tz::TimeZone;
 use std::io::Write as _;
+use std::path::Path;
 
 /// Does what the command line says.
 pub fn run(cli: &Cli) -> anyhow::Result<Status> {
     let data_dir = data_dir(&cli.global);
     if let Command::Config { action } = cli.command {
         return config::run(action, &cli.global);
+    }
+    if let Command::Doctor { json } = cli.command {
+        // Who asks what is wrong is told, whatever it is.
+        return doctor::run(json, &data_dir, Config::load(&cli.global));
     }
     let config = Config::load(&cli.global)?;
     match &cli.command {
@@ -37,9 +45,28 @@ pub fn run(cli: &Cli) -> anyhow::Result<Status> {
         Command::Unblock(args) => block::unblock(args, &config, &data_dir),
         Command::Confirm(args) => block::confirm(args, &config, &data_dir),
         Command::Blocked(args) => block::blocked(*args, &config, &data_dir),
-        Command::Doctor { json } => doctor::run(*json, &data_dir, &config),
-        Command::Config { .. } => Ok(Status::Ok),
+        Command::Doctor { .. } | Command::Config { .. } => Ok(Status::Ok),
     }
+}
+
+/// Opens a history to read it.
+fn history(path: &Path) -> anyhow::Result<HistoryReader> {
+    let is_there = path.try_exists().with_context(|| format!("cannot read {}", path.display()))?;
+    if !is_there {
+        return Err(Wrong(format!(
+            "{}: there is no history here; `flowtrack run` keeps one, `flowtrack analyze FILE --db \
+             {}` makes one; --data-dir or --db names another",
+            path.display(),
+            path.display()
+        ))
+        .into());
+    }
+    HistoryReader::open(path).map_err(|error| match error {
+        QueryError::NotHistory => {
+            Wrong(format!("{}: {error}; --data-dir or --db names another", path.display())).into()
+        }
+        other => anyhow::Error::new(other).context(path.display().to_string()),
+    })
 }
 
 /// Prints to standard output; a reader that has gone is no error.

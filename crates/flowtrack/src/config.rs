@@ -93,6 +93,7 @@ impl Config {
         for (name, value) in variables {
             if let Some(key) = key_of_variable(&name)? {
                 insert(&mut table, key, value_of(&value));
+                check_form(&table, &name, &value)?;
             }
         }
         for setting in settings {
@@ -102,6 +103,7 @@ impl Config {
             let key = key.trim();
             check_key(key).map_err(|hint| Wrong(format!("--set {setting}: {hint}")))?;
             insert(&mut table, key, value_of(value.trim()));
+            check_form(&table, &format!("--set {key}"), value)?;
         }
         let config: Self = Value::Table(table)
             .try_into()
@@ -187,7 +189,7 @@ fn parse_file(path: &Path, text: &str) -> Result<Table, Wrong> {
     check_table(keys.get_ref(), "")
         .map_err(|(span, hint)| Wrong(format!("{}: {hint}", at(Some(span)))))?;
     toml::from_str::<Config>(text)
-        .map_err(|e| Wrong(format!("{}: {}", at(e.span()), e.message())))?;
+        .map_err(|e| Wrong(format!("{}: {}", at(e.span()), form(e.message()))))?;
     toml::from_str(text).map_err(|e| Wrong(format!("{}: {}", at(e.span()), e.message())))
 }
 
@@ -215,6 +217,22 @@ fn place_of(path: &Path, text: &str, complaint: &str) -> Option<String> {
         };
     }
     found.map(|span| place(path, text, Some(span)))
+}
+
+/// Whether settings have the form that they need, once this one is among them.
+fn check_form(table: &Table, setting: &str, value: &str) -> Result<(), Wrong> {
+    let read: Result<Config, toml::de::Error> = Value::Table(table.clone()).try_into();
+    read.map(drop).map_err(|e| Wrong(format!("{setting}={value}: {}", form(e.message()))))
+}
+
+/// What a form is to be, in words that are no programmer's.
+fn form(message: &str) -> String {
+    let numbers = ["u8", "u16", "u32", "u64", "usize", "i64"];
+    let words = numbers.map(|kind| (kind, "a whole number"));
+    let others = [("f64", "a number"), ("a boolean", "true or false"), ("a sequence", "a list")];
+    let (what, kind) = message.split_once("expected ").unwrap_or((message, ""));
+    let found = words.iter().chain(&others).find(|(name, _)| *name == kind);
+    found.map_or_else(|| message.to_owned(), |(_, word)| format!("{what}want {word}"))
 }
 
 type Misplaced = (std::ops::Range<usize>, String);

@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     match commands::run(&cli) {
         Ok(status) => status.into(),
         Err(e) => {
-            eprintln!("flowtrack: {e:#}");
+            eprintln!("flowtrack: {}", status::told(&e));
             status::Status::of(&e).into()
         }
     }

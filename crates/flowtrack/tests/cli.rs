@@ -156,6 +156,47 @@ fn wrong_usage_is_told_with_the_nearest_right_word() {
 }
 
 #[test]
+fn what_is_wrong_is_told_with_what_to_do_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().to_str().unwrap();
+    let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/../../demo/office.pcap.zst");
+    let text = format!("{folder}/text");
+    std::fs::write(&text, "no database, and long enough not to be taken for an empty one\n")
+        .unwrap();
+    let toml = format!("{folder}/wrong.toml");
+    std::fs::write(&toml, "[respond]\nfirewall = \"pf\"\n").unwrap();
+    let said = |args: &[&str], wants: &[&str]| {
+        let output = flowtrack(args);
+        let text = stderr(&output) + &stdout(&output);
+        assert_ne!(output.status.code(), Some(0), "{args:?}: {text}");
+        for want in wants {
+            assert_eq!(text.matches(want).count(), 1, "{args:?} wants {want}: {text}");
+        }
+    };
+    let nothing = ["there is no history here", "`flowtrack run` keeps one", "--data-dir or --db"];
+    said(&["alerts", "--data-dir", folder], &nothing);
+    said(&["export", "flows", "--format", "csv", "--data-dir", folder], &nothing);
+    said(&["block", "192.0.2.1", "--preview", "--data-dir", folder], &nothing);
+    said(&["alerts", "--db", &text], &[&text, "no history of FlowTrack", "--db names another"]);
+    said(&["analyze", "/no/such/file"], &["/no/such/file", "No such file or directory"]);
+    let inside = format!("{folder}/history.db");
+    said(&["analyze", demo, "--db", folder], &["this is a folder", &inside]);
+    said(&["analyze", demo, "--workers", "0"], &["want a number from 1 to 64"]);
+    said(&["run", "--workers", "x"], &["want a number from 1 to 64"]);
+    said(&["run", "--listen", "999"], &["such as 127.0.0.1:8080"]);
+    said(&["run", "-r", demo, "--pace", "fast"], &["there is no pace `fast`", "10x, 0.5x or max"]);
+    let first = "--set respond.first_secs=x";
+    said(&["--set", "respond.first_secs=x", "config", "check"], &[first, "want a whole number"]);
+    said(&["--set", "respond.automatic=3", "config", "check"], &["want true or false"]);
+    let place = format!("{toml}:2:1: respond.firewall: `pf` is the firewall of macOS");
+    said(&["--config", &toml, "config", "check"], &[&place, "nftables, ipset, dry_run"]);
+    // The doctor says so too, and goes on.
+    said(&["--config", &toml, "doctor"], &[&place, "data folder", "firewall  "]);
+    let none = flowtrack(&["rules", "list", "nosuchword", "--data-dir", folder]);
+    assert_eq!(stdout(&none), "no rule has nosuchword\n");
+}
+
+#[test]
 fn history_of_a_capture_can_be_exported() {
     let folder = tempfile::tempdir().unwrap();
     let path = capture(folder.path(), "a.pcap", 3);

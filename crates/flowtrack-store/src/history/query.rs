@@ -144,6 +144,9 @@ pub enum QueryError {
         /// The format found.
         found: i64,
     },
+    /// The file holds something else.
+    #[error("this is no history of FlowTrack")]
+    NotHistory,
     /// The database cannot be read.
     #[error("cannot read history: {0}")]
     Sqlite(rusqlite::Error),
@@ -153,6 +156,7 @@ impl From<rusqlite::Error> for QueryError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(rusqlite::ErrorCode::OperationInterrupted) => Self::TooSlow,
+            Some(rusqlite::ErrorCode::NotADatabase) => Self::NotHistory,
             _ => Self::Sqlite(error),
         }
     }

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-/// What to do with the ways to people.
+/// What to do with the channels by which people are told.
 #[derive(Subcommand, Debug)]
 pub enum NotifyAction {
     /// Send a test message, and say what became of it

@@ -31,14 +31,7 @@ pub fn run(args: &AlertsArgs, data_dir: &Path) -> anyhow::Result<Status> {
         .map_err(|e| Wrong(format!("--since {}: {e}", args.since)))?;
     let filter = filter(args)?;
     let path = args.db.clone().unwrap_or_else(|| data_dir.join("history.db"));
-    if !path.exists() {
-        return Err(Wrong(format!(
-            "{}: there is no history here; name another with --data-dir or --db",
-            path.display()
-        ))
-        .into());
-    }
-    let history = HistoryReader::open(&path)?;
+    let history = super::history(&path)?;
     // Where following begins is asked first, so that nothing falls between.
     let from = history.alerts_now()?;
     let query = AlertQuery {

@@ -7,7 +7,6 @@ use crate::respond::{ask_or_do, preview::preview, surroundings};
 use crate::status::Status;
 use anyhow::Context as _;
 use flowtrack_respond::{Block as Row, Command, Reply, Request, Status as Blocks, What};
-use flowtrack_store::HistoryReader;
 use flowtrack_web::BlockPreview;
 use std::path::Path;
 use std::time::Duration;
@@ -132,10 +131,7 @@ fn say_preview(
     config: &Config,
     data_dir: &Path,
 ) -> anyhow::Result<Status> {
-    let path = data_dir.join("history.db");
-    let reader = HistoryReader::open(&path)
-        .with_context(|| format!("there is no history to look at in {}", path.display()))?
-        .with_patience(PATIENCE);
+    let reader = super::history(&data_dir.join("history.db"))?.with_patience(PATIENCE);
     let hours = u32::try_from((args.last.as_secs() + 3_599) / 3_600)?;
     let found = preview(&reader, named, hours, &surroundings(), &config.respond)?;
     if args.json {

@@ -2,7 +2,7 @@
 
 use super::print;
 use crate::config::Config;
-use crate::status::Status;
+use crate::status::{Status, told};
 use flowtrack_capture::Filter;
 use flowtrack_event::LinkType;
 use serde::Serialize;
@@ -17,9 +17,10 @@ struct Finding {
 }
 
 /// Runs the command. What is missing is said, and is an error only where nothing would work.
-pub fn run(json: bool, data_dir: &Path, config: &Config) -> anyhow::Result<Status> {
+pub fn run(json: bool, data_dir: &Path, config: anyhow::Result<Config>) -> anyhow::Result<Status> {
+    let (setting, config) = configuration(config);
     let findings =
-        [capture(), interface(), filters(), data(data_dir), firewall(config), offloads()];
+        [setting, capture(), interface(), filters(), data(data_dir), firewall(&config), offloads()];
     let status = if findings.iter().all(|f| f.ok) { Status::Ok } else { Status::Failed };
     if json {
         print(&(serde_json::to_string_pretty(&findings)? + "\n"))?;
@@ -28,10 +29,19 @@ pub fn run(json: bool, data_dir: &Path, config: &Config) -> anyhow::Result<Statu
     let mut text = String::new();
     for f in &findings {
         text +=
-            &format!("{}  {:<12} {}\n", if f.ok { "ok     " } else { "MISSING" }, f.what, f.found);
+            &format!("{}  {:<13} {}\n", if f.ok { "ok     " } else { "MISSING" }, f.what, f.found);
     }
     print(&text)?;
     Ok(status)
+}
+
+/// Whether the configuration is right; where it is not, the rest is looked at with the defaults.
+fn configuration(config: anyhow::Result<Config>) -> (Finding, Config) {
+    let (ok, found, config) = match config {
+        Ok(config) => (true, "it is right".into(), config),
+        Err(error) => (false, told(&error), Config::default()),
+    };
+    (Finding { what: "configuration", ok, found }, config)
 }
 
 fn capture() -> Finding {
@@ -58,7 +68,7 @@ fn interface() -> Finding {
 
 fn filters() -> Finding {
     match Filter::compile("tcp port 443", LinkType::ETHERNET, 262_144) {
-        Ok(_) => Finding { what: "filters", ok: true, found: "libpcap translates them".into() },
+        Ok(_) => Finding { what: "filters", ok: true, found: "capture filters (-f) work".into() },
         Err(e) => Finding { what: "filters", ok: false, found: e.to_string() },
     }
 }
@@ -76,7 +86,10 @@ fn data(data_dir: &Path) -> Finding {
         Err(e) => Finding {
             what: "data folder",
             ok: false,
-            found: format!("{}: {e}; choose another with --data-dir", data_dir.display()),
+            found: format!(
+                "{}: {e}; run it with sudo, or choose another with --data-dir",
+                data_dir.display()
+            ),
         },
     }
 }
@@ -100,8 +113,8 @@ fn offloads() -> Finding {
     Finding {
         what: "offloads",
         ok: true,
-        found: "frames longer than the wire's are joined by the kernel; \
-                `ethtool -K IFACE gro off lro off` shows the wire's own"
+        found: "network cards may hand over several packets as one long one; to see each as it \
+                was sent: `sudo ethtool -K IFACE gro off lro off`"
             .into(),
     }
 }

@@ -9,7 +9,6 @@ use anyhow::Context as _;
 use flowtrack_detect::alerts::AlertFilter;
 use flowtrack_filter::Filter;
 use flowtrack_output::TableFormat;
-use flowtrack_store::HistoryReader;
 use jiff::Timestamp;
 use std::fs::File;
 use std::io::{BufWriter, Write, stdout};
@@ -38,17 +37,12 @@ pub fn run(args: &Export, data_dir: &Path) -> anyhow::Result<Status> {
     };
     let path = args.db.clone().unwrap_or_else(|| data_dir.join("history.db"));
     let packets = args.what == "packets";
-    if !path.exists() && !packets {
-        return Err(Wrong(format!(
-            "{}: there is no history here; name another with --data-dir or --db",
-            path.display()
-        ))
-        .into());
-    }
-    let history = path
-        .exists()
-        .then(|| HistoryReader::open(&path).map(|reader| reader.with_patience(PATIENCE)))
-        .transpose()?;
+    // Packets are found without it.
+    let history = if packets && !path.exists() {
+        None
+    } else {
+        Some(super::history(&path)?.with_patience(PATIENCE))
+    };
     let mut out: Box<dyn Write> = if args.output.as_os_str() == "-" {
         Box::new(BufWriter::new(stdout()))
     } else {

@@ -127,6 +127,12 @@ fn list(
             }
         }
     }
+    if text.is_empty() {
+        text = match &words[..] {
+            [] => "there are no rules; `flowtrack rules update` fetches some\n".to_owned(),
+            words => format!("no rule has {}\n", words.join(" and ")),
+        };
+    }
     print(&text)?;
     Ok(Status::Ok)
 }

@@ -51,8 +51,13 @@ pub fn run(
             live.snaplen,
         )?;
     }
-    std::fs::create_dir_all(data_dir)
-        .with_context(|| format!("cannot make the data folder {}", data_dir.display()))?;
+    std::fs::create_dir_all(data_dir).with_context(|| {
+        format!(
+            "cannot make the data folder {} (run it with sudo, or choose another with \
+                 --data-dir)",
+            data_dir.display()
+        )
+    })?;
     let history = open_history(config, data_dir)?;
     let recorder = open_recorder(args, config, data_dir)?;
     let replays = if args.notify { Files::Told } else { Files::Kept };

@@ -17,6 +17,14 @@ const ENDS: u64 = 1 << 20;
 
 /// Begins to take the files up; those that are there already are refused.
 pub fn begin(path: &Path, args: &Analyze, config: &Config) -> anyhow::Result<HistoryWriter> {
+    if path.is_dir() {
+        return Err(Wrong(format!(
+            "--db {}: this is a folder; name a file in it, such as {}",
+            path.display(),
+            path.join("history.db").display()
+        ))
+        .into());
+    }
     let files: Vec<ImportFile> = args.files.iter().map(|file| named(file)).collect();
     match HistoryWriter::spawn_import(path, config.history.clone(), &files, args.again) {
         Ok(writer) => Ok(writer),
