@@ -45,8 +45,6 @@ struct Work {
     found: Vec<Found>,
     /// What matching signatures chose of the files of the transaction in hand.
     choices: Vec<Choice>,
-    /// A piece of a stream, reused.
-    piece: Vec<u8>,
     /// What alerts carry besides.
     tell: Tell,
     /// Of the streams that were judged last, the bytes that matched, where alerts carry them.
@@ -235,8 +233,7 @@ impl Work {
         if !rules.needs.streams {
             return;
         }
-        let mut piece = std::mem::take(&mut self.piece);
-        while let Some(offset) = watch.waiting_mut(now.direction).take(all, &mut piece) {
+        while let Some(piece) = watch.waiting_mut(now.direction).take(all) {
             // What was sent before encryption began may be judged only now.
             let mut cx = Context {
                 is_last: all,
@@ -244,14 +241,14 @@ impl Work {
                 is_secret: false,
                 ..in_flow(rules, now, watch)
             };
-            let window = Window { bytes: &piece, offset };
+            let window = Window { bytes: piece.bytes(), offset: piece.offset };
             let before = self.hits.len();
             self.inspector.stream(&rules.set, &mut cx, window, &mut self.hits);
             if self.tell.alert_payload && self.hits.len() > before {
-                head(&piece).clone_into(&mut self.matched);
+                head(piece.bytes()).clone_into(&mut self.matched);
             }
+            watch.waiting_mut(now.direction).give_back(piece);
         }
-        self.piece = piece;
     }
 
     fn judge_packet(&mut self, rules: &Rules, now: &Now<'_>, mut cx: Context<'_>) {

@@ -11,11 +11,16 @@ const MAX_WAITING: usize = 256 * 1024;
 /// Pieces before holes that may wait; more are not judged.
 const MAX_PIECES: usize = 64;
 
+/// Bytes that were judged and are kept at most until what follows them is moved to the front.
+const MAX_JUDGED: usize = 16 * 1024;
+
 /// What waits of one direction.
 #[derive(Default, Debug)]
 pub(crate) struct Waiting {
+    /// Bytes, of which the first `judged` do not wait any more.
     bytes: Vec<u8>,
-    /// Bytes of the stream before them.
+    judged: usize,
+    /// Bytes of the stream before those that wait.
     offset: u64,
     /// Offset up to which the receiver acknowledged.
     acked: u64,
@@ -24,19 +29,44 @@ pub(crate) struct Waiting {
     /// Whether nothing comes any more.
     over: bool,
     /// Pieces that ended in a hole, with their offsets.
-    pieces: VecDeque<(u64, Vec<u8>)>,
+    pieces: VecDeque<Piece>,
+}
+
+/// A part of a stream that is to be judged at once, taken out of what waits; what is behind it comes
+/// along, so that nothing need be copied.
+#[derive(Default, Debug)]
+pub(crate) struct Piece {
+    bytes: Vec<u8>,
+    from: usize,
+    to: usize,
+    /// Bytes of the stream before it.
+    pub(crate) offset: u64,
+}
+
+impl Piece {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.bytes.get(self.from..self.to).unwrap_or_default()
+    }
 }
 
 impl Waiting {
     /// The next piece of the stream, kept or only counted. A hole parts what is judged together.
     pub(crate) fn add(&mut self, chunk: Chunk<'_>, keep: bool) {
         match chunk {
-            Chunk::Bytes(bytes) if keep => self.bytes.extend_from_slice(bytes),
+            Chunk::Bytes(bytes) if keep => {
+                if self.judged > MAX_JUDGED && self.judged > self.bytes.len() / 2 {
+                    self.bytes.drain(..self.judged);
+                    self.judged = 0;
+                }
+                self.bytes.extend_from_slice(bytes);
+            }
             Chunk::Bytes(bytes) => self.offset += bytes.len() as u64,
             Chunk::Gap(hole) => {
-                let end = self.end();
-                if !self.bytes.is_empty() && self.pieces.len() < MAX_PIECES {
-                    self.pieces.push_back((self.offset, std::mem::take(&mut self.bytes)));
+                let (offset, end) = (self.offset, self.end());
+                let (from, to) = (std::mem::take(&mut self.judged), self.bytes.len());
+                if from < to && self.pieces.len() < MAX_PIECES {
+                    let bytes = std::mem::take(&mut self.bytes);
+                    self.pieces.push_back(Piece { bytes, from, to, offset });
                 }
                 self.bytes.clear();
                 self.offset = end + hole;
@@ -44,9 +74,14 @@ impl Waiting {
         }
     }
 
+    /// How many bytes wait.
+    fn len(&self) -> usize {
+        self.bytes.len() - self.judged
+    }
+
     /// Bytes of the stream so far.
     pub(crate) fn end(&self) -> u64 {
-        self.offset + self.bytes.len() as u64
+        self.offset + self.len() as u64
     }
 
     pub(crate) fn acknowledged(&mut self, offset: u64) {
@@ -68,11 +103,10 @@ impl Waiting {
         self.over || self.acked >= offset
     }
 
-    /// What is to be judged now, with its offset; `all` where nothing follows.
-    pub(crate) fn take(&mut self, all: bool, into: &mut Vec<u8>) -> Option<u64> {
-        if let Some((offset, piece)) = self.pieces.pop_front() {
-            *into = piece;
-            return Some(offset);
+    /// What is to be judged now; `all` where nothing follows. It is given back when it was.
+    pub(crate) fn take(&mut self, all: bool) -> Option<Piece> {
+        if let Some(piece) = self.pieces.pop_front() {
+            return Some(piece);
         }
         let end = self.end();
         let ready = if all { end } else { self.acked.min(end) };
@@ -80,31 +114,34 @@ impl Waiting {
         let is_time = all
             || self.over
             || waiting >= CHUNK
-            || self.bytes.len() > MAX_WAITING
+            || self.len() > MAX_WAITING
             || self.complete.is_some_and(|at| ready >= at);
         if !is_time {
             return None;
         }
-        let waiting = if self.bytes.len() > MAX_WAITING { end - self.offset } else { waiting };
+        let waiting = if self.len() > MAX_WAITING { end - self.offset } else { waiting };
         if self.complete.is_some_and(|at| self.offset + waiting >= at) {
             self.complete = None;
         }
         if waiting == 0 {
             return None;
         }
-        let at = self.offset;
-        into.clear();
-        if at + waiting == end {
-            // The memory of the piece before serves for what comes.
-            std::mem::swap(into, &mut self.bytes);
-        } else {
-            into.extend(self.bytes.drain(..waiting as usize));
-        }
+        let offset = self.offset;
         self.offset += waiting;
-        if self.bytes.is_empty() && self.bytes.capacity() > 16 * 1024 {
-            self.bytes = Vec::new();
+        let from = std::mem::take(&mut self.judged);
+        let to = from + waiting as usize;
+        Some(Piece { bytes: std::mem::take(&mut self.bytes), from, to, offset })
+    }
+
+    /// Takes back a piece that was judged, for what is behind it and for its memory.
+    pub(crate) fn give_back(&mut self, piece: Piece) {
+        let Piece { mut bytes, to, .. } = piece;
+        if to < bytes.len() {
+            (self.bytes, self.judged) = (bytes, to);
+        } else if self.bytes.capacity() == 0 && bytes.capacity() <= MAX_JUDGED {
+            bytes.clear();
+            self.bytes = bytes;
         }
-        Some(at)
     }
 }
 
@@ -113,8 +150,10 @@ mod tests {
     use super::*;
 
     fn taken(waiting: &mut Waiting, all: bool) -> Option<(u64, usize)> {
-        let mut bytes = Vec::new();
-        waiting.take(all, &mut bytes).map(|at| (at, bytes.len()))
+        let piece = waiting.take(all)?;
+        let taken = (piece.offset, piece.bytes().len());
+        waiting.give_back(piece);
+        Some(taken)
     }
 
     #[test]
@@ -130,6 +169,27 @@ mod tests {
         assert_eq!(taken(&mut waiting, false), None);
         assert_eq!(taken(&mut waiting, true), Some((3000, 1000)));
         assert_eq!(taken(&mut waiting, true), None);
+    }
+
+    #[test]
+    fn pieces_are_the_bytes_of_the_stream_in_order() {
+        let stream: Vec<u8> = (0..100_000_u32).map(|at| ((at * 7) >> 3) as u8).collect();
+        let (mut waiting, mut judged) = (Waiting::default(), Vec::new());
+        let mut judge = |waiting: &mut Waiting, all| {
+            while let Some(piece) = waiting.take(all) {
+                assert_eq!(piece.offset, judged.len() as u64);
+                judged.extend_from_slice(piece.bytes());
+                waiting.give_back(piece);
+            }
+        };
+        for (at, bytes) in stream.chunks(1460).enumerate() {
+            waiting.add(Chunk::Bytes(bytes), true);
+            // The receiver is some segments behind.
+            waiting.acknowledged((at as u64).saturating_sub(20) * 1460 + 700);
+            judge(&mut waiting, false);
+        }
+        judge(&mut waiting, true);
+        assert_eq!(judged, stream);
     }
 
     #[test]
