@@ -7,6 +7,7 @@
 
 mod choose;
 mod grid;
+mod parts;
 
 use crate::builder::{Buffer, Memory, Source, Usage};
 use crate::context::Requirements;
@@ -18,6 +19,7 @@ use ahash::AHashMap;
 use flowtrack_event::{Direction, Remembered};
 pub(crate) use grid::Grid;
 use grid::{Classes, Draft, Planner};
+use parts::Parts;
 use std::cmp::Reverse;
 use std::sync::{Arc, OnceLock};
 
@@ -201,6 +203,7 @@ impl RuleSet {
         let mut transactions = TxDrafts::new();
         let mut always: [Vec<u32>; 2] = Default::default();
         let mut known = AHashMap::new();
+        let mut parts = Parts::default();
         for (id, name) in signatures.iter().flat_map(|signature| &signature.names) {
             set.names.entry(*id).or_insert_with(|| Arc::clone(name));
         }
@@ -258,10 +261,13 @@ impl RuleSet {
                             (None, None) => {}
                         }
                     }
-                    if choose::has_payload(signature) {
-                        let name = format!("payload of {}:{}", signature.info.gid, signature.sid());
-                        plan.partial = Some(VarId::of(&name));
-                        place(Placed::Streams);
+                    if choose::has_payload(signature)
+                        && let Some((mark, is_new)) = parts.add(&signatures, index)
+                    {
+                        plan.partial = Some(mark);
+                        if is_new {
+                            place(Placed::Streams);
+                        }
                     }
                 }
             }

@@ -177,7 +177,7 @@ impl ByteMath {
 }
 
 /// Whether there are so many bytes.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct IsDataAt {
     /// How many.
     pub amount: Amount,

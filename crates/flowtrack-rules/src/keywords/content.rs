@@ -45,7 +45,7 @@ impl Amount {
 }
 
 /// Bytes that must be there, or must not.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Content {
     /// The bytes, in lower case where case does not matter.
     pub bytes: Box<[u8]>,

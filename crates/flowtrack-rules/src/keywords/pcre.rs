@@ -51,6 +51,19 @@ enum Group {
 }
 
 impl Pcre {
+    /// The expression in the engine's dialect.
+    pub(crate) fn pattern(&self) -> &str {
+        &self.pattern
+    }
+
+    /// Whether another matches the same in the same places, and neither keeps anything of it.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let keeps_nothing = self.captures.is_empty() && other.captures.is_empty();
+        keeps_nothing
+            && (self.negated, self.relative, self.retry, &self.pattern)
+                == (other.negated, other.relative, other.retry, &other.pattern)
+    }
+
     /// Reads `"/expression/flags"`; the buffer that a flag names comes with it.
     pub(crate) fn parse(text: &str) -> Result<(Self, Option<&'static Buffer>), Complaint> {
         let (negated, rest) = match text.strip_prefix('!') {
