@@ -5,10 +5,16 @@ use crate::keywords::rarity::commonness;
 use smallvec::SmallVec;
 
 /// Patterns of at least three bytes, by the hash of three or four neighbouring bytes.
+///
+/// Texts are short and patterns many: what a search costs is the memory that it touches. So the table
+/// that every window is looked up in is small and lets one in sixteen pass, and what passes is looked
+/// up once more, by another hash.
 #[derive(Debug, Default)]
 pub(super) struct Grams {
     /// A bit for every hash that occurs: [`SMALL`], [`MIDDLING`] or [`LARGE`] words.
     bits: Vec<u64>,
+    /// For each bucket one of eight bits for every window in it.
+    tags: Vec<u8>,
     /// [`THREE`] or [`FOUR`].
     top: u32,
     /// How far into a stream they have to be looked for.
@@ -22,15 +28,15 @@ pub(super) struct Grams {
 }
 
 /// Words of tables of bits, of which the larger ones are for more patterns.
-const SMALL: usize = 1 << 10;
-const MIDDLING: usize = 1 << 11;
-const LARGE: usize = 1 << 12;
+const SMALL: usize = 1 << 8;
+const MIDDLING: usize = 1 << 9;
+const LARGE: usize = 1 << 11;
 /// How far a product is shifted to be a place in a table of so many bits.
-const SMALL_SHIFT: u32 = 16;
-const MIDDLING_SHIFT: u32 = 15;
-const LARGE_SHIFT: u32 = 14;
-/// Windows that a table holds for each of its words, so that one bit in 128 is set.
-const HOLDS: f32 = 0.5;
+const SMALL_SHIFT: u32 = 18;
+const MIDDLING_SHIFT: u32 = 17;
+const LARGE_SHIFT: u32 = 15;
+/// Windows that a table holds for each of its words, so that one bit in sixteen is set.
+const HOLDS: usize = 4;
 /// Bytes around a place in a run that are worth knowing.
 const MAX_REACH: usize = 128;
 
@@ -82,7 +88,7 @@ impl Grams {
             return Self::default();
         }
         let count = patterns.len() * stride;
-        let fits = |size: usize| count as f32 <= size as f32 * HOLDS;
+        let fits = |size: usize| count <= size * HOLDS;
         let (size, shift) = match () {
             () if fits(SMALL) => (SMALL, SMALL_SHIFT),
             () if fits(MIDDLING) => (MIDDLING, MIDDLING_SHIFT),
@@ -91,6 +97,7 @@ impl Grams {
         let buckets = (count * 2).next_power_of_two();
         let mut placed: Vec<(usize, Entry)> = Vec::with_capacity(count);
         let mut bits = vec![0u64; size];
+        let mut tags = vec![0u8; buckets];
         let mut taken = ahash::AHashMap::<u32, u32>::new();
         let mut reaches: Vec<(u8, Option<usize>)> = Vec::new();
         for (at, pattern) in patterns {
@@ -112,6 +119,10 @@ impl Grams {
                 if let Some(word) = bits.get_mut((hash >> 6) as usize) {
                     *word |= 1 << (hash & 63);
                 }
+                let (bucket, tag) = place(gram, buckets);
+                if let Some(tags) = tags.get_mut(bucket) {
+                    *tags |= tag;
+                }
                 // The four bytes at hand need not be compared once more.
                 let other = other(bytes, (top == FOUR).then_some(before));
                 let entry = Entry {
@@ -122,7 +133,7 @@ impl Grams {
                     before_other: other.map_or(0, |(at, _)| at as u8),
                     is_run: is_all_run,
                 };
-                placed.push((spread(gram) & (buckets - 1), entry));
+                placed.push((bucket, entry));
             }
         }
         placed.sort_by_key(|(bucket, _)| *bucket);
@@ -139,7 +150,7 @@ impl Grams {
         }
         let entries = placed.into_iter().map(|(_, entry)| entry).collect();
         let end = patterns.iter().map(|(_, pattern)| pattern.to).max().unwrap_or(0);
-        Self { bits, top, end, reaches, starts, entries }
+        Self { bits, tags, top, end, reaches, starts, entries }
     }
 
     pub(super) fn each_fourth(&self, found: &mut Found<'_, impl FnMut(u32)>) {
@@ -175,7 +186,7 @@ impl Grams {
                 let (windows, _) = bytes.as_chunks::<4>();
                 for (place, window) in windows.iter().enumerate() {
                     let window = u32::from_le_bytes(*window);
-                    if bit::<N, SHIFT>(bits, fold(window)) != 0 {
+                    if bit::<N, SHIFT>(bits, fold(window)) != 0 && self.is_tagged(fold(window)) {
                         self.compare(block * 16 + place * 4, window, &mut run, found);
                     }
                 }
@@ -183,8 +194,10 @@ impl Grams {
         }
         let (windows, _) = rest.as_chunks::<4>();
         for (place, window) in windows.iter().enumerate() {
-            let at = blocks.len() * 16 + place * 4;
-            self.compare(at, u32::from_le_bytes(*window), &mut run, found);
+            let (at, window) = (blocks.len() * 16 + place * 4, u32::from_le_bytes(*window));
+            if bit::<N, SHIFT>(bits, fold(window)) != 0 {
+                self.compare(at, window, &mut run, found);
+            }
         }
     }
 
@@ -209,7 +222,8 @@ impl Grams {
             let [a, b, c, d] = windows.map(|window| bit::<N, SHIFT>(bits, fold(window) | THREE));
             if a | b | c | d != 0 && !run.is_dull(at) {
                 for (place, window) in windows.iter().enumerate() {
-                    if bit::<N, SHIFT>(bits, fold(*window) | THREE) != 0 {
+                    let gram = fold(*window) | THREE;
+                    if bit::<N, SHIFT>(bits, gram) != 0 && self.is_tagged(gram) {
                         self.compare(at + place * 2, *window, &mut run, found);
                     }
                 }
@@ -233,10 +247,18 @@ impl Grams {
         let mut run = Run::default();
         for (at, window) in found.until(self.end).windows(3).enumerate() {
             let window = gram(window);
-            if bit::<N, SHIFT>(bits, fold(window) | THREE) != 0 && !run.is_dull(at) {
+            let folded = fold(window) | THREE;
+            if bit::<N, SHIFT>(bits, folded) != 0 && self.is_tagged(folded) && !run.is_dull(at) {
                 self.compare(at, window, &mut run, found);
             }
         }
+    }
+
+    /// Whether the bucket of a folded window may have it.
+    #[inline]
+    fn is_tagged(&self, gram: u32) -> bool {
+        let (bucket, tag) = place(gram, self.tags.len());
+        self.tags.get(bucket).is_some_and(|tags| tags & tag != 0)
     }
 
     /// Compares the patterns that have the window, which begins `at` bytes into the text.
@@ -265,7 +287,7 @@ impl Grams {
                 .map_or((0, 0), |reach| (at + reach + 4, run.end.saturating_sub(reach + 16)));
         }
         let gram = fold(window) | self.top;
-        let bucket = spread(gram) & self.starts.len().wrapping_sub(2);
+        let (bucket, _) = place(gram, self.tags.len());
         let (Some(from), Some(to)) = (self.starts.get(bucket), self.starts.get(bucket + 1)) else {
             return;
         };
@@ -341,10 +363,14 @@ fn bit<const N: usize, const SHIFT: u32>(bits: &[u64; N], gram: u32) -> u64 {
     bits.get((hash >> 6) as usize).copied().unwrap_or(0) >> (hash & 63) & 1
 }
 
-/// A number of which the low bits tell windows apart.
-const fn spread(gram: u32) -> usize {
-    (gram.wrapping_mul(SPREAD) >> 12) as usize
+/// The bucket of a window, of a power of two of them, and its tag there.
+const fn place(gram: u32, buckets: usize) -> (usize, u8) {
+    let hash = (gram ^ gram >> 15).wrapping_mul(SPREAD_OTHERWISE);
+    ((hash >> 8) as usize & buckets.wrapping_sub(1), 1 << (hash >> 29))
 }
+
+/// Another odd number that spreads bits, so that what looks alike to [`bit`] does not here.
+const SPREAD_OTHERWISE: u32 = 0x85eb_ca6b;
 
 /// The rarest four bytes of a pattern, but those at `not` where there are others, and their place.
 fn other(bytes: &[u8], not: Option<usize>) -> Option<(usize, u32)> {

@@ -24,7 +24,7 @@ pub(super) const MAX_TOGETHER: usize = 64;
 /// Searches one after the other that are still better than a table.
 const MAX_SEARCHES: usize = 4;
 /// Windows up to which the shortest patterns are searched for like that.
-const MAX_SHORT_WINDOWS: usize = 24;
+const MAX_SHORT_WINDOWS: usize = 128;
 /// Windows that may be found in a text, and one more for so many of its bytes, before all patterns
 /// count as found.
 pub(super) const FREE_HITS: usize = 8;
