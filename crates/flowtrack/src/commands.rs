@@ -84,6 +84,11 @@ fn print_on(text: &str) -> anyhow::Result<bool> {
     }
 }
 
+/// So many of something: `1 host`, `2 hosts`.
+fn counted(n: u64, one: &str) -> String {
+    format!("{n} {one}{}", if n == 1 { "" } else { "s" })
+}
+
 /// A time, in microseconds since 1970, as the clock on the wall says it.
 fn local(us: i64) -> String {
     jiff::Timestamp::from_microsecond(us).map_or_else(

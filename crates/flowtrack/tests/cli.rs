@@ -192,6 +192,16 @@ fn what_is_wrong_is_told_with_what_to_do_next() {
     said(&["--config", &toml, "config", "check"], &[&place, "nftables, ipset, dry_run"]);
     // The doctor says so too, and goes on.
     said(&["--config", &toml, "doctor"], &[&place, "data folder", "firewall  "]);
+    // What makes no sense does not cost a file that is there.
+    let output = ["--data-dir", folder, "-o", &text];
+    said(&[&["export", "dsn", "--format", "csv"], &output[..]].concat(), &["did you mean `dns`?"]);
+    said(&[&["export", "flows", "--format", "pcap"], &output[..]].concat(), &["as csv or json"]);
+    said(
+        &[&["export", "packets", "--format", "csv"], &output[..]].concat(),
+        &["as pcap or pcapng"],
+    );
+    said(&[&["export", "packets", "--format", "pcap"], &output[..]].concat(), &["--record"]);
+    assert!(std::fs::read_to_string(&text).unwrap().starts_with("no database"));
     let none = flowtrack(&["rules", "list", "nosuchword", "--data-dir", folder]);
     assert_eq!(stdout(&none), "no rule has nosuchword\n");
 }
@@ -210,6 +220,16 @@ fn history_of_a_capture_can_be_exported() {
     let json = flowtrack(&args);
     let rows: Vec<serde_json::Value> = serde_json::from_str(&stdout(&json)).unwrap();
     assert_eq!(rows.len(), 1);
+    // Who reads only the beginning sees no error.
+    let mut head = Command::new(env!("CARGO_BIN_EXE_flowtrack"))
+        .args(["export", "dns", "--format", "json", "--db", db])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(head.stdout.take());
+    let head = head.wait_with_output().unwrap();
+    assert_eq!((head.status.code(), stderr(&head)), (Some(0), String::new()));
     let dns = flowtrack(&["export", "dns", "--format", "json", "--db", db]);
     let rows: Vec<serde_json::Value> = serde_json::from_str(&stdout(&dns)).unwrap();
     assert_eq!(rows.len(), 9);

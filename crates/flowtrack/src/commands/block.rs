@@ -1,6 +1,6 @@
 //! `flowtrack block`, `unblock`, `confirm` and `blocked`.
 
-use super::{local, print};
+use super::{counted, local, print};
 use crate::cli::{Block, Blocked, Confirm, Unblock};
 use crate::config::{Config, Wrong};
 use crate::respond::{ask_or_do, preview::preview, surroundings};
@@ -52,7 +52,9 @@ pub fn block(args: &Block, config: &Config, data_dir: &Path) -> anyhow::Result<S
 pub fn unblock(args: &Unblock, config: &Config, data_dir: &Path) -> anyhow::Result<Status> {
     let command = Command::Unblock { whats: whats(&args.whats)?, who: "admin".into() };
     let done = done(ask_or_do(&config.respond, data_dir, &command)?)?;
-    let line = |row: &Row| format!("unblocked  {}  stopped {} packets\n", row.what, row.packets);
+    let line = |row: &Row| {
+        format!("unblocked  {}  stopped {}\n", row.what, counted(row.packets, "packet"))
+    };
     let text: String = done.iter().map(line).collect();
     print(if text.is_empty() { "nothing is blocked\n" } else { &text })?;
     Ok(Status::Ok)
@@ -114,6 +116,9 @@ fn table(blocks: &Blocks) -> String {
     if blocks.blocks.iter().any(Row::is_to_be_confirmed) {
         text += "? is undone then unless `flowtrack confirm` follows\n";
     }
+    if !blocks.past.is_empty() {
+        text += &format!("{:<40} {:<20} {:>12}  {:<16} why\n", "was", "ended", "packets", "who");
+    }
     for past in &blocks.past {
         let (what, row) = (past.block.what.to_string(), &past.block);
         let ended = local(past.ended_us);
@@ -143,9 +148,15 @@ fn say_preview(
 }
 
 fn preview_text(found: &BlockPreview) -> String {
+    let hours = u64::from(found.hours);
+    let last =
+        if hours.is_multiple_of(24) { counted(hours / 24, "day") } else { counted(hours, "hour") };
     let mut text = format!(
-        "in the last {} h it would have cut {} flows of {} hosts: {} packets, {} bytes\n",
-        found.hours, found.flows, found.hosts, found.packets, found.bytes
+        "in the last {last} it would have cut {} of {}: {}, {}\n",
+        counted(found.flows, "flow"),
+        counted(found.hosts, "host"),
+        counted(found.packets, "packet"),
+        counted(found.bytes, "byte")
     );
     if !found.names.is_empty() {
         text += &format!("blocked are {}\n", found.names.join(", "));
@@ -195,6 +206,18 @@ const PATIENCE: Duration = Duration::from_mins(2);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_preview_is_told_in_words() {
+        let found =
+            BlockPreview { hours: 48, flows: 1, hosts: 1, packets: 2, ..Default::default() };
+        assert_eq!(
+            preview_text(&found),
+            "in the last 2 days it would have cut 1 flow of 1 host: 2 packets, 0 bytes\n"
+        );
+        let found = BlockPreview { hours: 25, ..found };
+        assert!(preview_text(&found).starts_with("in the last 25 hours it "));
+    }
 
     #[test]
     fn lists_are_read_with_remarks_and_wrong_lines_are_named() {

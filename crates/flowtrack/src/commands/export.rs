@@ -1,5 +1,6 @@
 //! `flowtrack export`: flows, packets and events out of history.
 
+use super::counted;
 use crate::cli::{Export, Format};
 use crate::config::Wrong;
 use crate::export::{self, PacketForm, Span};
@@ -35,59 +36,104 @@ pub fn run(args: &Export, data_dir: &Path) -> anyhow::Result<Status> {
         until_us: at("--until", &args.until)?,
         filter,
     };
+    // Nothing is written before it is known that all this makes sense.
+    let what = What::of(args, text)?;
     let path = args.db.clone().unwrap_or_else(|| data_dir.join("history.db"));
-    let packets = args.what == "packets";
-    // Packets are found without it.
-    let history = if packets && !path.exists() {
+    let folder = data_dir.join("packets");
+    let is_packets = matches!(what, What::Packets(_));
+    if is_packets && !folder.exists() {
+        return Err(Wrong(format!(
+            "{}: no packets were recorded; `flowtrack run --record` keeps them",
+            folder.display()
+        ))
+        .into());
+    }
+    // Packets are found without history.
+    let history = if is_packets && !path.exists() {
         None
     } else {
         Some(super::history(&path)?.with_patience(PATIENCE))
     };
-    let mut out: Box<dyn Write> = if args.output.as_os_str() == "-" {
+    let on_stdout = args.output.as_os_str() == "-";
+    let mut out: Box<dyn Write> = if on_stdout {
         Box::new(BufWriter::new(stdout()))
     } else {
         let file = File::create(&args.output)
             .with_context(|| format!("cannot write {}", args.output.display()))?;
         Box::new(BufWriter::new(file))
     };
-    let count = match (table_format(args.format), packet_form(args.format)) {
-        (_, Some(form)) if packets => {
-            let folder = data_dir.join("packets");
-            if !folder.exists() {
-                return Err(Wrong(format!(
-                    "{}: no packets were recorded; `flowtrack run --record` keeps them",
-                    folder.display()
-                ))
-                .into());
-            }
-            export::packets(&folder, history.as_ref(), &span, form, &mut out)?
+    let written = match (&what, &history) {
+        (What::Packets(form), history) => {
+            export::packets(&folder, history.as_ref(), &span, *form, &mut out)
         }
-        (Some(format), _) if !packets => {
-            let history = history.as_ref().context("there is no history")?;
-            match args.what.as_str() {
-                "flows" => export::flows(history, &span, format, &mut out)?,
-                "alerts" => {
-                    let filter =
-                        AlertFilter::parse(text).map_err(|e| Wrong(format!("--filter: {e}")))?;
-                    export::alerts(history, &span, &filter, format, &mut out)?
-                }
-                "anomalies" => export::anomalies(history, &span, format, &mut out)?,
-                protocol => {
-                    check_protocol(protocol)?;
-                    export::transactions(history, &span, protocol, format, &mut out)?
-                }
-            }
+        (_, None) => Err(anyhow::anyhow!("there is no history")),
+        (What::Flows(form), Some(history)) => export::flows(history, &span, *form, &mut out),
+        (What::Alerts(filter, form), Some(history)) => {
+            export::alerts(history, &span, filter, *form, &mut out)
         }
-        _ => {
-            let forms = if packets { "pcap or pcapng" } else { "csv or json" };
-            return Err(Wrong(format!("{} are written as {forms}", args.what)).into());
+        (What::Anomalies(form), Some(history)) => {
+            export::anomalies(history, &span, *form, &mut out)
+        }
+        (What::Transactions(protocol, form), Some(history)) => {
+            export::transactions(history, &span, protocol, *form, &mut out)
         }
     };
-    out.flush().context("cannot write the export")?;
-    if args.output.as_os_str() != "-" {
-        eprintln!("{count} rows written to {}", args.output.display());
+    let written =
+        written.and_then(|count| out.flush().context("cannot write the export").map(|()| count));
+    let count = match written {
+        // Whoever read has seen enough.
+        Err(error) if on_stdout && is_closed(&error) => return Ok(Status::Ok),
+        other => other?,
+    };
+    if !on_stdout {
+        let unit = if is_packets { "packet" } else { "row" };
+        eprintln!("{} written to {}", counted(count, unit), args.output.display());
     }
     Ok(Status::Ok)
+}
+
+/// What is exported, and in which form.
+enum What<'a> {
+    Flows(TableFormat),
+    Alerts(AlertFilter, TableFormat),
+    Anomalies(TableFormat),
+    Transactions(&'a str, TableFormat),
+    Packets(PacketForm),
+}
+
+impl<'a> What<'a> {
+    fn of(args: &'a Export, filter: &str) -> Result<Self, Wrong> {
+        let name = args.what.as_str();
+        if name == "packets" {
+            return packet_form(args.format)
+                .map(Self::Packets)
+                .ok_or_else(|| Wrong("packets are written as pcap or pcapng".into()));
+        }
+        if !["flows", "alerts", "anomalies"].contains(&name) {
+            check_protocol(name)?;
+        }
+        let form = table_format(args.format)
+            .ok_or_else(|| Wrong(format!("{name} are written as csv or json")))?;
+        Ok(match name {
+            "flows" => Self::Flows(form),
+            "alerts" => {
+                let filter =
+                    AlertFilter::parse(filter).map_err(|e| Wrong(format!("--filter: {e}")))?;
+                Self::Alerts(filter, form)
+            }
+            "anomalies" => Self::Anomalies(form),
+            protocol => Self::Transactions(protocol, form),
+        })
+    }
+}
+
+/// Whether whoever reads what is written has gone.
+fn is_closed(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    })
 }
 
 fn table_format(format: Format) -> Option<TableFormat> {
