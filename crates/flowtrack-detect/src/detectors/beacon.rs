@@ -26,7 +26,9 @@ pub const ABOUT: About = About {
            told of every second. So is a session of TLS that keeps talking although its client asks \
            for no name and its server shows a single certificate, as malware with a certificate of \
            its own does and public authorities never do: on a port that is not one of TLS medium, \
-           else low. Severity of all others: low; with 40 calls and a score of 0.95 medium; with 200 \
+           else low; and a connection of QUIC to the port of the web that stays open for a minute \
+           although its client asks for no name, low: browsers learn from a name that a server speaks \
+           QUIC. Severity of all others: low; with 40 calls and a score of 0.95 medium; with 200 \
            and 0.97, to an address without a name, high.",
     category: "command and control",
     technique: Some(Technique { id: "T1071", name: "Application Layer Protocol" }),
@@ -40,7 +42,7 @@ pub const ABOUT: About = About {
         Kind {
             name: "bare_tls",
             sid: 212,
-            summary: "a long encrypted session with an address that has no name and no public certificate",
+            summary: "a long encrypted session with an address that has no name, and no public certificate that could be seen",
         },
     ],
 };
@@ -128,9 +130,11 @@ pub struct Beacons {
     over: Over,
 }
 
-/// A session of TLS without a name, whose server shows a single certificate.
+/// A session of TLS without a name, whose server shows a single certificate, or one of QUIC without
+/// a name.
 struct Bare {
-    certificate: String,
+    /// Whom the certificate is for; `None` with QUIC, which hides it.
+    certificate: Option<String>,
     /// Seconds in which the client said something.
     talks: u64,
     /// Payload of the client that was seen so far.
@@ -187,6 +191,8 @@ const FLOWS: usize = 8;
 const NAME_CAP: usize = 255;
 /// How long a session lasts at least that nobody vouches for.
 const BARE_LASTS: Duration = Duration::from_secs(30);
+/// The same of QUIC, where servers may be silent for as long as a tab is open.
+const BARE_QUIC_LASTS: Duration = Duration::from_mins(1);
 /// Ports of protocols over TLS: web, mail, directories, names, chat, calls, VPN.
 const TLS_PORTS: &[u16] = &[
     443, 465, 563, 587, 636, 853, 989, 990, 992, 993, 994, 995, 1_194, 3_389, 5_061, 5_222, 5_223,
@@ -255,19 +261,32 @@ impl Beacons {
         self.judge(pair, flow.ts, findings);
     }
 
-    /// Begins to watch a session of TLS that nobody vouches for.
+    /// Begins to watch a session that nobody vouches for.
     fn handshake(&mut self, tx: &TransactionEvent) {
-        let mut chain = 0;
-        tx.transaction.number(Direction::ToClient, "tls.cert_chain_len", &mut |n| chain = n);
-        if chain != 1 || tx.flow.key.proto != IpProto::TCP || self.pair(&tx.flow.key).is_none() {
+        let key = &tx.flow.key;
+        if self.pair(key).is_none() {
             return;
         }
-        let certificate = name_of(tx, Direction::ToClient, "tls.cert_subject");
-        let bytes = 0;
+        let certificate = if key.proto == IpProto::TCP {
+            let mut chain = 0;
+            tx.transaction.number(Direction::ToClient, "tls.cert_chain_len", &mut |n| chain = n);
+            if chain != 1 {
+                return;
+            }
+            Some(name_of(tx, Direction::ToClient, "tls.cert_subject"))
+        } else if tx.direction == Direction::ToServer
+            && key.dst_port == 443
+            && !name_of(tx, Direction::ToServer, "ja3.hash").is_empty()
+        {
+            // The hello of a client.
+            None
+        } else {
+            return;
+        };
         self.bare.entry(tx.flow.id, || Bare {
             certificate,
             talks: 0,
-            bytes,
+            bytes: 0,
             pace: Pace::default(),
         });
     }
@@ -285,7 +304,12 @@ impl Beacons {
         bare.talks += 1;
         bare.pace.add(1);
         let lasted = record.end.since(record.start);
-        if bare.talks < self.config.samples as u64 || lasted < BARE_LASTS {
+        let samples = self.config.samples as u64;
+        let (talks, lasts) = match bare.certificate {
+            Some(_) => (samples, BARE_LASTS),
+            None => (samples / 2, BARE_QUIC_LASTS),
+        };
+        if bare.talks < talks || lasted < lasts {
             return;
         }
         let severity =
@@ -296,10 +320,14 @@ impl Beacons {
                 "{} keeps talking to {} port {} in a session that nobody vouches for",
                 key.src, key.dst, key.dst_port
             ),
-            explanation: "It turned to an address without a name and got a certificate of no \
-                          public authority. Remote control by malware looks like this, and so do \
-                          some appliances and VPNs; find out which program it is."
-                .into(),
+            explanation: format!(
+                "It turned to an address without a name{}. Remote control by malware looks like \
+                 this, and so do some appliances and VPNs; find out which program it is.",
+                match bare.certificate {
+                    Some(_) => " and got a certificate of no public authority",
+                    None => " by QUIC, as no browser does",
+                }
+            ),
             severity,
             source: Some(key.src),
             target: Some(key.dst),
@@ -308,7 +336,10 @@ impl Beacons {
             first_seen: record.start,
             count,
             evidence: vec![
-                ("certificate".into(), Evidence::Text(bare.certificate.clone())),
+                (
+                    "certificate".into(),
+                    Evidence::Text(bare.certificate.clone().unwrap_or_else(|| "hidden".into())),
+                ),
                 ("seconds".into(), Evidence::Count(lasted.as_secs())),
                 ("seconds in which it talked".into(), Evidence::Count(bare.talks)),
                 ("bytes sent".into(), Evidence::Count(sent)),
@@ -353,12 +384,13 @@ impl Beacons {
         let protocol = tx.transaction.protocol().0;
         let buffer = match protocol {
             "http" => "http.host",
-            "tls" | "quic" => "tls.sni",
+            "tls" => "tls.sni",
+            "quic" => "quic.sni",
             _ => return,
         };
         let Some(pair) = self.pair(&tx.flow.key) else { return };
         let name = name_of(tx, Direction::ToServer, buffer).to_ascii_lowercase();
-        if name.is_empty() && protocol == "tls" {
+        if name.is_empty() && protocol != "http" {
             self.handshake(tx);
         }
         let quiet = self.config.quiet_names.iter().any(|known| is_below(&name, known));

@@ -1,6 +1,6 @@
 //! Data hidden in DNS, and names that malware makes up.
 
-use crate::words::{is_below, keep_last};
+use crate::words::{is_below, keep_last, looks_made_up};
 use crate::{About, Detector, DistinctWindow, Findings, Kind, Networks, Pace, Recent, Window};
 use flowtrack_event::{
     Detection, Direction, Event, Evidence, FlowId, Severity, Technique, Timestamp, TransactionEvent,
@@ -501,34 +501,6 @@ fn entropy(letters: impl Iterator<Item = u8>) -> f64 {
             -share * share.log2()
         })
         .sum()
-}
-
-/// Whether a label looks as if a program had drawn its letters: hardly any two of them stand
-/// together as in words.
-fn looks_made_up(label: &str) -> bool {
-    /// Pairs of letters that make up most of English and of what is close to it.
-    const PAIRS: &str = "th he in er an re on at en nd ti es or te of ed is it al ar st to nt ng se \
-        ha as ou io le ve co me de hi ri ro ic ne ea ra ce li ch ll be ma si om ur ca el ta la ns di \
-        fo ho pe ec pr no ct us ac ot il tr ly nc et ut ss so rs un lo wa ge ie wh ee wi em ad ol rt \
-        po we na ul ni ts mo ow pa im mi ai sh ir su id os iv ia am fi ci vi pl ig tu ev ld ry mp fe \
-        bl ab gh ty op wo sa ay ex ke fr oo av ag if ap gr od bo sp rd do uc bu ei ov by rm ep tt oc \
-        fa ef cu rn sc gi da yo cr cl du ga qu ue ff ba ey ls va um pp ua up lu go ht ru ug ds lt pi \
-        rc rr eg au ck ew mu br bi pt ak pu ui rg ib tl ny ki rk ys ob mm fu ph og ms ye ud mb ip ub \
-        oi rl gu dr hr cc tw ft wn nu af hu nn eo vo rv nf xp gn sm fl iz ok nl my gl aw ju oa eq sy \
-        sl ps jo lf nv je nk kn gs dy hy ze ks xt bs ik dd pt ax";
-    let letters = label.as_bytes();
-    if letters.len() < 8 {
-        return false;
-    }
-    let mut pairs = 0u32;
-    let mut usual = 0u32;
-    for pair in letters.windows(2) {
-        pairs += 1;
-        let is_usual = PAIRS.split_ascii_whitespace().any(|known| known.as_bytes() == pair);
-        usual += u32::from(is_usual);
-    }
-    // Letters drawn evenly from 26 give such a pair in 4 of 10, words in 9.
-    usual * 100 < pairs * 55
 }
 
 fn has_digits(name: &str) -> bool {
