@@ -35,7 +35,7 @@ pub use config::{Firewall, RespondConfig, When};
 pub use control::{Command, Door, Reply, Status, ask, shut};
 pub use decision::{Decision, Origin, Wish};
 pub use ipset::Ipset;
-pub use net::{Net, NotBlockable, Transport, What};
+pub use net::{Net, NotBlockable, NotNet, Transport, What};
 pub use nft::Nftables;
 pub use pf::Pf;
 pub use responder::{BlockError, Look, OpenError, Request, RespondStats, Responder};

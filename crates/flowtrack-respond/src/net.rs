@@ -102,10 +102,10 @@ impl fmt::Display for Net {
 }
 
 impl FromStr for Net {
-    type Err = NotBlockable;
+    type Err = NotNet;
 
-    fn from_str(text: &str) -> Result<Self, NotBlockable> {
-        let wrong = || NotBlockable(text.to_owned());
+    fn from_str(text: &str) -> Result<Self, NotNet> {
+        let wrong = || NotNet(text.to_owned());
         let text = text.trim();
         match text.split_once('/') {
             None => text.parse().map(Self::of).map_err(|_| wrong()),
@@ -186,7 +186,7 @@ impl FromStr for What {
             None if text.bytes().all(|byte| byte.is_ascii_digit()) => {
                 Ok(Self::Port(Transport::Tcp, port(text)?))
             }
-            _ => text.parse().map(Self::Net),
+            _ => text.parse().map(Self::Net).map_err(|_| wrong()),
         }
     }
 }
@@ -215,6 +215,11 @@ impl<'de> Deserialize<'de> for Net {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
+
+/// A text names no network.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("`{0}` is no address or network; write 192.0.2.1, 192.0.2.0/24 or 2001:db8::/64")]
+pub struct NotNet(pub String);
 
 /// A text names nothing that could be blocked.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

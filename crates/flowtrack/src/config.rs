@@ -231,6 +231,11 @@ fn form(message: &str) -> String {
     let words = numbers.map(|kind| (kind, "a whole number"));
     let others = [("f64", "a number"), ("a boolean", "true or false"), ("a sequence", "a list")];
     let (what, kind) = message.split_once("expected ").unwrap_or((message, ""));
+    if let (Some(what), Some(known)) =
+        (what.strip_prefix("unknown variant "), kind.strip_prefix("one of "))
+    {
+        return format!("there is no {what}take one of {known}");
+    }
     let found = words.iter().chain(&others).find(|(name, _)| *name == kind);
     found.map_or_else(|| message.to_owned(), |(_, word)| format!("{what}want {word}"))
 }
@@ -273,6 +278,9 @@ fn unknown(name: &str) -> String {
         .min()
         .filter(|&(distance, _)| distance <= 3 + name.len() / 4);
     match nearest {
+        Some((_, known)) if known == name => {
+            format!("`{name}` is a section: write [{name}], and its settings below")
+        }
         Some((_, known)) => format!("unknown setting `{name}`; did you mean `{known}`?"),
         None => format!("unknown setting `{name}`; `flowtrack config docs` lists all"),
     }

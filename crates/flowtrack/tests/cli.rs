@@ -190,6 +190,25 @@ fn what_is_wrong_is_told_with_what_to_do_next() {
     said(&["--set", "respond.automatic=3", "config", "check"], &["want true or false"]);
     let place = format!("{toml}:2:1: respond.firewall: `pf` is the firewall of macOS");
     said(&["--config", &toml, "config", "check"], &[&place, "nftables, ipset, dry_run"]);
+    let wrong = |text: &str, wants: &[&str]| {
+        let file = format!("{folder}/other.toml");
+        std::fs::write(&file, text).unwrap();
+        said(&["--config", &file, "config", "check"], wants);
+    };
+    wrong("respond = 3\n", &["`respond` is a section: write [respond]"]);
+    wrong("[respond]\nfirewall = \"x\"\n", &[":2:12: there is no `x`, take one of `auto`, "]);
+    wrong("[respond]\nallow = [\"x\"]\n", &["`x` is no address or network"]);
+    let channel = "[[notify.channels]]\nname = \"s\"\ntype = \"syslog\"\naddress = \"127.0.0.1:1\"\n\
+                   transport = \"tcp\"\n";
+    let file = format!("{folder}/channel.toml");
+    std::fs::write(&file, channel).unwrap();
+    said(
+        &["--config", &file, "--data-dir", folder, "notify", "test", "s"],
+        &["s  FAILED: 127.0.0.1:1 by TCP: Connection refused"],
+    );
+    let chosen = flowtrack(&["rules", "disable", "8800001", "8", "--data-dir", folder]);
+    let told = stdout(&chosen);
+    assert!(told.contains("no rule 8 now") && !told.contains("8800001"), "{told}");
     // The doctor says so too, and goes on.
     said(&["--config", &toml, "doctor"], &[&place, "data folder", "firewall  "]);
     // What makes no sense does not cost a file that is there.

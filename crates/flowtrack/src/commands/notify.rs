@@ -37,7 +37,9 @@ fn test(names: &[String], config: &NotifyConfig, keeper: &Keeper) -> anyhow::Res
             Ok(()) => print(&format!("{name}  delivered\n"))?,
             Err(e @ NotifyError::Unknown(..)) => return Err(Wrong(e.to_string()).into()),
             Err(e) => {
-                print(&format!("{name}  FAILED: {e}\n"))?;
+                let channel = config.channels.iter().find(|channel| channel.name == name);
+                let to = channel.map(|channel| channel.open().destination()).unwrap_or_default();
+                print(&format!("{name}  FAILED: {to}: {e}\n"))?;
                 status = Status::Failed;
             }
         }

@@ -24,8 +24,12 @@ pub fn run(action: &RulesAction, config: &Config, data_dir: &Path) -> anyhow::Re
         RulesAction::Check { files, quiet } => check::run(files, *quiet, config, data_dir),
         RulesAction::Explain { sid, from } => explain_one(sid, &from.rules, config, data_dir),
         RulesAction::List { words, from } => list(words, &from.rules, config, data_dir),
-        RulesAction::Enable { which } => choose(which, "enable.conf", "disable.conf", data_dir),
-        RulesAction::Disable { which } => choose(which, "disable.conf", "enable.conf", data_dir),
+        RulesAction::Enable { which } => {
+            choose(which, "enable.conf", "disable.conf", config, data_dir)
+        }
+        RulesAction::Disable { which } => {
+            choose(which, "disable.conf", "enable.conf", config, data_dir)
+        }
         RulesAction::Update { sources } => update::run(sources, config, data_dir),
         RulesAction::Profile { file, from, top, json } => {
             let form = if *json { profile::Form::Json } else { profile::Form::Table };
@@ -138,7 +142,13 @@ fn list(
 }
 
 /// Adds lines to one list and takes them out of the other.
-fn choose(which: &[String], into: &str, from: &str, data_dir: &Path) -> anyhow::Result<Status> {
+fn choose(
+    which: &[String],
+    into: &str,
+    from: &str,
+    config: &Config,
+    data_dir: &Path,
+) -> anyhow::Result<Status> {
     let mut selection = Selection::default();
     if let Some(problem) = selection.enable("", &which.join("\n")).first() {
         return Err(Wrong(problem.message.clone()).into());
@@ -154,8 +164,31 @@ fn choose(which: &[String], into: &str, from: &str, data_dir: &Path) -> anyhow::
             }
         }
     })?;
-    print("done; a running flowtrack takes it up when it reloads its rules\n")?;
+    let mut text = String::from("done; a flowtrack that runs takes it up in a few seconds\n");
+    // It may be one that is yet to come; but more likely a digit is wrong.
+    for number in missing(which, config, data_dir) {
+        let _ =
+            writeln!(text, "note: there is no rule {number} now; `flowtrack rules list` shows all");
+    }
+    print(&text)?;
     Ok(Status::Ok)
+}
+
+/// Those of these numbers that no rule has.
+fn missing<'a>(which: &'a [String], config: &Config, data_dir: &Path) -> Vec<&'a str> {
+    let places = Places::named_or_configured(&[], config, data_dir);
+    let Ok(texts) = texts(&places) else { return Vec::new() };
+    let mut known = std::collections::HashSet::new();
+    for (file, content) in texts {
+        let rules = parse_rules(&file, &content).0;
+        for rule in rules.iter().chain(&parse_disabled_rules(&content)) {
+            known.extend(rule.option("sid").and_then(|sid| sid.value.clone()));
+        }
+    }
+    let numbers = which.iter().map(|line| line.rsplit_once(':').map_or(&**line, |(_, sid)| sid));
+    numbers
+        .filter(|sid| sid.bytes().all(|byte| byte.is_ascii_digit()) && !known.contains(*sid))
+        .collect()
 }
 
 /// Changes the lines of a list; the file is replaced as a whole.

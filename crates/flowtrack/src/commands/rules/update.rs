@@ -81,7 +81,7 @@ fn update(source: &str, folder: &Path, config: &Config) -> anyhow::Result<String
     remove(&old)?;
     let skipped: u32 = read.skipped.values().sum();
     Ok(format!(
-        "{} rules in {}: {} can be loaded, {} are wrong, {skipped} are left out",
+        "{} rules in {}: {} can be loaded, {} wrong, {skipped} left out",
         read.read,
         place.display(),
         read.signatures.len(),
