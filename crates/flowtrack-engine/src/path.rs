@@ -232,6 +232,8 @@ impl Path {
             if self.judge.is_on() {
                 self.judge_alone(packet, place, frame, out);
             }
+        } else if self.judge.is_on() && is_apart(packet) {
+            self.judge_alone(packet, place, frame, out);
         } else if self.judge.is_on() {
             tag = self.watched(packet, seen, place, frame, out);
         } else if !tag.is_done() && self.apps.wants(packet) {
@@ -302,7 +304,7 @@ impl Path {
             packet: Some(packet),
             link: place.link,
             frame,
-            direction,
+            direction: if knows_ways(packet) { direction } else { Direction::ToServer },
             key: Some(match direction {
                 Direction::ToServer => key,
                 Direction::ToClient => key.reversed(),
@@ -734,6 +736,21 @@ fn counts(packet: &Packet<'_>, at: &At) -> bool {
 /// what its ends made of the bytes before.
 fn is_followed(flow: &Flow<'_, Slot>, midstream: bool) -> bool {
     midstream || flow.proto() != IpProto::TCP || flow.has_syn(Direction::ToServer)
+}
+
+/// Whether signatures see a packet as part of no flow: they are written for an engine that has
+/// flows of TCP, UDP, SCTP, ICMP, ESP and of IP in IP, and judges all others alone (GRE, OSPF).
+fn is_apart(packet: &Packet<'_>) -> bool {
+    const IPV4: IpProto = IpProto(4);
+    const IPV6: IpProto = IpProto(41);
+    const ESP: IpProto = IpProto(50);
+    !knows_ways(packet) && !packet.ip().is_some_and(|ip| matches!(ip.proto, IPV4 | IPV6 | ESP))
+}
+
+/// Whether a flow of such packets has two ways for signatures; of other protocols all goes to the
+/// server.
+fn knows_ways(packet: &Packet<'_>) -> bool {
+    !matches!(packet.transport, Transport::None | Transport::Other)
 }
 
 /// Whether the payload of a segment is part of a stream: not before both ends agreed to have one,

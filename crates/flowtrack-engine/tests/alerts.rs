@@ -205,6 +205,22 @@ fn what_an_expression_captures_is_asked_by_other_rules_and_told() {
     assert_eq!(found, expected);
 }
 
+#[test]
+fn packets_of_protocols_without_flows_are_judged_one_by_one() {
+    let (gre, ipip) = (47, 4);
+    let inner = ip(17, CLIENT, SERVER, &[0x9c, 0x40, 3, 0xe7, 0, 9, 0, 0, b'x']);
+    let there = |proto, data: &[u8]| ip(proto, [10, 9, 0, 1], [10, 9, 0, 2], data);
+    let back = |proto, data: &[u8]| ip(proto, [10, 9, 0, 2], [10, 9, 0, 1], data);
+    let rules = "alert ip 10.9.0.0/16 any -> any any (sid:1;)\n\
+                 alert ip 10.9.0.0/16 any -> any any (flow:to_client; sid:2;)\n";
+    let opaque = &[0, 0, 0x99, 0x99, 1, 2, 3, 4];
+    let packets = [there(gre, opaque), back(gre, opaque), there(gre, opaque)];
+    assert_eq!(alerts(rules, &packets), [(1, 1), (1, 2), (1, 3)]);
+    // A tunnel is one flow, all of which goes the same way.
+    let packets = [there(ipip, &inner), back(ipip, &inner), there(ipip, &inner)];
+    assert_eq!(alerts(rules, &packets), [(1, 1)]);
+}
+
 /// Names of the files that are to be stored by these rules, and of those that are not.
 fn stored(rules: &str, packets: &[Vec<u8>], stores_all: bool) -> (Vec<String>, Vec<String>) {
     let contents = Some(FileLimits { file: 1 << 20, total: 1 << 30 });
