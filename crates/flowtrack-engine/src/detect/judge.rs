@@ -313,34 +313,47 @@ impl Work {
                 self.silent += 1;
                 continue;
             }
-            let action = match signature.limits.judge((signature.info.gid, signature.sid()), cx) {
-                Verdict::Tell => signature.action,
-                Verdict::TellAs(action) => action,
-                Verdict::Silent => {
-                    self.silent += 1;
-                    continue;
+            // Of one transaction each file that a signature asks for is told by itself.
+            let times = match tx {
+                Some((.., files)) if signature.requirements.files && files.len() > 1 => {
+                    let fits = |file: &&FileRecord| {
+                        file.direction == hit.direction && signature.fits_file(file, cx)
+                    };
+                    files.iter().filter(fits).count().max(1)
                 }
-                // What would be dropped is, however seldom that is told.
-                Verdict::ActSilently => {
-                    self.silent += 1;
-                    self.settles |= ends_flow(signature, signature.action, hit.on);
-                    continue;
-                }
+                _ => 1,
             };
-            begin_tags(signature, cx);
-            self.found.push(Found {
-                hit,
-                action,
-                tx: tx
-                    .filter(|(id, ..)| *id < TxScope::FRAME)
-                    .map(|(id, tx, _)| (id, Arc::clone(tx))),
-                // Their bytes are the file store's alone.
-                files: tx
-                    .iter()
-                    .flat_map(|(.., files)| files.iter())
-                    .map(|file| FileRecord { content: None, ..file.clone() })
-                    .collect(),
-            });
+            for _ in 0..times {
+                let action = match signature.limits.judge((signature.info.gid, signature.sid()), cx)
+                {
+                    Verdict::Tell => signature.action,
+                    Verdict::TellAs(action) => action,
+                    Verdict::Silent => {
+                        self.silent += 1;
+                        continue;
+                    }
+                    // What would be dropped is, however seldom that is told.
+                    Verdict::ActSilently => {
+                        self.silent += 1;
+                        self.settles |= ends_flow(signature, signature.action, hit.on);
+                        continue;
+                    }
+                };
+                begin_tags(signature, cx);
+                self.found.push(Found {
+                    hit,
+                    action,
+                    tx: tx
+                        .filter(|(id, ..)| *id < TxScope::FRAME)
+                        .map(|(id, tx, _)| (id, Arc::clone(tx))),
+                    // Their bytes are the file store's alone.
+                    files: tx
+                        .iter()
+                        .flat_map(|(.., files)| files.iter())
+                        .map(|file| FileRecord { content: None, ..file.clone() })
+                        .collect(),
+                });
+            }
         }
     }
 
