@@ -1,6 +1,8 @@
 //! A file on its way: counted, typed by its first bytes, hashed when asked for; of its contents no
 //! more is kept than rules or a file store want.
 
+mod describe;
+
 use crate::{FileDone, Hashes, Wants};
 use flowtrack_event::{Direction, FileContent, FileLimits, FileState};
 use md5::{Digest, Md5};
@@ -28,6 +30,8 @@ pub struct FileTracker {
     kept: Vec<u8>,
     /// Bytes that may still be kept.
     room: usize,
+    /// Whether rules may ask what kind of file it is.
+    is_described: bool,
 }
 
 #[derive(Default, Debug)]
@@ -53,6 +57,7 @@ impl FileTracker {
             content: wants.contents.map(|limits| (FileContent::default(), limits)),
             kept: Vec::new(),
             room: 0,
+            is_described: wants.buffers,
         }
     }
 
@@ -128,6 +133,7 @@ impl FileTracker {
             app: None,
             tx_id: self.tx_id,
             direction: self.direction,
+            description: self.is_described.then(|| describe::describe(&self.head).into()),
             magic: infer::get(&self.head).map(|kind| kind.mime_type()),
             filename: self.filename,
             range: self.range,

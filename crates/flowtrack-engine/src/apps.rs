@@ -414,6 +414,7 @@ impl Apps {
                     end: file.range.map(|r| r.1),
                     size: file.size,
                     magic: file.magic,
+                    description: file.description,
                     state: file.state,
                     gaps: file.gaps,
                     md5: file.hashes.as_ref().map(|h| h.md5),

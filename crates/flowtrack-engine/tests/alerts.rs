@@ -221,6 +221,34 @@ fn packets_of_protocols_without_flows_are_judged_one_by_one() {
     assert_eq!(alerts(rules, &packets), [(1, 1)]);
 }
 
+#[test]
+fn each_file_of_a_transaction_that_a_rule_asks_for_is_told() {
+    let part = |name: &str, body: &str| {
+        format!(
+            "--x\r\nContent-Disposition: form-data; name=\"f\"; filename=\"{name}\"\r\n\r\n{body}\r\n"
+        )
+    };
+    let body =
+        [part("a.pdf", "%PDF-1.5\n"), part("b.pdf", "%PDF-1.6\n"), "--x--\r\n".into()].concat();
+    let post = format!(
+        "POST /up HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=x\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let packets = Tcp::open(80)
+        .say(true, post.as_bytes())
+        .say(false, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        .packets;
+    let rules = "alert http any any -> any any (fileext:\"pdf\"; sid:1;)\n\
+                 alert http any any -> any any (filename:\"b\"; sid:2;)\n\
+                 alert http any any -> any any (filemagic:\"PDF document, version 1.5\"; sid:3;)\n\
+                 alert http any any -> any any (file.magic; content:\"version 1.6\"; endswith; sid:4;)\n\
+                 alert http any any -> any any (filemagic:!\"PDF\"; sid:5;)\n\
+                 alert http any any -> any any (http.uri; content:\"/up\"; sid:6;)\n";
+    let sids: Vec<u32> = alerts(rules, &packets).into_iter().map(|(sid, _)| sid).collect();
+    assert_eq!(sids, [1, 1, 2, 3, 4, 6]);
+}
+
 /// Names of the files that are to be stored by these rules, and of those that are not.
 fn stored(rules: &str, packets: &[Vec<u8>], stores_all: bool) -> (Vec<String>, Vec<String>) {
     let contents = Some(FileLimits { file: 1 << 20, total: 1 << 30 });

@@ -85,6 +85,8 @@ pub struct FileRecord {
     pub size: u64,
     /// Type by its first bytes, as a MIME type or words.
     pub magic: Option<&'static str>,
+    /// The same in the words of `file(1)`, if rules may ask.
+    pub description: Option<Arc<str>>,
     /// How it ended.
     pub state: FileState,
     /// Whether bytes are missing inside it.

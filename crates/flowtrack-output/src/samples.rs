@@ -349,6 +349,7 @@ pub fn file() -> Event {
         end: Some(1_123),
         size: 1_024,
         magic: Some("application/x-dosexec"),
+        description: None,
         state: FileState::Closed,
         gaps: false,
         md5: Some([0x0f; 16]),

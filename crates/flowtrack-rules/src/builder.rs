@@ -7,6 +7,7 @@
 mod finish;
 
 use crate::context::Requirements;
+use crate::inspect::FILE_KIND;
 use crate::keywords::content::Content;
 use crate::lang::{HeaderMatch, Headers, Rule, Span};
 use crate::signature::{Check, Effect, FileStoring, Search, Step, Test, Transform};
@@ -250,6 +251,8 @@ pub struct Builder<'a> {
     pub tags: Vec<TagRequest>,
     /// The files that are to be stored when it matched.
     pub store: Option<FileStoring>,
+    /// Whether it asks for single files, each of which it tells by itself.
+    pub of_files: bool,
 }
 
 /// What keywords need to be judged on.
@@ -294,6 +297,7 @@ impl<'a> Builder<'a> {
             datasets: Vec::new(),
             tags: Vec::new(),
             store: None,
+            of_files: false,
         }
     }
 
@@ -562,6 +566,7 @@ impl<'a> Builder<'a> {
             Source::Packet(_) => self.needs.packet = true,
             Source::Transaction => self.needs.transaction = true,
         }
+        self.requirements.files |= buffer.name == FILE_KIND;
         if let Some(direction) = buffer.toward {
             self.toward(direction);
         }

@@ -2,6 +2,8 @@
 
 mod cache;
 
+pub(crate) use cache::FILE_KIND;
+
 use crate::builder::Source;
 use crate::context::{Context, TxScope};
 use crate::lang::Arrow;
@@ -182,7 +184,7 @@ impl Inspector {
         let way = way(cx.direction);
         for at in route.groups.get(way).into_iter().flatten() {
             let Some(group) = set.transactions.get(*at as usize) else { continue };
-            self.cache.fetch(set, group.buffer, cx.direction, tx.transaction);
+            self.cache.fetch(set, group.buffer, cx.direction, tx);
             let Self { cache, candidates, .. } = self;
             let matcher = set.matcher_of(group);
             for value in cache.values(group.buffer, cx.direction) {
@@ -400,7 +402,7 @@ impl Inspector {
     ) -> bool {
         let Some(tx) = cx.tx else { return false };
         let Self { cache, searcher, .. } = self;
-        cache.fetch(set, buffer, cx.direction, tx.transaction);
+        cache.fetch(set, buffer, cx.direction, tx);
         let (mut is_there, mut holds) = (false, false);
         for value in cache.values(buffer, cx.direction) {
             is_there = true;

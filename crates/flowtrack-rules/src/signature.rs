@@ -232,6 +232,8 @@ pub struct Signature {
     pub tags: Vec<TagRequest>,
     /// The files that are to be stored when it matched.
     pub store: Option<FileStoring>,
+    /// Whether it asks for single files, each of which it tells by itself.
+    pub of_files: bool,
 }
 
 /// The files that a signature chooses (`filestore`).

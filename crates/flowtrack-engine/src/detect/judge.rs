@@ -315,7 +315,7 @@ impl Work {
             }
             // Of one transaction each file that a signature asks for is told by itself.
             let times = match tx {
-                Some((.., files)) if signature.requirements.files && files.len() > 1 => {
+                Some((.., files)) if signature.of_files && files.len() > 1 => {
                     let fits = |file: &&FileRecord| {
                         file.direction == hit.direction && signature.fits_file(file, cx)
                     };

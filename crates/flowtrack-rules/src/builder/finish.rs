@@ -53,6 +53,7 @@ impl Builder<'_> {
             datasets: self.datasets,
             tags: self.tags,
             store: self.store,
+            of_files: self.of_files,
         })
     }
 

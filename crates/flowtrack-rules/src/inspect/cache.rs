@@ -1,8 +1,11 @@
 //! The values of a transaction's buffers, fetched and changed once however many signatures ask.
 
+use crate::context::TxScope;
 use crate::set::{RuleSet, way};
-use flowtrack_event::{Direction, Transaction};
+use flowtrack_event::Direction;
 
+/// The buffer that says what kind of files a transaction carried: these are known beside it.
+pub(crate) const FILE_KIND: &str = "file.magic";
 /// Values that are kept of one transaction.
 const MAX_VALUES: usize = 1 << 16;
 /// Bytes that are kept of one transaction.
@@ -37,7 +40,7 @@ impl Cache {
         set: &RuleSet,
         buffer: u32,
         direction: Direction,
-        transaction: &dyn Transaction,
+        tx: TxScope<'_>,
     ) {
         let slot = slot(buffer, direction);
         let Some(prepared) = set.buffers.get(buffer as usize) else { return };
@@ -47,7 +50,7 @@ impl Cache {
         let first = self.values.len();
         let Self { bytes, values, changed, dropped, .. } = self;
         let toward = prepared.buffer.toward.unwrap_or(direction);
-        transaction.buffer_towards(toward, prepared.buffer.name, &mut |value| {
+        let mut take = |value: &[u8]| {
             if values.len() >= MAX_VALUES || bytes.len() + value.len() > MAX_BYTES {
                 *dropped += 1;
                 return;
@@ -64,7 +67,15 @@ impl Cache {
                 bytes.extend_from_slice(changed);
             }
             values.push((start, bytes.len()));
-        });
+        };
+        if prepared.buffer.name == FILE_KIND {
+            let of_way = tx.files.iter().filter(|file| file.direction == toward);
+            of_way
+                .filter_map(|file| file.description.as_ref())
+                .for_each(|text| take(text.as_bytes()));
+        } else {
+            tx.transaction.buffer_towards(toward, prepared.buffer.name, &mut take);
+        }
         let last = self.values.len();
         if let Some(slot) = self.slots.get_mut(slot) {
             *slot = (self.now, first, last);

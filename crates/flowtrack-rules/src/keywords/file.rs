@@ -76,6 +76,7 @@ fn any(cx: &Context<'_>, is_so: impl Fn(&FileRecord) -> bool) -> bool {
 fn needs_files(builder: &mut Builder<'_>) {
     builder.needs(Needs::Transaction);
     builder.requirements.files = true;
+    builder.of_files = true;
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -106,53 +107,18 @@ impl Test for Described {
             Words::Extension => {
                 name.strip_suffix(text.as_slice()).is_some_and(|rest| rest.ends_with(b"."))
             }
-            Words::Type => file.magic.is_some_and(|mime| {
-                let words = described(mime).to_ascii_lowercase();
-                memchr::memmem::find(words.as_bytes(), text).is_some()
-                    || memchr::memmem::find(mime.as_bytes(), text).is_some()
-            }),
+            Words::Type => {
+                let words = [file.description.as_deref(), file.magic];
+                words.into_iter().flatten().any(|words| {
+                    memchr::memmem::find(words.to_ascii_lowercase().as_bytes(), text).is_some()
+                })
+            }
         };
         holds == self.wanted
     }
 
     fn cost(&self) -> u8 {
         5
-    }
-}
-
-/// How the usual tool for it describes a type of file.
-fn described(mime: &str) -> &'static str {
-    match mime {
-        "application/pdf" => "PDF document",
-        "application/zip" => "Zip archive data",
-        "application/gzip" => "gzip compressed data",
-        "application/x-bzip2" => "bzip2 compressed data",
-        "application/x-xz" => "XZ compressed data",
-        "application/x-7z-compressed" => "7-zip archive data",
-        "application/vnd.rar" => "RAR archive data",
-        "application/x-tar" => "POSIX tar archive",
-        "application/vnd.microsoft.portable-executable" | "application/x-msdownload" => {
-            "PE32 executable (GUI) Intel 80386, for MS Windows"
-        }
-        "application/x-executable" => "ELF executable",
-        "application/x-shockwave-flash" => "Macromedia Flash data",
-        "application/java" | "application/java-archive" => "Java archive data",
-        "application/msword" | "application/vnd.ms-excel" => "Composite Document File V2 Document",
-        "application/vnd.openxmlformats-officedocument.wordprocessingml.document" => {
-            "Microsoft Word 2007+"
-        }
-        "application/rtf" => "Rich Text Format data",
-        "image/png" => "PNG image data",
-        "image/jpeg" => "JPEG image data",
-        "image/gif" => "GIF image data",
-        "image/bmp" => "PC bitmap",
-        "image/vnd.microsoft.icon" => "MS Windows icon resource",
-        "text/html" => "HTML document, ASCII text",
-        "text/xml" => "XML document text",
-        "text/x-shellscript" => "shell script, ASCII text executable",
-        "audio/mpeg" => "Audio file with ID3",
-        "video/x-flv" => "Macromedia Flash Video",
-        _ => "",
     }
 }
 
