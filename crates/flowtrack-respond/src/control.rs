@@ -55,6 +55,9 @@ pub enum Reply {
     Refused {
         /// Why, and what to do.
         why: String,
+        /// Whether it is no fault of the wish: the firewall, or the program, could not.
+        #[serde(default)]
+        failed: bool,
     },
 }
 
@@ -134,7 +137,7 @@ fn serve(mut stream: &UnixStream, answer: impl FnOnce(Command) -> Reply) -> std:
     }
     let reply = match serde_json::from_slice(&line) {
         Ok(command) => answer(command),
-        Err(e) => Reply::Refused { why: format!("the command cannot be read: {e}") },
+        Err(e) => Reply::Refused { why: format!("the command cannot be read: {e}"), failed: true },
     };
     let mut text = serde_json::to_vec(&reply)?;
     text.push(b'\n');

@@ -261,7 +261,10 @@ impl Responder {
         };
         match done {
             Ok(blocks) => Reply::Done { blocks },
-            Err(error) => Reply::Refused { why: error.to_string() },
+            Err(error) => {
+                let failed = matches!(error, BlockError::Firewall(_));
+                Reply::Refused { why: error.to_string(), failed }
+            }
         }
     }
 
@@ -271,7 +274,7 @@ impl Responder {
         let makes_blocks = matches!(command, Command::Block { .. } | Command::Confirm { .. });
         if makes_blocks && !self.blocker.nature().ends_blocks {
             let why = BlockError::NobodyEnds(self.blocker.name()).to_string();
-            return Reply::Refused { why };
+            return Reply::Refused { why, failed: false };
         }
         let reply = self.answer(command, now);
         self.count();

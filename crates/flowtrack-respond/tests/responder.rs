@@ -199,7 +199,7 @@ fn attack(source: &str) -> Trigger {
 
 fn refused(reply: &Reply) -> &str {
     match reply {
-        Reply::Refused { why } => why,
+        Reply::Refused { why, .. } => why,
         other => panic!("{other:?}"),
     }
 }
@@ -500,7 +500,11 @@ fn a_firewall_that_refuses_is_told_and_forgotten_when_it_works() {
     bench.judge(&[attack("203.0.113.5")]);
     assert_eq!(bench.happened(), ["failed 203.0.113.5"]);
     assert!(bench.responder().status().problem.contains("is not installed"));
-    assert!(refused(&bench.block("203.0.113.6", 60, false)).contains("is not installed"));
+    let reply = bench.block("203.0.113.6", 60, false);
+    assert!(refused(&reply).contains("is not installed"));
+    assert!(matches!(reply, Reply::Refused { failed: true, .. }), "the wish was right");
+    let reply = bench.block("192.0.2.10", 60, false);
+    assert!(matches!(reply, Reply::Refused { failed: false, .. }), "{reply:?}");
     assert!(bench.responder().status().blocks.is_empty());
     bench.firewall.shared.lock().unwrap().is_broken = false;
     bench.block("203.0.113.6", 60, false);

@@ -39,7 +39,7 @@ impl Server {
     pub fn start(config: WebConfig, backend: Arc<dyn Backend>) -> Result<ServerHandle> {
         config.check()?;
         let listener = TcpListener::bind(config.listen).with_context(|| {
-            format!("cannot listen on {}; choose another address with --listen", config.listen)
+            format!("cannot listen on {} (--listen chooses another address)", config.listen)
         })?;
         listener.set_nonblocking(true)?;
         let addr = listener.local_addr()?;

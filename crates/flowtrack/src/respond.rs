@@ -243,7 +243,7 @@ fn ask(queue: &Sender<Message>, command: Command) -> Reply {
     let (answer, wait) = bounded(1);
     let sent = queue.send(Message::Ask(command, answer)).ok();
     sent.and_then(|()| wait.recv().ok())
-        .unwrap_or_else(|| Reply::Refused { why: "the program is ending".into() })
+        .unwrap_or_else(|| Reply::Refused { why: "the program is ending".into(), failed: true })
 }
 
 /// Whom the responder's thread tells.

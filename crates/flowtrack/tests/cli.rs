@@ -209,6 +209,10 @@ fn what_is_wrong_is_told_with_what_to_do_next() {
     let chosen = flowtrack(&["rules", "disable", "8800001", "8", "--data-dir", folder]);
     let told = stdout(&chosen);
     assert!(told.contains("no rule 8 now") && !told.contains("8800001"), "{told}");
+    for args in [["unblock", "192.0.2.1"], ["confirm", "192.0.2.1"], ["block", "127.0.0.1"]] {
+        let output = flowtrack(&[&args[..], &["--data-dir", folder]].concat());
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    }
     // The doctor says so too, and goes on.
     said(&["--config", &toml, "doctor"], &[&place, "data folder", "firewall  "]);
     // What makes no sense does not cost a file that is there.

@@ -18,12 +18,15 @@ const MIGRATIONS: &[&str] =
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process writes it.
-    #[error("history {0} is in use by another FlowTrack; stop it or give another --data-dir")]
+    #[error(
+        "history {0} is in use by another FlowTrack; stop it, or name another with \
+             --data-dir or --db"
+    )]
     InUse(PathBuf),
     /// A newer program wrote it.
     #[error(
         "history {path} has format {found}, this FlowTrack knows up to {SCHEMA_VERSION}; \
-         use the newer program or give another --data-dir"
+         use the newer program, or name another with --data-dir or --db"
     )]
     Newer {
         /// The file.

@@ -175,7 +175,8 @@ fn done(reply: Reply) -> anyhow::Result<Vec<Row>> {
     match reply {
         Reply::Done { blocks } => Ok(blocks),
         Reply::Blocked(_) => anyhow::bail!("the program that runs is of another version"),
-        Reply::Refused { why } => Err(anyhow::anyhow!(why)),
+        Reply::Refused { why, failed: true } => Err(anyhow::anyhow!(why)),
+        Reply::Refused { why, failed: false } => Err(Wrong(why).into()),
     }
 }
 

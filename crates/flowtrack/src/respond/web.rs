@@ -77,7 +77,7 @@ fn rows(reply: Reply) -> Result<Vec<BlockRow>, String> {
     match reply {
         Reply::Done { blocks } => Ok(blocks.into_iter().map(row).collect()),
         Reply::Blocked(_) => Ok(Vec::new()),
-        Reply::Refused { why } => Err(why),
+        Reply::Refused { why, .. } => Err(why),
     }
 }
 
