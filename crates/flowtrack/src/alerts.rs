@@ -303,3 +303,49 @@ impl Watcher for AlertWatcher {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flowtrack_event::{Detection, Severity};
+
+    fn scan(host: u32) -> Event {
+        let ts = Timestamp::from_secs(1_700_000_000);
+        Event::Detection(Box::new(Detection {
+            ts,
+            detector: "port_scan",
+            kind: "vertical",
+            sid: 101,
+            title: "a scan".into(),
+            explanation: String::new(),
+            severity: Severity::Medium,
+            category: "reconnaissance",
+            technique: None,
+            source: Some(host.to_be_bytes().into()),
+            target: None,
+            target_port: None,
+            proto: None,
+            first_seen: ts,
+            last_seen: ts,
+            count: 1,
+            evidence: Vec::new(),
+            flows: Vec::new(),
+            source_proved: true,
+        }))
+    }
+
+    #[test]
+    fn what_became_of_reports_is_among_the_counters() {
+        let config = Config { max_per_rule: 10, ..Config::default() };
+        let alerts = Arc::new(Alerts::open(&config, None, None).unwrap());
+        let mut watcher = alerts.watcher();
+        let events: Vec<_> = (0..30).chain(0..5).map(scan).collect();
+        watcher.watch(&events, &mut Vec::new());
+        let mut stats = Stats::default();
+        watcher.count(&mut stats);
+        let told = stats.alerts.unwrap();
+        // Ten hosts and one alert for all others; the first five came again.
+        let counted = (told.reports, told.opened, told.crowded, told.open, told.unkept);
+        assert_eq!(counted, (35, 11, 20, 11, 0), "{told:?}");
+    }
+}
