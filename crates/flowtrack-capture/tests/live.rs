@@ -3,8 +3,6 @@
 //! `left` sends, `right` is captured. Skipped, with the reason printed, without root.
 #![cfg(target_os = "linux")]
 
-mod net;
-
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -13,11 +11,12 @@ use flowtrack_capture::sys::netdev;
 use flowtrack_capture::sys::sender::FrameSender;
 use flowtrack_capture::{Backend, Burst, LiveConfig, PacketSource, open_live};
 use flowtrack_event::{CaptureStats, LinkType};
-use net::{Net, ethernet, ip, ipv4, ipv6, tagged, udp};
+use flowtrack_lab::frames::{ethernet, ip, ipv4, ipv6, tagged, udp};
+use flowtrack_lab::pair::Pair;
 
 #[test]
 fn every_frame_is_seen_or_counted() {
-    let Some(net) = Net::new() else { return };
+    let Some(net) = Pair::new() else { return };
     for len in [60, 1500] {
         let (sent, seen, stats) = net.inside(|| {
             let mut source = open_one("right");
@@ -55,7 +54,7 @@ fn every_frame_is_seen_or_counted() {
 
 #[test]
 fn a_ring_too_small_counts_what_it_drops() {
-    let Some(net) = Net::new() else { return };
+    let Some(net) = Pair::new() else { return };
     let (sent, seen) = net.inside(|| {
         let config = LiveConfig { ring_mib: 1, ..config("right") };
         let mut source = open_live(&config, 1).unwrap().remove(0);
@@ -71,7 +70,7 @@ fn a_ring_too_small_counts_what_it_drops() {
 
 #[test]
 fn tags_and_lengths_come_from_the_ring() {
-    let Some(net) = Net::new() else { return };
+    let Some(net) = Pair::new() else { return };
     let packet = ipv4(HOST_A, HOST_B, 17, 0, &udp(1, 2, &[7; 64]));
     // Priority 3, VLAN 100.
     let tag = 0x6064;
@@ -107,7 +106,7 @@ fn tags_and_lengths_come_from_the_ring() {
 
 #[test]
 fn loopback_counts_once() {
-    let Some(net) = Net::new() else { return };
+    let Some(net) = Pair::new() else { return };
     for (name, workers) in [("lo", 1), ("lo", 2), ("any", 1), ("any", 2)] {
         net.inside(|| {
             let mut sources = open_live(&config(name), workers).unwrap();
@@ -132,7 +131,7 @@ fn loopback_counts_once() {
 
 #[test]
 fn any_names_the_interface_of_each_packet() {
-    let Some(net) = Net::new() else { return };
+    let Some(net) = Pair::new() else { return };
     net.ip("tuntap add name tun7 mode tun");
     let frame = ethernet(0x0800, &ipv4(HOST_A, HOST_B, 17, 0, &udp(1, 2, b"hello")), 60);
     net.inside(|| {
@@ -149,7 +148,7 @@ fn any_names_the_interface_of_each_packet() {
 
 #[test]
 fn the_kernel_filters() {
-    let Some(net) = Net::new() else { return };
+    let Some(net) = Pair::new() else { return };
     let to = |port| ipv4(HOST_A, HOST_B, 17, 0, &udp(40_000, port, &[0; 30]));
     let frames = [
         ethernet(0x0800, &to(53), 60),
@@ -206,7 +205,7 @@ fn the_kernel_filters() {
 
 #[test]
 fn libpcap_sees_the_same() {
-    let Some(net) = Net::new() else { return };
+    let Some(net) = Pair::new() else { return };
     let frame = ethernet(0x0800, &ipv4(HOST_A, HOST_B, 17, 0, &udp(1, 2, b"hello")), 60);
     net.inside(|| {
         let config = LiveConfig { backend: Backend::Libpcap, ..config("right") };
@@ -231,7 +230,7 @@ fn libpcap_sees_the_same() {
 
 #[test]
 fn mistakes_are_explained() {
-    let Some(net) = Net::new() else { return };
+    let Some(net) = Pair::new() else { return };
     net.inside(|| {
         net.ip("link set right down");
         let explain = |config: &LiveConfig| open_live(config, 1).err().unwrap().to_string();
@@ -249,7 +248,7 @@ fn mistakes_are_explained() {
 
 #[test]
 fn an_interface_may_go_down_and_come_back() {
-    let Some(net) = Net::new() else { return };
+    let Some(net) = Pair::new() else { return };
     let frame = ethernet(0x0800, &ipv4(HOST_A, HOST_B, 17, 0, &udp(1, 2, b"hello")), 60);
     net.inside(|| {
         let mut source = open_one("right");
@@ -266,17 +265,17 @@ fn an_interface_may_go_down_and_come_back() {
 
 #[test]
 fn an_interface_may_go_away_and_come_back() {
-    let Some(net) = Net::new() else { return };
+    let Some(net) = Pair::new() else { return };
     let frames = conversations();
     let frames: Vec<&[u8]> = frames.iter().map(|(_, frame)| frame.as_slice()).collect();
     net.inside(|| {
         let mut sources = open_live(&config("right"), 2).unwrap();
-        net.remove_pair();
+        net.remove();
         for source in &mut sources {
             assert_eq!(drain(source, |_| {}), 0);
             assert!(source.stats().errors > 0);
         }
-        net.make_pair();
+        net.make();
         // Each worker looks again at its own pace.
         let deadline = Instant::now() + Duration::from_secs(5);
         loop {
@@ -292,7 +291,7 @@ fn an_interface_may_go_away_and_come_back() {
 
 #[test]
 fn workers_share_out_whole_conversations() {
-    let Some(net) = Net::new() else { return };
+    let Some(net) = Pair::new() else { return };
     let frames = conversations();
     let all: Vec<&[u8]> = frames.iter().map(|(_, frame)| frame.as_slice()).collect();
     // Each end sees what it receives and what it sends; all interfaces together see it all twice.

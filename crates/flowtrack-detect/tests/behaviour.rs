@@ -6,7 +6,7 @@
 use flowtrack_capture::{Burst, FileOptions, FileSource, PacketSource as _};
 use flowtrack_detect::{Config, DetectorSet, Networks};
 use flowtrack_engine::{Config as EngineConfig, Engine, Output, Seed, Tell};
-use flowtrack_event::{Detection, Event, Severity};
+use flowtrack_event::{Detection, Severity};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -96,12 +96,7 @@ fn detections(path: &Path) -> Vec<Detection> {
     engine.finish(&mut out);
     set.ingest(&out.events, &mut said);
     set.finish(&mut said);
-    said.into_iter()
-        .filter_map(|event| match event {
-            Event::Detection(detection) => Some(*detection),
-            _ => None,
-        })
-        .collect()
+    flowtrack_lab::detections(said)
 }
 
 #[test]

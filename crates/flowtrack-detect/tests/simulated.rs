@@ -3,139 +3,38 @@
 
 use flowtrack_detect::{Config, DetectorSet, Learned, Networks};
 use flowtrack_engine::{Config as EngineConfig, Engine, Output, Seed, Tell};
-use flowtrack_event::{Detection, Event, IfaceId, LinkType, RawPacket, Severity, Timestamp};
-
-const FIN: u8 = 1;
-const SYN: u8 = 2;
-const RST: u8 = 4;
-const PSH: u8 = 8;
-const ACK: u8 = 16;
+use flowtrack_event::{Detection, Severity};
+use flowtrack_lab::tcp_flags::ACK;
+use flowtrack_lab::{Traffic, detections};
 
 const SERVER: [u8; 4] = [10, 0, 0, 5];
 const CLIENT: [u8; 4] = [10, 0, 0, 9];
 const OUTSIDE: [u8; 4] = [203, 0, 113, 80];
-/// Largest payload of one packet.
-const MOST: usize = 60_000;
+/// What detectors say of traffic.
+fn judged(traffic: Traffic) -> Vec<Detection> {
+    judged_by(traffic, &mut DetectorSet::new(&Config::default(), Networks::default()))
+}
 
-type End = ([u8; 4], u16);
-
-/// Packets with their times in microseconds.
-#[derive(Default)]
-struct Traffic(Vec<(i64, Vec<u8>)>);
-
-impl Traffic {
-    fn tcp(
-        &mut self,
-        micros: i64,
-        src: End,
-        dst: End,
-        flags: u8,
-        (seq, ack): (u32, u32),
-        len: usize,
-    ) {
-        let all = (40 + len) as u16;
-        let mut data = vec![0x45, 0, (all >> 8) as u8, all as u8, 0, 0, 0, 0, 64, 6, 0, 0];
-        data.extend(src.0);
-        data.extend(dst.0);
-        data.extend(src.1.to_be_bytes());
-        data.extend(dst.1.to_be_bytes());
-        data.extend(seq.to_be_bytes());
-        data.extend(ack.to_be_bytes());
-        data.extend([0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
-        // Nothing that a protocol begins with.
-        data.resize(data.len() + len, 0xa5);
-        self.0.push((micros, data));
-    }
-
-    /// An echo and what comes back, if anything, with so many bytes in each.
-    fn echo(&mut self, seconds: f64, number: u16, sent: usize, returned: Option<usize>) {
-        let at = (seconds * 1e6) as i64;
-        let ways = [(8_u8, CLIENT, OUTSIDE, Some(sent)), (0, OUTSIDE, CLIENT, returned)];
-        for (kind, src, dst, len) in ways {
-            let Some(len) = len else { continue };
-            let all = (28 + len) as u16;
-            let mut data = vec![0x45, 0, (all >> 8) as u8, all as u8, 0, 0, 0, 0, 64, 1, 0, 0];
-            data.extend(src);
-            data.extend(dst);
-            data.extend([kind, 0, 0, 0, 0, 7]);
-            data.extend(number.to_be_bytes());
-            data.resize(data.len() + len, 0x61);
-            self.0.push((at + 20_000 * i64::from(kind == 0), data));
-        }
-    }
-
-    /// A port that is closed.
-    fn refused(&mut self, seconds: f64, src: End, dst: End) {
-        let at = (seconds * 1e6) as i64;
-        self.tcp(at, src, dst, SYN, (100, 0), 0);
-        self.tcp(at + 100, dst, src, RST | ACK, (0, 101), 0);
-    }
-
-    /// A session that carries so much up, and a little back.
-    fn session(&mut self, seconds: f64, src: End, dst: End, up: usize) {
-        let mut at = (seconds * 1e6) as i64;
-        let (mut seq, back) = (101_u32, 60_usize);
-        self.tcp(at, src, dst, SYN, (100, 0), 0);
-        self.tcp(at + 100, dst, src, SYN | ACK, (500, 101), 0);
-        self.tcp(at + 200, src, dst, ACK, (101, 501), 0);
-        let mut left = up;
-        while left > 0 {
-            let part = left.min(MOST);
-            at += 300;
-            self.tcp(at, src, dst, ACK | PSH, (seq, 501), part);
-            seq = seq.wrapping_add(part as u32);
-            self.tcp(at + 50, dst, src, ACK, (501, seq), 0);
-            left -= part;
-        }
-        self.tcp(at + 300, dst, src, ACK | PSH, (501, seq), back);
-        let answered = 501 + back as u32;
-        self.tcp(at + 400, src, dst, FIN | ACK, (seq, answered), 0);
-        self.tcp(at + 500, dst, src, FIN | ACK, (answered, seq + 1), 0);
-        self.tcp(at + 600, src, dst, ACK, (seq + 1, answered + 1), 0);
-    }
-
-    /// What detectors say of it.
-    fn judged(self) -> Vec<Detection> {
-        self.judged_by(&mut DetectorSet::new(&Config::default(), Networks::default()))
-    }
-
-    /// What these detectors say of it.
-    fn judged_by(mut self, set: &mut DetectorSet) -> Vec<Detection> {
-        self.0.sort_by_key(|(at, _)| *at);
-        let tell = Tell::LIVE.for_detectors();
-        let config = EngineConfig { tell, ..EngineConfig::default() };
-        let mut engine = Engine::new(&config, 0, Seed([1, 2, 3, 4]));
-        let (mut out, mut said) = (Output::default(), Vec::new());
-        for (number, (at, data)) in self.0.iter().enumerate() {
-            let raw = RawPacket {
-                ts: Timestamp::from_micros(1_700_000_000_000_000 + at),
-                iface: IfaceId(0),
-                link: LinkType::RAW,
-                number: number as u64,
-                wire_len: data.len() as u32,
-                vlan_tci: None,
-                data,
-            };
-            engine.process(&[raw], &mut out);
-            set.ingest(&out.events, &mut said);
-            out.events.clear();
-        }
-        engine.finish(&mut out);
+/// What these detectors say of it.
+fn judged_by(traffic: Traffic, set: &mut DetectorSet) -> Vec<Detection> {
+    let tell = Tell::LIVE.for_detectors();
+    let config = EngineConfig { tell, ..EngineConfig::default() };
+    let mut engine = Engine::new(&config, 0, Seed([1, 2, 3, 4]));
+    let (mut out, mut said) = (Output::default(), Vec::new());
+    traffic.play(|packet| {
+        engine.process(&[packet], &mut out);
         set.ingest(&out.events, &mut said);
-        set.finish(&mut said);
-        said.into_iter()
-            .filter_map(|event| match event {
-                Event::Detection(detection) => Some(*detection),
-                _ => None,
-            })
-            .collect()
-    }
+        out.events.clear();
+    });
+    engine.finish(&mut out);
+    set.ingest(&out.events, &mut said);
+    set.finish(&mut said);
+    detections(said)
+}
 
-    /// What there is before this second, and what there is from then on.
-    fn cut(self, second: i64) -> (Self, Self) {
-        let (before, after) = self.0.into_iter().partition(|(at, _)| *at < second * 1_000_000);
-        (Self(before), Self(after))
-    }
+/// Seconds in microseconds.
+fn micros(seconds: f64) -> i64 {
+    (seconds * 1e6) as i64
 }
 
 /// What plays traffic; each of a row takes the same.
@@ -163,13 +62,13 @@ fn what_takes_hours_is_noticed_and_what_looks_like_it_is_not() {
         };
         let mut traffic = Traffic::default();
         attack(&mut traffic);
-        let said = traffic.judged();
+        let said = judged(traffic);
         if !said.iter().any(is_it) {
             wrong.push(format!("{detector}/{kind}: not noticed: {:?}", titles(&said)));
         }
         let mut traffic = Traffic::default();
         harmless(&mut traffic);
-        let said = traffic.judged();
+        let said = judged(traffic);
         if said.iter().any(|d| is_it(d) || d.severity > Severity::Low) {
             wrong.push(format!("{detector}/{kind}: harmless: {:?}", titles(&said)));
         }
@@ -192,7 +91,7 @@ fn what_was_learned_outlives_the_program() {
             let (before, after) = traffic.cut(restart);
             let new = || DetectorSet::new(&Config::default(), Networks::default());
             let mut first = new();
-            before.judged_by(&mut first);
+            judged_by(before, &mut first);
             let kept = serde_json::to_string(&first.learned()).unwrap();
             let mut second = new();
             if remembers {
@@ -201,7 +100,7 @@ fn what_was_learned_outlives_the_program() {
                 second.recall(&kept);
                 assert_eq!(second.learned(), kept, "{detector}");
             }
-            let said = after.judged_by(&mut second);
+            let said = judged_by(after, &mut second);
             assert_eq!(said.iter().any(|d| d.detector == detector), remembers, "{detector}");
         }
     }
@@ -210,13 +109,13 @@ fn what_was_learned_outlives_the_program() {
 /// A port every twenty minutes.
 fn slow_scan(traffic: &mut Traffic) {
     for n in 0..60 {
-        traffic.refused(f64::from(n) * 1_200.0, (CLIENT, 40_000 + n), (SERVER, 1_000 + n));
+        traffic.refused(micros(f64::from(n) * 1_200.0), (CLIENT, 40_000 + n), (SERVER, 1_000 + n));
     }
 }
 
 fn one_dead_service(traffic: &mut Traffic) {
     for n in 0..2_000 {
-        traffic.refused(f64::from(n) * 40.0, (CLIENT, 20_000 + n), (SERVER, 5_432));
+        traffic.refused(micros(f64::from(n) * 40.0), (CLIENT, 20_000 + n), (SERVER, 5_432));
     }
 }
 
@@ -224,7 +123,7 @@ fn one_dead_service(traffic: &mut Traffic) {
 fn shared_scan(traffic: &mut Traffic) {
     for n in 0..60 {
         let source = [203, 0, 113, (n % 10) as u8];
-        traffic.refused(f64::from(n), (source, 40_000), (SERVER, 1_000 + n));
+        traffic.refused(micros(f64::from(n)), (source, 40_000), (SERVER, 1_000 + n));
     }
 }
 
@@ -232,7 +131,7 @@ fn clients_of_dead_services(traffic: &mut Traffic) {
     for n in 0..300 {
         let source = [10, 0, 1, (n % 30) as u8];
         traffic.refused(
-            f64::from(n),
+            micros(f64::from(n)),
             (source, 40_000 + n),
             (SERVER, [80, 443, 8_080][n as usize % 3]),
         );
@@ -245,7 +144,7 @@ fn usual_sessions(traffic: &mut Traffic, minutes: u16) {
         for n in 0..30 {
             let client = [10, 0, 2, (n % 3) as u8];
             let at = f64::from(minute) * 60.0 + f64::from(n) * 2.0;
-            traffic.session(at, (client, 1_024 + minute * 30 + n), (SERVER, 443), 500);
+            traffic.session(micros(at), (client, 1_024 + minute * 30 + n), (SERVER, 443), 500);
         }
     }
 }
@@ -253,14 +152,24 @@ fn usual_sessions(traffic: &mut Traffic, minutes: u16) {
 fn sudden_client(traffic: &mut Traffic) {
     usual_sessions(traffic, 40);
     for n in 0..400 {
-        traffic.session(2_400.0 + f64::from(n) * 0.1, (CLIENT, 10_000 + n), (SERVER, 443), 500);
+        traffic.session(
+            micros(2_400.0 + f64::from(n) * 0.1),
+            (CLIENT, 10_000 + n),
+            (SERVER, 443),
+            500,
+        );
     }
 }
 
 fn more_of_a_client(traffic: &mut Traffic) {
     usual_sessions(traffic, 40);
     for n in 0..90 {
-        traffic.session(2_400.0 + f64::from(n) * 0.5, (CLIENT, 10_000 + n), (SERVER, 443), 500);
+        traffic.session(
+            micros(2_400.0 + f64::from(n) * 0.5),
+            (CLIENT, 10_000 + n),
+            (SERVER, 443),
+            500,
+        );
     }
 }
 
@@ -271,7 +180,7 @@ fn crowd(traffic: &mut Traffic, clients: u16) {
         for n in 0..clients {
             let client = [10, 1, (n >> 8) as u8, n as u8];
             let at = f64::from(second) + f64::from(n) * 0.001;
-            traffic.session(at, (client, 1_024 + second), (SERVER, 443), 500);
+            traffic.session(micros(at), (client, 1_024 + second), (SERVER, 443), 500);
         }
     }
 }
@@ -288,7 +197,7 @@ fn calls_of_a_day(traffic: &mut Traffic) {
     for n in 0..60 {
         let jitter = f64::from(n * 7 % 5);
         let at = f64::from(n) * 300.0 + jitter;
-        traffic.session(at, (CLIENT, 20_000 + n), (OUTSIDE, 8_443), 400);
+        traffic.session(micros(at), (CLIENT, 20_000 + n), (OUTSIDE, 8_443), 400);
     }
 }
 
@@ -298,7 +207,7 @@ fn calls_of_a_person(traffic: &mut Traffic) {
         let draw = f64::from(u32::from(n) * 48_271 % 1_000 + 1) / 1_000.0;
         at -= 60.0 * draw.ln();
         let up = 300 + usize::from(n) * 131 % 4_000;
-        traffic.session(at, (CLIENT, 20_000 + n), (OUTSIDE, 8_443), up);
+        traffic.session(micros(at), (CLIENT, 20_000 + n), (OUTSIDE, 8_443), up);
     }
 }
 
@@ -306,7 +215,13 @@ fn calls_of_a_person(traffic: &mut Traffic) {
 fn terminal_in_echoes(traffic: &mut Traffic) {
     for n in 0..60 {
         let screen = 90 + usize::from(n) * 53 % 900;
-        traffic.echo(f64::from(n) * 0.4, n, 32 + usize::from(n % 5), Some(screen));
+        traffic.echo(
+            micros(f64::from(n) * 0.4),
+            (CLIENT, OUTSIDE),
+            n,
+            32 + usize::from(n % 5),
+            Some(screen),
+        );
     }
 }
 
@@ -316,7 +231,7 @@ fn pings_of_all_lengths(traffic: &mut Traffic) {
         let is_long = n % 7 == 0;
         let len = if is_long { 8_000 } else { 56 + usize::from(n % 3) * 400 };
         let returned = (!is_long && n % 11 != 0).then_some(len);
-        traffic.echo(f64::from(n) * 0.4, n, len, returned);
+        traffic.echo(micros(f64::from(n) * 0.4), (CLIENT, OUTSIDE), n, len, returned);
     }
 }
 
@@ -324,7 +239,7 @@ fn pings_of_all_lengths(traffic: &mut Traffic) {
 fn uploads(traffic: &mut Traffic, hours: u16, mut size: impl FnMut(u16) -> usize) {
     for n in 0..hours * 12 {
         let at = f64::from(n) * 300.0 + f64::from(u32::from(n) * 7_919 % 290);
-        traffic.session(at, (CLIENT, 10_000 + n), (OUTSIDE, 443), size(n));
+        traffic.session(micros(at), (CLIENT, 10_000 + n), (OUTSIDE, 443), size(n));
     }
 }
 
@@ -344,7 +259,7 @@ fn hours_and_then(traffic: &mut Traffic, packets: u32) {
             let at = i64::from(second) * 1_000_000 + i64::from(n) * 1_000;
             let (src, dst) = ((SERVER, 445), (CLIENT, 50_000));
             let seq = second.wrapping_mul(200_000_000).wrapping_add(n * 1_400);
-            traffic.tcp(at, src, dst, ACK, (seq, 1), 1_400);
+            traffic.filled(at, src, dst, ACK, (seq, 1), 1_400);
         }
     }
 }

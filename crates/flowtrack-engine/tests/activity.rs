@@ -1,107 +1,43 @@
 //! What is told of hosts each second, through the whole packet path.
 
 use flowtrack_engine::{Config, Engine, Output, Seed, Tell};
-use flowtrack_event::{
-    Activity, Event, Failure, IfaceId, LinkType, ProbeKind, RawPacket, SourceActivity,
-    TargetActivity, Timestamp,
-};
+use flowtrack_event::{Activity, Event, Failure, ProbeKind, SourceActivity, TargetActivity};
+use flowtrack_lab::tcp_flags::{ACK, FIN, PSH, RST, SYN, URG};
+use flowtrack_lab::{End, Traffic};
 use std::net::{IpAddr, Ipv4Addr};
 
-const FIN: u8 = 1;
-const SYN: u8 = 2;
-const RST: u8 = 4;
-const PSH: u8 = 8;
-const ACK: u8 = 16;
-const URG: u8 = 32;
-
-/// Packets of raw IPv4 with their times.
-#[derive(Default)]
-struct Traffic {
-    packets: Vec<(i64, Vec<u8>)>,
+fn activity(traffic: Traffic) -> Vec<Activity> {
+    let tell = Tell { activity: true, ..Tell::FLOWS };
+    let mut engine = Engine::new(&Config { tell, ..Config::default() }, 0, Seed([1, 2, 3, 4]));
+    let mut out = Output::default();
+    traffic.play(|packet| engine.process(&[packet], &mut out));
+    engine.finish(&mut out);
+    out.events
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::Activity(activity) => Some(*activity),
+            _ => None,
+        })
+        .collect()
 }
 
-impl Traffic {
-    fn ip(&mut self, micros: i64, src: [u8; 4], dst: [u8; 4], proto: u8, body: &[u8]) {
-        let len = (20 + body.len()) as u16;
-        let mut data = vec![0x45, 0, (len >> 8) as u8, len as u8, 0, 0, 0, 0, 64, proto, 0, 0];
-        data.extend(src);
-        data.extend(dst);
-        data.extend(body);
-        self.packets.push((micros, data));
-    }
+/// A segment of who begins at 100, as both sides do.
+fn tcp(traffic: &mut Traffic, micros: i64, src: End, dst: End, flags: u8, payload: &[u8]) {
+    segment(traffic, micros, src, dst, flags, 101, payload);
+}
 
-    fn tcp(
-        &mut self,
-        micros: i64,
-        src: ([u8; 4], u16),
-        dst: ([u8; 4], u16),
-        flags: u8,
-        payload: &[u8],
-    ) {
-        self.segment(micros, src, dst, flags, 101, payload);
-    }
-
-    /// A segment of who begins at 100, as both sides do, and that acknowledges `ack`.
-    fn segment(
-        &mut self,
-        micros: i64,
-        (src, src_port): ([u8; 4], u16),
-        (dst, dst_port): ([u8; 4], u16),
-        flags: u8,
-        ack: u32,
-        payload: &[u8],
-    ) {
-        let mut body = Vec::new();
-        body.extend(src_port.to_be_bytes());
-        body.extend(dst_port.to_be_bytes());
-        body.extend(if flags & SYN != 0 { 100_u32 } else { 101 }.to_be_bytes());
-        body.extend(ack.to_be_bytes());
-        body.extend([0x50, flags, 0x20, 0, 0, 0, 0, 0]);
-        body.extend(payload);
-        self.ip(micros, src, dst, 6, &body);
-    }
-
-    fn udp(
-        &mut self,
-        micros: i64,
-        (src, src_port): ([u8; 4], u16),
-        (dst, dst_port): ([u8; 4], u16),
-        payload: &[u8],
-    ) {
-        let mut body = Vec::new();
-        body.extend(src_port.to_be_bytes());
-        body.extend(dst_port.to_be_bytes());
-        body.extend((8 + payload.len() as u16).to_be_bytes());
-        body.extend([0, 0]);
-        body.extend(payload);
-        self.ip(micros, src, dst, 17, &body);
-    }
-
-    fn activity(&self) -> Vec<Activity> {
-        let tell = Tell { activity: true, ..Tell::FLOWS };
-        let mut engine = Engine::new(&Config { tell, ..Config::default() }, 0, Seed([1, 2, 3, 4]));
-        let mut out = Output::default();
-        for (number, (micros, data)) in self.packets.iter().enumerate() {
-            let raw = RawPacket {
-                ts: Timestamp::from_micros(*micros),
-                iface: IfaceId(0),
-                link: LinkType::RAW,
-                number: number as u64,
-                wire_len: data.len() as u32,
-                vlan_tci: None,
-                data,
-            };
-            engine.process(&[raw], &mut out);
-        }
-        engine.finish(&mut out);
-        out.events
-            .into_iter()
-            .filter_map(|event| match event {
-                Event::Activity(activity) => Some(*activity),
-                _ => None,
-            })
-            .collect()
-    }
+/// The same, which acknowledges `ack`.
+fn segment(
+    traffic: &mut Traffic,
+    micros: i64,
+    src: End,
+    dst: End,
+    flags: u8,
+    ack: u32,
+    payload: &[u8],
+) {
+    let seq = if flags & SYN != 0 { 100 } else { 101 };
+    traffic.tcp(micros, src, dst, flags, (seq, ack), payload);
 }
 
 const A: [u8; 4] = [10, 0, 0, 1];
@@ -121,22 +57,22 @@ fn target(all: &[Activity], addr: [u8; 4]) -> Vec<&TargetActivity> {
 fn outcomes_are_told_with_their_ports() {
     let mut traffic = Traffic::default();
     // Open and used, open and not taken, closed, and silent.
-    traffic.tcp(0, (A, 1000), (B, 80), SYN, b"");
-    traffic.tcp(10, (B, 80), (A, 1000), SYN | ACK, b"");
-    traffic.tcp(20, (A, 1000), (B, 80), ACK, b"");
-    traffic.tcp(30, (A, 1000), (B, 80), ACK | PSH, b"GET");
-    traffic.tcp(40, (A, 1001), (B, 81), SYN, b"");
-    traffic.tcp(50, (B, 81), (A, 1001), SYN | ACK, b"");
-    traffic.tcp(60, (A, 1001), (B, 81), RST, b"");
-    traffic.tcp(70, (A, 1002), (B, 82), SYN, b"");
-    traffic.tcp(80, (B, 82), (A, 1002), RST | ACK, b"");
-    traffic.tcp(90, (A, 1003), (B, 83), SYN, b"");
+    tcp(&mut traffic, 0, (A, 1000), (B, 80), SYN, b"");
+    tcp(&mut traffic, 10, (B, 80), (A, 1000), SYN | ACK, b"");
+    tcp(&mut traffic, 20, (A, 1000), (B, 80), ACK, b"");
+    tcp(&mut traffic, 30, (A, 1000), (B, 80), ACK | PSH, b"GET");
+    tcp(&mut traffic, 40, (A, 1001), (B, 81), SYN, b"");
+    tcp(&mut traffic, 50, (B, 81), (A, 1001), SYN | ACK, b"");
+    tcp(&mut traffic, 60, (A, 1001), (B, 81), RST, b"");
+    tcp(&mut traffic, 70, (A, 1002), (B, 82), SYN, b"");
+    tcp(&mut traffic, 80, (B, 82), (A, 1002), RST | ACK, b"");
+    tcp(&mut traffic, 90, (A, 1003), (B, 83), SYN, b"");
     // Time goes on without them.
     for second in 1..5 {
         traffic.udp(second * 1_000_000, ([9; 4], 5), ([8; 4], 53), b"?");
         traffic.udp(second * 1_000_000 + 1, ([8; 4], 53), ([9; 4], 5), b"!");
     }
-    let all = traffic.activity();
+    let all = activity(traffic);
     let told = source(&all, A);
     assert_eq!(told.len(), 2, "{all:#?}");
     let first = told[0];
@@ -171,13 +107,13 @@ fn outcomes_are_told_with_their_ports() {
 fn scans_without_syn_are_told_apart() {
     let mut traffic = Traffic::default();
     for (at, flags) in [0, FIN, FIN | PSH | URG, ACK].into_iter().enumerate() {
-        traffic.tcp(at as i64, (A, 4000), (B, 20 + at as u16), flags, b"");
-        traffic.tcp(100 + at as i64, (B, 20 + at as u16), (A, 4000), RST | ACK, b"");
+        tcp(&mut traffic, at as i64, (A, 4000), (B, 20 + at as u16), flags, b"");
+        tcp(&mut traffic, 100 + at as i64, (B, 20 + at as u16), (A, 4000), RST | ACK, b"");
     }
     // What carries data asks nothing.
-    traffic.tcp(50, (A, 4000), (B, 99), ACK | PSH, b"data");
+    tcp(&mut traffic, 50, (A, 4000), (B, 99), ACK | PSH, b"data");
     traffic.udp(5_000_000, ([9; 4], 5), ([8; 4], 53), b"?");
-    let all = traffic.activity();
+    let all = activity(traffic);
     let kinds: Vec<_> =
         source(&all, A).iter().flat_map(|s| &s.probes).map(|p| (p.port, p.kind)).collect();
     assert_eq!(
@@ -191,11 +127,11 @@ fn answers_that_nobody_asked_for_count_for_who_gets_them() {
     let mut traffic = Traffic::default();
     for n in 0..50_u8 {
         traffic.udp(i64::from(n), ([198, 51, 100, n], 53), (B, 7_000), &[0; 900]);
-        traffic.tcp(100 + i64::from(n), ([203, 0, 113, n], 443), (B, 8_000), SYN | ACK, b"");
-        traffic.tcp(200 + i64::from(n), (B, 8_000), ([203, 0, 113, n], 443), RST, b"");
+        tcp(&mut traffic, 100 + i64::from(n), ([203, 0, 113, n], 443), (B, 8_000), SYN | ACK, b"");
+        tcp(&mut traffic, 200 + i64::from(n), (B, 8_000), ([203, 0, 113, n], 443), RST, b"");
     }
     traffic.udp(5_000_000, ([9; 4], 5), ([8; 4], 53), b"?");
-    let all = traffic.activity();
+    let all = activity(traffic);
     let b = target(&all, B)[0];
     let from: Vec<_> = b.from_ports.iter().map(|f| (f.port, f.packets)).collect();
     assert_eq!(from, [(53, 50), (443, 50)]);
@@ -212,7 +148,7 @@ fn volume_adds_up_over_seconds_and_ends() {
     for n in 0..3_000_i64 {
         traffic.udp(n * 1_000, (A, 5_000 + (n % 7) as u16), (B, 9), &[0; 100]);
     }
-    let all = traffic.activity();
+    let all = activity(traffic);
     let bytes: u64 = source(&all, A).iter().map(|a| a.volume.bytes_out).sum();
     assert_eq!(bytes, 3_000 * 128);
     assert_eq!(all.iter().map(|a| a.packets).sum::<u64>(), 3_000);
@@ -228,7 +164,7 @@ fn a_tunnel_each_of_whose_directions_is_a_flow_is_not_one_way() {
         traffic.ip(n * 1_000, A, B, 50, &[[0, 0, 1, 1], [0, 0, 0, n as u8]].concat());
         traffic.ip(n * 1_000 + 500, B, A, 50, &[[0, 0, 2, 2], [0, 0, 0, n as u8]].concat());
     }
-    let all = traffic.activity();
+    let all = activity(traffic);
     assert!(source(&all, A).iter().all(|a| a.one_way == 0 && a.outcomes.failed() == 0));
     assert_eq!(source(&all, A).iter().map(|a| a.volume.packets_out).sum::<u64>(), 3_000);
 }
@@ -243,13 +179,13 @@ fn who_does_not_get_the_answers_proves_nothing() {
         for n in 0..3 {
             let (client, server) = ((A, 1_000 + n), (B, 80));
             let begin = i64::from(n) * 1_000;
-            traffic.tcp(begin, client, server, SYN, b"");
-            traffic.tcp(begin + 10, server, client, SYN | ACK, b"");
-            traffic.segment(begin + 20, client, server, flags, ack, b"");
-            traffic.segment(begin + 30, client, server, RST | ACK, ack, b"");
+            tcp(&mut traffic, begin, client, server, SYN, b"");
+            tcp(&mut traffic, begin + 10, server, client, SYN | ACK, b"");
+            segment(&mut traffic, begin + 20, client, server, flags, ack, b"");
+            segment(&mut traffic, begin + 30, client, server, RST | ACK, ack, b"");
         }
         traffic.udp(2_000_000, ([9; 4], 5), ([8; 4], 53), b"?");
-        let all = traffic.activity();
+        let all = activity(traffic);
         let outcomes = source(&all, A)[0].outcomes;
         assert_eq!((outcomes.proved, outcomes.empty), (3 * proved, 3 * proved), "{ack} {flags}");
     }

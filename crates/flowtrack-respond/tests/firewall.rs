@@ -1,15 +1,13 @@
 //! Real firewalls against real traffic, in namespaces.
 
-mod net;
-
 use std::time::{Duration, Instant, SystemTime};
 
 use flowtrack_event::Timestamp;
+use flowtrack_lab::net::{ATTACKER, NEIGHBOUR, Net, PORTS};
 use flowtrack_respond::{
     Blocker, Decision, FirewallError, Ipset, Nftables, Origin, RespondConfig, Safety, Surroundings,
     What, Wish,
 };
-use net::{ATTACKER, NEIGHBOUR, Net, PORTS};
 
 const NFT: &[&str] = &["nft"];
 const IPSET: &[&str] = &["ipset", "iptables"];

@@ -34,6 +34,8 @@ const HEIGHTS: &[(&str, u32)] = &[
     ("flowtrack-web", 30),
     // program
     ("flowtrack", 40),
+    // what tests are made of; nothing else may use it
+    ("flowtrack-lab", 50),
     // tasks of the repository; nothing may use them
     ("xtask", 50),
 ];

@@ -1,15 +1,11 @@
 //! Real attackers and the real program: noticed, cut off by the real firewall, let in again; and
 //! nobody else is.
 
-#[path = "../../flowtrack-respond/tests/net/mod.rs"]
-mod net;
 mod program;
-#[path = "../../flowtrack-detect/tests/servers/mod.rs"]
-mod servers;
 
-use net::{ATTACKER, NEIGHBOUR, Net, TARGET};
+use flowtrack_lab::net::{ATTACKER, NEIGHBOUR, Net, TARGET};
+use flowtrack_lab::servers::{Servers, guess, inside, words};
 use program::{Program, until};
-use servers::{Servers, guess, inside, words};
 use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -148,7 +144,8 @@ struct Lab {
 
 impl Lab {
     fn new(programs: &[&str]) -> Option<Self> {
-        let programs: Vec<_> = programs.iter().chain(&servers::PROGRAMS).copied().collect();
+        let programs: Vec<_> =
+            programs.iter().chain(&flowtrack_lab::servers::PROGRAMS).copied().collect();
         let net = Net::new(&programs)?;
         let folder = tempfile::tempdir().unwrap();
         let servers = Servers::start(&net.name("t"), folder.path());

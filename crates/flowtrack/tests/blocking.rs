@@ -1,12 +1,10 @@
 //! The whole way: real traffic, the real program, the real firewall, in namespaces.
 
-#[path = "../../flowtrack-respond/tests/net/mod.rs"]
-mod net;
 mod program;
 
 use flowtrack_capture::{PacketWriter as _, PcapWriter, Precision};
 use flowtrack_event::{IfaceId, LinkType, RawPacket, Timestamp};
-use net::{ATTACKER, NEIGHBOUR, Net, PORTS, TARGET};
+use flowtrack_lab::net::{ATTACKER, NEIGHBOUR, Net, PORTS, TARGET};
 use program::{Program, TOKEN, on_target, until};
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpStream};

@@ -4,18 +4,13 @@
 
 #![allow(dead_code, reason = "not every test uses all of it")]
 
-#[path = "../../../flowtrack-respond/tests/net/mod.rs"]
-mod net;
-#[path = "../servers/mod.rs"]
-mod servers;
-
 use flowtrack_capture::{Burst, LiveConfig, open_live};
 use flowtrack_detect::{Config, DetectorSet, Networks};
 use flowtrack_engine::{Config as EngineConfig, Engine, Output, Seed, Tell};
 use flowtrack_event::{Detection, Event, Severity, Timestamp};
-use net::{ATTACKER, NEIGHBOUR, Net, TARGET};
-use servers::accounts::{self, Accounts};
-use servers::{Servers, guess, inside, words};
+use flowtrack_lab::net::{ATTACKER, NEIGHBOUR, Net, TARGET};
+use flowtrack_lab::servers::accounts::{self, Accounts};
+use flowtrack_lab::servers::{Servers, guess, inside, words};
 use std::fs;
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -161,7 +156,7 @@ impl Lab {
         let tools =
             ["sh", "nmap", "nping", "hping3", "curl", "dig", "dnsmasq", "busybox", "ncat", "ssh"];
         let programs: Vec<_> =
-            tools.iter().chain(&servers::PROGRAMS).chain(more).copied().collect();
+            tools.iter().chain(&flowtrack_lab::servers::PROGRAMS).chain(more).copied().collect();
         let net = Net::new(&programs)?;
         net.ip("t", &format!("addr add {OUTSIDE}/32 dev br0"));
         for host in ["a", "n"] {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::net::Net;
+use flowtrack_lab::net::Net;
 
 /// Key of its API.
 pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";

@@ -166,12 +166,13 @@ fn assert_same(left: &Alerts, right: &Alerts) {
 mod wire {
     use super::{Alerts, alerts, analyze, assert_same, open_rules, with_alerts};
     use crate::corpus::Corpus;
-    use crate::net::{Net, ethernet, ip, udp};
     use flowtrack_capture::sys::{netdev, sender::FrameSender};
     use flowtrack_capture::{
         Burst, FileOptions, FileSource, PacketSource as _, PacketWriter as _, PcapWriter, Precision,
     };
     use flowtrack_event::{IfaceId, LinkType, RawPacket, Timestamp};
+    use flowtrack_lab::frames::{ethernet, ip, udp};
+    use flowtrack_lab::pair::Pair;
     use std::io::{BufRead as _, BufReader};
     use std::net::Ipv4Addr;
     use std::path::{Path, PathBuf};
@@ -187,7 +188,7 @@ mod wire {
     #[test]
     fn a_wire_raises_the_alerts_of_a_file() {
         let Some(corpus) = Corpus::find() else { return };
-        let Some(net) = Net::new() else { return };
+        let Some(net) = Pair::new() else { return };
         net.ip("link set left mtu 65535");
         net.ip("link set right mtu 65535");
         let folder = tempfile::tempdir().unwrap();
@@ -225,7 +226,7 @@ mod wire {
     }
 
     /// Runs the program on the wire while the frames pass, and gives what it told.
-    fn listen(net: &Net, folder: &Path, rules: &Path, frames: &[Vec<u8>], workers: u32) -> Alerts {
+    fn listen(net: &Pair, folder: &Path, rules: &Path, frames: &[Vec<u8>], workers: u32) -> Alerts {
         let eve = folder.join(format!("eve{workers}.json"));
         let mut command = net.command(env!("CARGO_BIN_EXE_flowtrack"));
         command.arg("--data-dir").arg(folder.join("data"));

@@ -10,10 +10,6 @@ mod corpus;
 mod http;
 mod ja4;
 mod ndpi;
-#[cfg(target_os = "linux")]
-#[path = "../../../flowtrack-capture/tests/net/mod.rs"]
-#[expect(dead_code, reason = "not every frame that it can make is sent")]
-mod net;
 mod own_config;
 mod schema;
 

@@ -7,8 +7,6 @@
 //! network level authentication; and `POST /cgi-bin/login` on port 8000 sends on who gives `user` and
 //! `pass`, and shows the form again to everybody else.
 
-#![allow(dead_code, reason = "not every test uses all of it")]
-
 use super::{inside, write};
 use std::fmt::Write as _;
 use std::fs;

@@ -1,17 +1,13 @@
 //! A network of its own for a test: a target, an attacker and a neighbour, each in a namespace.
 
-#![allow(dead_code, reason = "not every test uses all of it")]
-
-use std::fs::File;
+use crate::namespace::Namespace;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
-
-use nix::sched::{CloneFlags, setns};
 
 /// Addresses of the target, towards both others.
 pub const TARGET: [&str; 2] = ["10.77.0.1", "2001:db8:77::1"];
@@ -24,7 +20,9 @@ pub const PORTS: [u16; 2] = [8023, 8080];
 
 /// The three hosts; removed on drop.
 pub struct Net {
-    prefix: String,
+    target: Namespace,
+    attacker: Namespace,
+    neighbour: Namespace,
     stop: Arc<AtomicBool>,
     servers: Vec<JoinHandle<()>>,
 }
@@ -32,13 +30,7 @@ pub struct Net {
 impl Net {
     /// Makes the network, with a service on both ports of the target; none, with the reason
     /// printed, where that is not permitted or a program is missing.
-    #[allow(clippy::disallowed_macros, reason = "a skipped test says so")]
     pub fn new(programs: &[&str]) -> Option<Self> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        if !nix::unistd::geteuid().is_root() {
-            eprintln!("skipped: network namespaces need root");
-            return None;
-        }
         for program in ["ip"].iter().chain(programs) {
             let search = format!("PATH=$PATH:/usr/sbin:/sbin command -v {program}");
             if !Command::new("sh").args(["-c", &search]).output().is_ok_and(|o| o.status.success())
@@ -47,17 +39,13 @@ impl Net {
                 return None;
             }
         }
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let prefix = format!("ft-resp-{}-{count}", std::process::id());
-        let mut net = Self { prefix, stop: Arc::default(), servers: Vec::new() };
-        for host in ["t", "a", "n"] {
-            let made = Command::new("ip").args(["netns", "add", &net.name(host)]).output();
-            if !made.as_ref().is_ok_and(|output| output.status.success()) {
-                eprintln!("skipped: cannot make a network namespace: {made:?}");
-                return None;
-            }
-            net.ip(host, "link set lo up");
-        }
+        let mut net = Self {
+            target: Namespace::new()?,
+            attacker: Namespace::new()?,
+            neighbour: Namespace::new()?,
+            stop: Arc::default(),
+            servers: Vec::new(),
+        };
         net.ip("t", "link add br0 type bridge");
         net.ip("t", "link set br0 up");
         for (host, addresses) in [("a", ATTACKER), ("n", NEIGHBOUR)] {
@@ -77,9 +65,18 @@ impl Net {
         Some(net)
     }
 
-    /// The namespace of a host.
+    fn host(&self, host: &str) -> &Namespace {
+        match host {
+            "t" => &self.target,
+            "a" => &self.attacker,
+            "n" => &self.neighbour,
+            other => panic!("no such host: {other}"),
+        }
+    }
+
+    /// The namespace of a host: `t`, `a` or `n`.
     pub fn name(&self, host: &str) -> String {
-        format!("{}-{host}", self.prefix)
+        self.host(host).name.clone()
     }
 
     fn address(&self, host: &str, iface: &str, [v4, v6]: [&str; 2]) {
@@ -89,38 +86,17 @@ impl Net {
 
     /// Runs `ip` on a host with these words.
     pub fn ip(&self, host: &str, words: &str) {
-        let output = Command::new("ip")
-            .args(["-n", &self.name(host)])
-            .args(words.split_whitespace())
-            .output()
-            .expect("ip runs");
-        assert!(output.status.success(), "ip {words}: {output:?}");
+        self.host(host).ip(words);
     }
 
     /// Runs a program on the target; gives what it prints.
     pub fn on_target(&self, words: &str) -> String {
-        let output = Command::new("ip")
-            .args(["netns", "exec", &self.name("t")])
-            .args(words.split_whitespace())
-            .output()
-            .expect("ip runs");
-        assert!(output.status.success(), "{words}: {output:?}");
-        String::from_utf8(output.stdout).unwrap()
+        String::from_utf8(self.target.run(words).stdout).expect("programs print text")
     }
 
     /// Runs `f` on a thread of its own on a host; programs that it starts run there too.
     pub fn inside<T: Send>(&self, host: &str, f: impl FnOnce() -> T + Send) -> T {
-        let namespace = File::open(format!("/run/netns/{}", self.name(host))).unwrap();
-        std::thread::scope(|scope| {
-            let run = || {
-                setns(&namespace, CloneFlags::CLONE_NEWNET).unwrap();
-                f()
-            };
-            match scope.spawn(run).join() {
-                Ok(answer) => answer,
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        })
+        self.host(host).inside(f)
     }
 
     /// Whether a host reaches the target over this family (0 for IPv4, 1 for IPv6) and port.
@@ -165,9 +141,6 @@ impl Drop for Net {
         self.stop.store(true, Ordering::Relaxed);
         for server in self.servers.drain(..) {
             let _ = server.join();
-        }
-        for host in ["a", "n", "t"] {
-            let _ = Command::new("ip").args(["netns", "del", &self.name(host)]).output();
         }
     }
 }
