@@ -249,6 +249,28 @@ fn each_file_of_a_transaction_that_a_rule_asks_for_is_told() {
     assert_eq!(sids, [1, 1, 2, 3, 4, 6]);
 }
 
+#[test]
+fn a_transaction_that_came_in_parts_was_before_its_end() {
+    let rules = "alert http any any -> any any (app-layer-state:<request_complete; sid:1;)\n\
+                 alert http any any -> any any (app-layer-state:<response_complete; sid:2;)\n\
+                 alert http any any -> any any (app-layer-state:>request_headers; sid:3;)\n\
+                 alert http any any -> any any (app-layer-state:response_line; sid:4;)\n";
+    let sids = |packets: &[Vec<u8>]| -> Vec<u32> {
+        alerts(rules, packets).into_iter().map(|(sid, _)| sid).collect()
+    };
+    let get = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let at_once = Tcp::open(80).say(true, get).say(false, answer).say(true, get).say(false, answer);
+    assert_eq!(sids(&at_once.packets), [3, 3, 4, 4]);
+    let (head, body) = answer.split_at(answer.len() - 1);
+    let in_parts = Tcp::open(80).say(true, get).say(false, head).say(false, body);
+    assert_eq!(sids(&in_parts.packets), [2, 3, 4]);
+    let post = b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n";
+    let in_parts =
+        Tcp::open(80).say(true, post).say(true, b"one").say(true, b"two345").say(false, answer);
+    assert_eq!(sids(&in_parts.packets), [1, 3, 4]);
+}
+
 /// Names of the files that are to be stored by these rules, and of those that are not.
 fn stored(rules: &str, packets: &[Vec<u8>], stores_all: bool) -> (Vec<String>, Vec<String>) {
     let contents = Some(FileLimits { file: 1 << 20, total: 1 << 30 });

@@ -70,6 +70,8 @@ pub struct TxScope<'a> {
     pub transaction: &'a dyn Transaction,
     /// Files that it carried this way.
     pub files: &'a [FileRecord],
+    /// Whether this way of it was judged, without it, while it was still on its way.
+    pub was_partial: bool,
 }
 
 impl TxScope<'_> {

@@ -271,8 +271,8 @@ impl Work {
         }
         watch.give_files();
         while let Some(due) = watch.next_due(now.direction, all) {
-            let Due { tx_id, transaction, files, is_half, .. } = due;
-            let tx = TxScope { id: tx_id, transaction: &*transaction, files: &files };
+            let Due { tx_id, transaction, files, is_half, was_partial, .. } = due;
+            let tx = TxScope { id: tx_id, transaction: &*transaction, files: &files, was_partial };
             let mut cx = Context { is_last: all, tx: Some(tx), ..in_flow(rules, now, watch) };
             self.inspector.transaction(&rules.set, &mut cx, &mut self.hits);
             let before = self.found.len();

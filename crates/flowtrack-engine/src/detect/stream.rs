@@ -98,6 +98,16 @@ impl Waiting {
         self.over = true;
     }
 
+    /// Bytes that are here and acknowledged.
+    pub(crate) fn acked(&self) -> u64 {
+        self.acked.min(self.end())
+    }
+
+    /// Whether the session is closed.
+    pub(crate) const fn is_over(&self) -> bool {
+        self.over
+    }
+
     /// Whether what lies before `offset` is acknowledged.
     pub(crate) fn is_acked(&self, offset: u64) -> bool {
         self.over || self.acked >= offset

@@ -35,6 +35,7 @@ pub(crate) struct Watch {
     files: Vec<FileRecord>,
     /// Files that wait to be chosen for the store.
     keep: Option<Box<Keep>>,
+    progress: [Progress; 2],
     /// Whether streams are to be kept.
     pub(crate) keeps_streams: bool,
     /// Whether what is still to come is encrypted.
@@ -68,6 +69,17 @@ pub(crate) struct Due {
     pub(crate) end: u64,
     /// Whether the other half is not there yet.
     pub(crate) is_half: bool,
+    /// Whether this way was judged, without it, while it was still on its way.
+    pub(crate) was_partial: bool,
+}
+
+/// How far transactions came one way.
+#[derive(Clone, Copy, Default, Debug)]
+struct Progress {
+    /// The latest transaction, where it ended, and whether part of it was judged before.
+    tx_id: Option<u64>,
+    end: u64,
+    was_partial: bool,
 }
 
 impl Watch {
@@ -82,6 +94,7 @@ impl Watch {
             due: Default::default(),
             files: Vec::new(),
             keep: None,
+            progress: Default::default(),
             keeps_streams,
             is_secret: false,
             spoke: Vec::new(),
@@ -175,6 +188,7 @@ impl Watch {
         if let Some((_, direction, _)) = &mut self.app_to_come {
             *direction = direction.opposite();
         }
+        self.progress.reverse();
         self.seen.reverse();
         self.told_app.reverse();
         self.waiting.reverse();
@@ -338,7 +352,31 @@ impl Watch {
             Direction::ToClient => (to_client, client_bytes),
         };
         let (end, transaction) = (waiting.end(), Arc::clone(transaction));
-        due.push_back(Due { tx_id, transaction, files: Vec::new(), end, is_half });
+        let [to_server, to_client] = &mut self.progress;
+        let progress = match direction {
+            Direction::ToServer => to_server,
+            Direction::ToClient => to_client,
+        };
+        let was_partial = if tx_id >= TxScope::FRAME {
+            false
+        } else if progress.tx_id == Some(tx_id) {
+            // Its half was here already.
+            progress.was_partial
+        } else {
+            // Where a request is only known with its response, nobody knows when it was complete.
+            let is_timely = is_half
+                || direction == Direction::ToClient
+                || waiting.is_over()
+                || transaction.protocol().name() == "tls";
+            // What completes it came behind bytes of it that were judged once acknowledged.
+            let was_partial = is_timely && waiting.acked() > progress.end;
+            *progress = Progress { tx_id: Some(tx_id), was_partial, ..*progress };
+            was_partial
+        };
+        if tx_id < TxScope::FRAME {
+            progress.end = progress.end.max(end);
+        }
+        due.push_back(Due { tx_id, transaction, files: Vec::new(), end, is_half, was_partial });
     }
 }
 

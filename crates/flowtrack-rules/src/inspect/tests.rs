@@ -143,7 +143,8 @@ impl Bench {
         cx.key = Some(key);
         cx.packet = Some(&packet);
         cx.in_stream = self.in_stream && self.proto == 6;
-        cx.tx = tx.map(|transaction| TxScope { id: 0, transaction, files: &[] });
+        cx.tx =
+            tx.map(|transaction| TxScope { id: 0, transaction, files: &[], was_partial: false });
         cx.flow = Some(FlowScope {
             context: &self.context,
             established: true,

@@ -25,8 +25,9 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     Keyword {
         name: "app-layer-state",
         aliases: &[],
-        doc: "how far one way of a transaction was read: a state of its protocol, or beyond one \
-              (`>request_headers`); transactions are judged when they are whole",
+        doc: "how far one way of a transaction was read: a state of its protocol, beyond one \
+              (`>request_headers`), or before one (`<request_complete`) when packets were judged; \
+              transactions are judged when they are whole",
         example: "alert http any any -> any any (app-layer-state:>request_headers; sid:1;)",
         parse: state,
     },
@@ -36,6 +37,9 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
 struct States {
     app: &'static str,
     ways: [&'static [&'static str]; 2],
+    /// The state in which a way of it is while its packets come: those that end the states before
+    /// it come at once.
+    between: [usize; 2],
 }
 
 /// What transactions of protocols go through; those of others only begin and end.
@@ -60,6 +64,7 @@ const STATES: &[States] = &[
                 "response_complete",
             ],
         ],
+        between: [3, 3],
     },
     States {
         app: "tls",
@@ -80,6 +85,7 @@ const STATES: &[States] = &[
                 "server_finished",
             ],
         ],
+        between: [1, 1],
     },
 ];
 
@@ -210,16 +216,30 @@ fn protocol(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complain
     Ok(())
 }
 
-/// Whether a transaction that is whole is in a state, or beyond it.
+/// Whether a transaction that is whole was in a state, is beyond it, or was before it when packets
+/// were judged.
 #[derive(Debug)]
 struct InState {
     towards: Direction,
-    holds: bool,
+    asks: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    Always,
+    /// Where it came in parts, between which something was judged.
+    InParts,
+    Never,
 }
 
 impl Test for InState {
     fn test(&self, cx: &mut Context<'_>) -> bool {
-        self.holds && cx.tx.is_some() && cx.direction == self.towards
+        cx.direction == self.towards
+            && cx.tx.is_some_and(|tx| match self.asks {
+                State::Always => true,
+                State::InParts => tx.was_partial,
+                State::Never => false,
+            })
     }
 
     fn cost(&self) -> u8 {
@@ -239,24 +259,32 @@ fn state(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> 
     let known = STATES.iter().find(|states| app.starts_with(states.app) && app != "http2");
     let ways = known.map_or(ANY, |states| states.ways);
     let sides = [Direction::ToServer, Direction::ToClient];
-    let found = sides.into_iter().zip(ways).find_map(|(towards, states)| {
-        let at = states.iter().position(|state| *state == name)?;
-        Some((towards, at, states.len().saturating_sub(1)))
-    });
-    let Some((towards, at, last)) = found else {
+    let between = known.map_or([0, 0], |states| states.between);
+    let found =
+        sides.into_iter().zip(ways).zip(between).find_map(|((towards, states), between)| {
+            let at = states.iter().position(|state| *state == name)?;
+            Some((towards, at, states.len().saturating_sub(1), between))
+        });
+    let Some((towards, at, last, between)) = found else {
         let near = did_you_mean(name, ways.into_iter().flatten().copied());
         return Err(Complaint::new(format!("{app} has no state \"{name}\"{near}")));
     };
-    let holds = match sign {
-        Some(b'>') => last > at,
-        Some(_) => false,
-        None => last == at,
+    let asks = match sign {
+        Some(b'>') if last > at => State::Always,
+        Some(b'<') if at > between => State::InParts,
+        // What is whole went through all of them.
+        None => State::Always,
+        _ => State::Never,
     };
-    if !holds {
+    if asks == State::Never {
         builder.warn(format!("never holds: {app} is judged when a transaction is whole"));
     }
+    if asks == State::InParts {
+        // When a request was complete is only known by its half.
+        builder.requirements.halves = true;
+    }
     builder.needs(Needs::Transaction);
-    builder.test(InState { towards, holds });
+    builder.test(InState { towards, asks });
     Ok(())
 }
 
