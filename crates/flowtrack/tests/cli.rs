@@ -280,6 +280,39 @@ fn an_analysis_that_fails_leaves_nothing_in_history() {
 }
 
 #[test]
+fn an_analysis_that_was_killed_is_taken_out_and_can_be_done_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = capture(folder.path(), "a.pcap", 3);
+    let db = folder.path().join("h.db");
+    let (path, db) = (path.to_str().unwrap(), db.to_str().unwrap());
+    let bytes = std::fs::read(path).unwrap();
+    // It waits for the rest of its input, and is killed meanwhile.
+    let mut half = Command::new(env!("CARGO_BIN_EXE_flowtrack"))
+        .args(["analyze", "-", "--db", db])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut input = half.stdin.take().unwrap();
+    std::io::Write::write_all(&mut input, &bytes[..bytes.len() / 2]).unwrap();
+    let begun = std::time::Instant::now();
+    let opened = || flowtrack(&["export", "flows", "--format", "csv", "--db", db]).status.success();
+    while !opened() && begun.elapsed().as_secs() < 20 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    half.kill().unwrap();
+    half.wait().unwrap();
+    let again = flowtrack(&["analyze", path, "--db", db]);
+    assert!(again.status.success(), "{}", stderr(&again));
+    assert!(stderr(&again).contains("not read to their end"), "{}", stderr(&again));
+    assert!(stderr(&again).contains("standard input"), "{}", stderr(&again));
+    assert!(!stderr(&again).contains('\u{1b}'), "no colours but in a terminal");
+    let csv = flowtrack(&["export", "flows", "--format", "csv", "--db", db]);
+    assert_eq!(stdout(&csv).lines().count(), 4, "{}", stdout(&csv));
+}
+
+#[test]
 fn files_of_a_capture_are_stored_under_their_hash() {
     let folder = tempfile::tempdir().unwrap();
     let (eve, files) = (folder.path().join("eve.json"), folder.path().join("files"));
