@@ -271,6 +271,29 @@ fn a_transaction_that_came_in_parts_was_before_its_end() {
     assert_eq!(sids(&in_parts.packets), [1, 3, 4]);
 }
 
+#[test]
+fn the_body_of_a_mail_is_known_by_its_sum() {
+    // MD5 of `hello\r\n.dot\r\n`: a dot that DATA doubles is once in it, the last one is not.
+    let rules = "alert smtp any any -> any any (email.body_md5; \
+                 content:\"4474717cc8d119a9f35d08e3bd1e8484\"; bsize:32; sid:1;)\n\
+                 alert smtp any any -> any any (email.body_md5; content:\"0000\"; sid:2;)\n";
+    let packets = Tcp::open(25)
+        .say(false, b"220 a ESMTP\r\n")
+        .say(true, b"EHLO b\r\n")
+        .say(false, b"250 a\r\n")
+        .say(true, b"MAIL FROM:<x@b>\r\n")
+        .say(false, b"250 ok\r\n")
+        .say(true, b"RCPT TO:<y@a>\r\n")
+        .say(false, b"250 ok\r\n")
+        .say(true, b"DATA\r\n")
+        .say(false, b"354 go\r\n")
+        .say(true, b"Subject: s\r\n\r\nhello\r\n..dot\r\n.\r\n")
+        .say(false, b"250 queued\r\n")
+        .packets;
+    let sids: Vec<u32> = alerts(rules, &packets).into_iter().map(|(sid, _)| sid).collect();
+    assert_eq!(sids, [1]);
+}
+
 /// Names of the files that are to be stored by these rules, and of those that are not.
 fn stored(rules: &str, packets: &[Vec<u8>], stores_all: bool) -> (Vec<String>, Vec<String>) {
     let contents = Some(FileLimits { file: 1 << 20, total: 1 << 30 });

@@ -207,6 +207,7 @@ buffers! {
     "email.date", MAIL, BOTH, false, "smtp", "the Date field of a mail";
     "email.message_id", MAIL, BOTH, false, "smtp", "the Message-Id field of a mail";
     "email.x_mailer", MAIL, BOTH, false, "smtp", "the X-Mailer field of a mail";
+    "email.body_md5", MAIL, BOTH, false, "smtp", "the MD5 of the body of a mail, in hexadecimal digits";
     "email.url", MAIL, BOTH, true, "smtp", "the addresses of pages in a mail";
     "email.received", MAIL, BOTH, true, "smtp", "the Received fields of a mail";
     "ike.init_spi", IKE, BOTH, false, "ike", "the initiator's index";

@@ -31,6 +31,9 @@ pub(super) struct Email {
     pub(super) attachment: Vec<Text>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) url: Vec<Text>,
+    /// In hexadecimal digits, for rules.
+    #[serde(skip)]
+    pub(super) body_md5: Option<Text>,
     /// The beginnings of the files, decoded, for rules.
     #[serde(skip)]
     pub(super) contents: Vec<Vec<u8>>,
@@ -80,6 +83,7 @@ impl Email {
             "email.date" => &self.date,
             "email.message_id" => &self.message_id,
             "email.x_mailer" => &self.x_mailer,
+            "email.body_md5" => &self.body_md5,
             "email.to" => return joined(&self.to, visit),
             "email.cc" => return joined(&self.cc, visit),
             "email.url" => return self.url.iter().for_each(|url| visit(url)),

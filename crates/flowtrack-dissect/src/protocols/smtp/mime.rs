@@ -2,8 +2,9 @@
 
 use super::decode::{self, Base64};
 use super::email::Email;
-use crate::{FileTracker, Outcome, Wants};
-use flowtrack_event::{Direction, FileState};
+use crate::{FileTracker, Outcome, Text, Wants};
+use flowtrack_event::{Direction, FileState, hex};
+use md5::{Digest as _, Md5};
 
 /// Longest piece of a line looked at in one go; a longer line comes in several.
 const PIECE_CAP: usize = 8192;
@@ -40,6 +41,8 @@ pub(super) struct MailReader {
     long_boundary: bool,
     strange: bool,
     gaps: bool,
+    /// Of all lines behind the headers of the mail, for rules.
+    body: Option<Md5>,
 }
 
 /// A part of the mail, or the whole.
@@ -104,6 +107,7 @@ impl MailReader {
             long_boundary: false,
             strange: false,
             gaps: false,
+            body: None,
         }
     }
 
@@ -159,6 +163,9 @@ impl MailReader {
             self.end_of_header();
         }
         self.end_of_part(state, out);
+        if let Some(body) = self.body.take().filter(|_| !self.gaps) {
+            self.email.body_md5 = Some(Text::new(hex(&body.finalize()).as_bytes()));
+        }
         if self.long_boundary {
             out.anomaly("mime_long_boundary", Some(self.tx_id));
         }
@@ -178,6 +185,13 @@ impl MailReader {
         if self.wants == Wants::default() {
             // Only where the mail ends is asked for.
             return;
+        }
+        if !self.outermost && self.wants.buffers {
+            let body = self.body.get_or_insert_default();
+            body.update(line);
+            if ends {
+                body.update(b"\r\n");
+            }
         }
         if begins && line.starts_with(b"--") && self.at_boundary(line, out) {
             return;

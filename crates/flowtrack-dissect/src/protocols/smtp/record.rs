@@ -23,6 +23,7 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     Keyword::buffer("email.date", "`Date` of the mail").to_server(),
     Keyword::buffer("email.message_id", "`Message-ID` of the mail").to_server(),
     Keyword::buffer("email.x_mailer", "`X-Mailer` of the mail").to_server(),
+    Keyword::buffer("email.body_md5", "MD5 of the body of the mail, as text").to_server(),
     Keyword::buffer("email.url", "links in the mail").to_server().multi(),
     Keyword::buffer("email.received", "each `Received` of the mail").to_server().multi(),
     Keyword::buffer("file.name", "names of the attachments").to_server().multi(),
