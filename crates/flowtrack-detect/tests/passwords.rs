@@ -41,7 +41,7 @@ const ROWS: &[Row] = &[
         "for i in $(seq 24); do $A curl -s ftp://user$i:Winter2026@$t/ & done; wait",
         "for i in 1 2 3; do $A curl -s ftp://user$i:Winter2026@$t/; done",
     ),
-    // Of Dovecot. A person mistypes, and a program looks for mail all the time.
+    // Of Dovecot. A person mistypes, and a program looks for mail all the time; so does an office.
     row(
         "brute_force/guessing",
         Attacker,
@@ -68,7 +68,8 @@ const ROWS: &[Row] = &[
         Attacker,
         "$A $H -t 16 $t imaps",
         "for p in miss mistake right; do $A curl -sk imaps://me:$p@$t/INBOX; done; \
-         for i in $(seq 30); do $A curl -sk imaps://me:right@$t/INBOX; sleep 0.1; done",
+         for i in $(seq 30); do $A curl -sk imaps://me:right@$t/INBOX; sleep 0.1; done; \
+         for i in $(seq 30); do $A curl -sk imaps://user$i:right@$t/INBOX; done",
     ),
     row(
         "brute_force/guessing",

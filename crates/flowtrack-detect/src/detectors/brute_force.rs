@@ -19,10 +19,11 @@ pub const ABOUT: About = About {
     summary: "passwords are guessed, or one password is tried on many users and hosts",
     text: "Counts refused log-ons of SSH, FTP, SMTP, POP3, IMAP, HTTP (fields and forms), SMB, \
            Kerberos, LDAP, VNC and PostgreSQL for each source, target and service in a minute. SSH \
-           is judged by the sizes of encrypted answers, mail and FTP over TLS by answers that come \
-           late, as servers let wait whose password was wrong; RDP and Telnet by short sessions that \
-           repeat, and so mail and FTP where what the client sends differs from one to the next, \
-           unlike that of a program that looks for mail. A form is refused if the answer \
+           is judged by the sizes of encrypted answers; mail and FTP over TLS by answers that come \
+           late, as servers let those wait whose password was wrong, and by how much is said to who \
+           was let in; RDP and Telnet by short sessions that repeat, and so mail and FTP where what \
+           the client sends differs from one to the next, unlike that of a program that looks for \
+           mail. A form is refused if the answer \
            is a form again or leads back to it. A log-on that is granted behind many refused ones is \
            the most urgent. Refusals count only where there are at least twice as many as users who \
            were let in, so that a person who mistypes, programs that log on often, and an office \
@@ -436,7 +437,7 @@ impl BruteForce {
         let is_same = matches!(app.0, "imaps" | "pop3s" | "smtps" | "ftps")
             && pair.sizes.count(record.end) < SIZES;
         let least = if is_same { threshold.saturating_mul(WORSE) } else { threshold };
-        if sessions < least {
+        if sessions < least || is_usual(sessions, &mut pair.granted, record.end) {
             return;
         }
         let severity =

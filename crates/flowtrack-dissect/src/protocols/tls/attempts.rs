@@ -4,7 +4,8 @@
 //! Servers let those wait whose password was wrong, and nobody else: Dovecot for 2 s, Cyrus for 3 s,
 //! Courier and Exchange for 5 s. So a short question that got a short answer late,
 //! behind which nothing but another try or a good-bye is said, is a refusal. Who is let in asks on
-//! and is answered at once; what is slow all the time only has a slow way.
+//! and is answered at once; what is slow all the time only has a slow way. And who gets much, or
+//! sends much, was let in.
 
 use crate::{Moment, Outcome};
 use flowtrack_event::{AppProto, Direction, LoginOutcome, Secret, Timestamp};
@@ -21,6 +22,9 @@ const LATER: u32 = 4;
 /// Bytes of a question and of an answer that may be a try and its refusal, as encrypted.
 const QUESTION: usize = 512;
 const ANSWER: usize = 256;
+/// The first turn in which much is said only to who was let in: in the one before a server says what
+/// it can do.
+const LET_IN: usize = 2;
 /// Quick answers behind a late one before the next try: to a name, a password and a choice of ways.
 const BETWEEN: usize = 3;
 /// Quick answers behind the last try: to a good-bye.
@@ -39,6 +43,7 @@ pub(super) struct Attempts {
     quickest: Duration,
     /// Quick answers behind the last late one; `None` before the first.
     behind: Option<usize>,
+    is_in: bool,
 }
 
 impl Attempts {
@@ -60,6 +65,7 @@ impl Attempts {
             answer: None,
             quickest: Duration::MAX,
             behind: None,
+            is_in: false,
         })
     }
 
@@ -85,14 +91,14 @@ impl Attempts {
                 (None, None) => {}
             },
         }
-        self.turns < TURNS && self.bytes < BYTES
+        !self.is_in && self.turns < TURNS && self.bytes < BYTES
     }
 
     /// Nothing more is said.
     pub(super) fn finish(mut self, out: &mut Outcome) {
         self.end_of_turn(out);
-        if self.behind.is_some_and(|quick| quick <= BEHIND) {
-            self.refused(out);
+        if !self.is_in && self.behind.is_some_and(|quick| quick <= BEHIND) {
+            self.tell(LoginOutcome::Refused, out);
         }
     }
 
@@ -105,22 +111,25 @@ impl Attempts {
         let is_late = waited >= LATE && waited >= self.quickest.saturating_mul(LATER);
         let is_short = question <= QUESTION && answer <= ANSWER;
         self.quickest = self.quickest.min(waited);
-        // The first is the end of the handshake, or a greeting.
+        // What there is to compare the others with.
         if self.turns == 1 {
             return;
         }
-        if is_late && is_short {
+        if !is_short && self.turns >= LET_IN {
+            self.is_in = true;
+            self.tell(LoginOutcome::Granted, out);
+        } else if is_late && is_short {
             if self.behind.is_some_and(|quick| quick <= BETWEEN) {
-                self.refused(out);
+                self.tell(LoginOutcome::Refused, out);
             }
             self.behind = Some(0);
         } else if let Some(quick) = &mut self.behind {
-            *quick = if is_short { *quick + 1 } else { usize::MAX / 2 };
+            *quick += 1;
         }
     }
 
-    fn refused(&self, out: &mut Outcome) {
-        out.login_of(self.app, b"", LoginOutcome::Refused, Secret::Hidden);
+    fn tell(&self, outcome: LoginOutcome, out: &mut Outcome) {
+        out.login_of(self.app, b"", outcome, Secret::Hidden);
     }
 }
 
@@ -128,8 +137,8 @@ impl Attempts {
 mod tests {
     use super::*;
 
-    /// Refusals of a session with these turns: seconds until the answer, bytes of both.
-    fn refusals(turns: &[(f64, usize, usize)]) -> usize {
+    /// What comes of a session with these turns: seconds until the answer, bytes of both.
+    fn outcomes(turns: &[(f64, usize, usize)]) -> Vec<LoginOutcome> {
         let ip = std::net::IpAddr::from([10, 0, 0, 1]);
         let proto = flowtrack_event::IpProto::TCP;
         let key =
@@ -140,51 +149,60 @@ mod tests {
         let mut now = 1_000.0;
         let time = |seconds: f64| Timestamp::from_nanos((seconds * 1e9) as i64);
         attempts.add(time(now), Direction::ToClient, 120, &mut out);
-        for &(waits, question, answer) in turns {
+        let goes_on = turns.iter().all(|&(waits, question, answer)| {
             now += 0.1;
             // However it is cut.
-            attempts.add(time(now), Direction::ToServer, question / 2, &mut out);
-            attempts.add(time(now), Direction::ToServer, question - question / 2, &mut out);
-            now += waits;
-            attempts.add(time(now), Direction::ToClient, answer / 2, &mut out);
-            if !attempts.add(time(now), Direction::ToClient, answer - answer / 2, &mut out) {
-                return out.logins.len();
+            let mut goes_on = attempts.add(time(now), Direction::ToServer, question / 2, &mut out);
+            if goes_on {
+                let rest = question - question / 2;
+                goes_on = attempts.add(time(now), Direction::ToServer, rest, &mut out);
             }
+            now += waits;
+            goes_on
+                && attempts.add(time(now), Direction::ToClient, answer / 2, &mut out)
+                && attempts.add(time(now), Direction::ToClient, answer - answer / 2, &mut out)
+        });
+        if goes_on {
+            attempts.finish(&mut out);
         }
-        attempts.finish(&mut out);
         assert!(out.logins.iter().all(|login| login.app == Some(AppProto("imaps"))));
-        out.logins.len()
+        out.logins.iter().map(|login| login.outcome).collect()
     }
 
-    const FINISHED: (f64, usize, usize) = (0.001, 74, 600);
-    const CAPABILITY: (f64, usize, usize) = (0.001, 40, 140);
+    const CAPABILITY: (f64, usize, usize) = (0.001, 40, 230);
 
     #[test]
     fn late_answers_are_refusals() {
+        use LoginOutcome::Refused;
         let (asked, refused) = ((0.001, 50, 30), (2.0, 60, 80));
-        assert_eq!(refusals(&[FINISHED, CAPABILITY, refused, (0.001, 40, 80)]), 1);
-        assert_eq!(refusals(&[FINISHED, CAPABILITY, refused, refused, refused]), 3);
+        assert_eq!(outcomes(&[CAPABILITY, refused, (0.001, 40, 80)]), [Refused]);
+        assert_eq!(outcomes(&[CAPABILITY, refused, refused, refused]), [Refused; 3]);
         // A name and a password, one after the other.
-        assert_eq!(refusals(&[FINISHED, asked, refused, asked, asked, refused]), 2);
+        assert_eq!(outcomes(&[CAPABILITY, asked, refused, asked, asked, refused]), [Refused; 2]);
     }
 
     #[test]
     fn who_is_let_in_asks_on() {
-        let quick = (0.001, 50, 80);
-        assert_eq!(refusals(&[FINISHED, CAPABILITY, (0.001, 60, 400), quick, quick]), 0);
-        // Mistyped once, then in.
-        assert_eq!(refusals(&[FINISHED, CAPABILITY, (2.0, 60, 80), (0.001, 60, 400), quick]), 0);
+        use LoginOutcome::{Granted, Refused};
+        let (quick, listed) = ((0.001, 50, 80), (0.001, 50, 900));
+        assert_eq!(outcomes(&[CAPABILITY, quick, quick, quick]), [], "nobody can tell");
+        assert_eq!(outcomes(&[CAPABILITY, quick, listed, quick]), [Granted]);
+        assert_eq!(outcomes(&[CAPABILITY, quick, (0.3, 4_000, 60), quick]), [Granted]);
+        // Mistyped once or twice, then in.
+        let wrong = (2.0, 60, 80);
+        assert_eq!(outcomes(&[CAPABILITY, wrong, listed, quick]), [Granted]);
+        assert_eq!(outcomes(&[CAPABILITY, wrong, wrong, listed]), [Refused, Granted]);
         // A server that takes its time for those who are right, too.
-        assert_eq!(refusals(&[FINISHED, (1.5, 60, 60), quick, quick]), 0);
-        assert_eq!(refusals(&[FINISHED, (1.5, 60, 60), (0.001, 40, 2_000)]), 0);
+        assert_eq!(outcomes(&[CAPABILITY, (1.5, 60, 60), quick, quick]), []);
+        assert_eq!(outcomes(&[CAPABILITY, (1.5, 60, 60), listed]), [Granted]);
         // A slow way: behind a satellite all answers are late.
         let slow = (1.2, 60, 80);
-        assert_eq!(refusals(&[slow, slow, slow, slow, slow, slow]), 0);
+        assert_eq!(outcomes(&[slow, slow, slow, slow, slow, slow]), []);
     }
 
     #[test]
-    fn long_sessions_are_not_followed() {
-        let turns = [(0.001, 500, 4_000); 10];
-        assert_eq!(refusals(&turns), 0);
+    fn what_a_server_can_do_lets_nobody_in() {
+        let much = (0.001, 40, 700);
+        assert_eq!(outcomes(&[much, (0.001, 60, 80)]), []);
     }
 }
