@@ -6,8 +6,9 @@ mod program;
 use flowtrack_lab::net::{ATTACKER, NEIGHBOUR, Net, TARGET};
 use flowtrack_lab::servers::{Servers, guess, inside, words};
 use program::{Program, until};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::Child;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 /// How soon an attack has to be noticed.
@@ -48,8 +49,7 @@ fn the_attacker_and_only_it_is_cut_off_and_let_in_again() {
             assert!(source.is_empty() || lab.gets("n"));
         }
         until("it is noticed", || told(&program, kind, source));
-        let _ = attack.kill();
-        let _ = attack.wait();
+        end(&mut attack);
     }
     // So does a scan that only asks, although the scanner is there.
     lab.run("a", &format!("nmap -n -sS {target}"));
@@ -64,8 +64,8 @@ fn the_attacker_and_only_it_is_cut_off_and_let_in_again() {
     let attacks = [words(&format!("nmap -n -sT {target}")), guess(lab.path(), "ssh", target)];
     for (attack, who) in attacks.iter().zip(["port_scan", "brute_force"]) {
         let begun = Instant::now();
-        let mut attack =
-            inside(&lab.net.name("a"), attack).current_dir(lab.path()).spawn().unwrap();
+        let mut attack = inside(&lab.net.name("a"), attack);
+        let mut attack = attack.current_dir(lab.path()).process_group(0).spawn().unwrap();
         until("the attacker is cut off", || !lab.gets("a"));
         let took = begun.elapsed();
         assert!(took < SOON, "{who}: {took:?}");
@@ -77,8 +77,7 @@ fn the_attacker_and_only_it_is_cut_off_and_let_in_again() {
         assert_eq!(blocks.len(), 1, "{blocked:#}");
         assert_eq!((&blocks[0]["what"], &blocks[0]["who"]), (&ATTACKER[0].into(), &who.into()));
         assert!(blocks[0]["packets"].as_u64().unwrap() > 0, "{blocked:#}");
-        let _ = attack.kill();
-        let _ = attack.wait();
+        end(&mut attack);
         until("it is let in again", || lab.gets("a"));
         println!("{who}: cut off after {took:.1?}, let in after {:.1?}", begun.elapsed());
         assert!(lab.gets("n"));
@@ -157,7 +156,7 @@ impl Lab {
     }
 
     fn start(&self, host: &str, command: &str) -> Child {
-        inside(&self.net.name(host), &words(command)).spawn().unwrap()
+        inside(&self.net.name(host), &words(command)).process_group(0).spawn().unwrap()
     }
 
     /// Whether a command succeeds.
@@ -169,6 +168,13 @@ impl Lab {
     fn gets(&self, host: &str) -> bool {
         self.run(host, &format!("curl -s -o /dev/null --max-time 1 http://{}/", TARGET[0]))
     }
+}
+
+/// Ends a program with those that it started.
+fn end(program: &mut Child) {
+    let group = format!("-{}", program.id());
+    let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
+    let _ = program.wait();
 }
 
 /// Whether there is an alert of this name, from this source.
