@@ -48,8 +48,9 @@ pub(crate) struct Apps {
     policy: OverlapPolicy,
     /// The same for some receivers.
     policies: Vec<HostPolicy<Overlap>>,
-    /// Whether sessions picked up midstream are turned where they begin with an answer.
-    turns: bool,
+    /// Whether TCP sessions are followed although their beginning was not seen, and turned where
+    /// they begin with an answer.
+    pub(crate) midstream: bool,
     tell: Tell,
     depth_reached: u64,
     /// The segment at hand repeats bytes of its stream with other values.
@@ -94,7 +95,7 @@ impl Apps {
             depth: dissect.depth,
             policy: dissect.overlap.into(),
             policies: dissect.hosts.clone(),
-            turns: config.flow.midstream,
+            midstream: config.flow.midstream,
             tell: config.tell,
             depth_reached: 0,
             differs: false,
@@ -114,7 +115,7 @@ impl Apps {
         wants.files |= needs.files;
         wants.hashes |= needs.hashes;
         let Requirements { frames, both_ways, .. } = needs;
-        let turns = self.turns;
+        let turns = self.midstream;
         let config = AppConfig { wants, frames, both_ways, turns, ..AppConfig::default() };
         self.outcome.wants_halves = needs.halves;
         self.layer = AppLayer::new(config);

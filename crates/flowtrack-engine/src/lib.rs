@@ -65,7 +65,6 @@ impl Engine {
     /// a run; `seed` makes hashes unpredictable.
     pub fn new(config: &Config, worker: u16, seed: Seed) -> Self {
         let mut flow = config.flow.clone();
-        let midstream = flow.midstream;
         flow.track_changes = config.tell.updates || config.tell.activity;
         Self {
             tell: config.tell,
@@ -82,7 +81,6 @@ impl Engine {
                 stats: Stats::default(),
                 shard: config.shard,
                 verify_checksums: config.verify_checksums,
-                midstream,
                 tell: config.tell,
                 ended: Vec::new(),
             },

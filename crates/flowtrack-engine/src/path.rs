@@ -40,8 +40,6 @@ pub(crate) struct Path {
     pub(crate) stats: Stats,
     pub(crate) shard: Option<Shard>,
     pub(crate) verify_checksums: bool,
-    /// Whether TCP sessions are followed although their beginning was not seen.
-    pub(crate) midstream: bool,
     pub(crate) tell: Tell,
     /// Flows that ended and are not told yet.
     pub(crate) ended: Vec<(FlowRecord, EndReason, Slot)>,
@@ -268,7 +266,7 @@ impl Path {
         let key = flow.key();
         let ways = [Direction::ToServer, Direction::ToClient];
         let is_tcp = key.proto == IpProto::TCP;
-        let is_followed = is_followed(&flow, self.midstream);
+        let is_followed = is_followed(&flow, self.apps.midstream);
         let was_established =
             flow.state() != FlowState::New && !seen.tcp.is_some_and(|facts| facts.established);
         let facts = FlowFacts {
@@ -389,11 +387,11 @@ impl Path {
         place: Place,
         out: &mut Output,
     ) -> Applied {
-        let Self { table, apps, labels, midstream, .. } = self;
+        let Self { table, apps, labels, .. } = self;
         let before = Tag(seen.tag);
         let unchanged = Applied { tag: before, reversed: false };
         let Some(flow) = table.get(seen.index) else { return unchanged };
-        let (is_followed, state) = (is_followed(&flow, *midstream), flow.state());
+        let (is_followed, state) = (is_followed(&flow, apps.midstream), flow.state());
         let mut begins = None;
         if flow.app().side.is_none() {
             if packet.payload.is_empty() {
@@ -615,8 +613,8 @@ impl Path {
 
     /// The flow table, and apart from it what tells of flows that end.
     fn teller(&mut self) -> (&mut FlowTable<Slot>, Teller<'_>) {
-        let Self { table, apps, judge, rates, meters, stats, midstream, tell, .. } = self;
-        (table, Teller { apps, judge, rates, meters, stats, midstream: *midstream, tell: *tell })
+        let Self { table, apps, judge, rates, meters, stats, tell, .. } = self;
+        (table, Teller { apps, judge, rates, meters, stats, tell: *tell })
     }
 
     /// All that is known about a flow that goes on.
@@ -653,7 +651,6 @@ struct Teller<'a> {
     rates: &'a mut Option<Rates>,
     meters: &'a mut Option<Box<Meters>>,
     stats: &'a mut Stats,
-    midstream: bool,
     tell: Tell,
 }
 
@@ -686,7 +683,7 @@ impl Teller<'_> {
     }
 
     fn is_followed(&self, record: &FlowRecord) -> bool {
-        self.midstream || record.tcp.is_none_or(|tcp| tcp.flags_to_server & Tcp::SYN != 0)
+        self.apps.midstream || record.tcp.is_none_or(|tcp| tcp.flags_to_server & Tcp::SYN != 0)
     }
 
     fn judge_end(
