@@ -294,6 +294,24 @@ fn the_body_of_a_mail_is_known_by_its_sum() {
     assert_eq!(sids, [1]);
 }
 
+#[test]
+fn what_a_flow_cannot_remember_is_counted() {
+    let names = |from: u32| (from..from + 8).map(|n| format!("flow:v{n}")).collect::<Vec<_>>();
+    let rules: Vec<String> = (0..5)
+        .map(|n| {
+            format!(
+                "alert tcp any any -> any any (dsize:8; content:\"01234567\"; \
+                 pcre:\"/(0)(1)(2)(3)(4)(5)(6)(7)/, {}\"; sid:{};)\n",
+                names(8 * n).join(", "),
+                n + 1
+            )
+        })
+        .collect();
+    let (alerts, counted) = judged(&rules.concat(), &Tcp::open(80).say(true, b"01234567").packets);
+    // 32 texts have room.
+    assert_eq!((alerts.len(), counted.memory_dropped), (5, 8));
+}
+
 /// Names of the files that are to be stored by these rules, and of those that are not.
 fn stored(rules: &str, packets: &[Vec<u8>], stores_all: bool) -> (Vec<String>, Vec<String>) {
     let contents = Some(FileLimits { file: 1 << 20, total: 1 << 30 });

@@ -318,6 +318,9 @@ counters! {
         pcre_given_up,
         /// Values of buffers that were too many or too large to be searched.
         values_dropped,
+        /// Things that rules wanted to remember of flows, or hosts that they wanted to record, for
+        /// which there was no room.
+        memory_dropped,
     }
 }
 

@@ -55,6 +55,8 @@ struct Work {
     told: u64,
     silent: u64,
     overflow: u64,
+    /// What flows that ended could not remember, and hosts that could not be recorded.
+    memory_dropped: u64,
 }
 
 /// The packet in hand, or the end of a flow.
@@ -144,6 +146,7 @@ impl Judge {
             retries_exhausted: counters.retries_exhausted,
             pcre_given_up: counters.pcre_given_up,
             values_dropped: counters.values_dropped,
+            memory_dropped: self.work.memory_dropped,
         })
     }
 
@@ -188,6 +191,7 @@ impl Judge {
             work.judge_rest(rules, now, watch, out);
         }
         watch.release(true, |event| out.events.push(event));
+        self.work.memory_dropped += u64::from(std::mem::take(&mut watch.vars.dropped));
     }
 }
 
@@ -308,7 +312,7 @@ impl Work {
             }
             // What passes is silent too, yet silences others.
             if signature.noalert && signature.action != Action::Pass {
-                begin_tags(signature, cx);
+                self.memory_dropped += u64::from(!begin_tags(signature, cx));
                 self.settles |= ends_flow(signature, signature.action, hit.on);
                 self.silent += 1;
                 continue;
@@ -339,7 +343,7 @@ impl Work {
                         continue;
                     }
                 };
-                begin_tags(signature, cx);
+                self.memory_dropped += u64::from(!begin_tags(signature, cx));
                 self.found.push(Found {
                     hit,
                     action,
@@ -465,18 +469,21 @@ impl Work {
     }
 }
 
-/// Begins the recordings that a signature asks for behind its match.
-fn begin_tags(signature: &Signature, cx: &mut Context<'_>) {
+/// Begins the recordings that a signature asks for behind its match; says whether there was room for
+/// those of hosts.
+fn begin_tags(signature: &Signature, cx: &mut Context<'_>) -> bool {
+    let mut has_room = true;
     let rule = (signature.info.gid, signature.sid());
     for request in &signature.tags {
         match (request.of, &mut cx.flow, &cx.key) {
             (Tagged::Session, Some(flow), _) => flow.vars.tag(rule, *request, cx.ts),
             (Tagged::Source | Tagged::Destination, _, Some(key)) => {
-                cx.shared.tag(rule, *request, key, cx.ts);
+                has_room &= cx.shared.tag(rule, *request, key, cx.ts);
             }
             _ => {}
         }
     }
+    has_room
 }
 
 /// As much of a payload as an alert keeps.

@@ -70,6 +70,10 @@ pub const ADDITIONS: &[Addition] = &[
     add("stats.detect.pcre_given_up", "regular expressions that took too many steps"),
     add("stats.detect.values_dropped", "values of buffers too many or too large to be searched"),
     add(
+        "stats.detect.memory_dropped",
+        "things that rules wanted to remember of flows, or hosts to record, without room for them",
+    ),
+    add(
         "stats.detectors",
         "what looks for attacks by behaviour, where it is on: detections told; left_out, repeats \
          within a second or more than detect.max_per_second; hosts, services and names forgotten \

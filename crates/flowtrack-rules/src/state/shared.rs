@@ -252,17 +252,24 @@ impl Shared {
         datasets.retain(|name, _| is_named(*name));
     }
 
-    /// Begins to record what one end of a packet sends and gets.
-    pub fn tag(&self, rule: (u32, u32), request: TagRequest, key: &FlowKey, now: Timestamp) {
+    /// Begins to record what one end of a packet sends and gets; says whether there was room.
+    pub fn tag(
+        &self,
+        rule: (u32, u32),
+        request: TagRequest,
+        key: &FlowKey,
+        now: Timestamp,
+    ) -> bool {
         let host = match request.of {
-            Tagged::Session => return,
+            Tagged::Session => return true,
             Tagged::Source => key.src,
             Tagged::Destination => key.dst,
         };
         self.wait();
         let mut tagged = lock(&self.memory.tagged);
-        tagged.add(host, rule, request, now);
+        let has_room = tagged.add(host, rule, request, now);
         self.memory.is_tagged.store(!tagged.is_empty(), Ordering::Release);
+        has_room
     }
 
     /// Counts a packet of so many bytes for its hosts; says whether it is to be recorded.

@@ -144,17 +144,19 @@ impl TaggedHosts {
         rule: (u32, u32),
         request: TagRequest,
         now: Timestamp,
-    ) {
+    ) -> bool {
         if self.hosts.len() >= MAX_HOSTS && !self.hosts.contains_key(&host) {
             self.hosts.retain(|_, (_, last)| now.secs() - last.secs() < SILENT);
             if self.hosts.len() >= MAX_HOSTS {
                 self.dropped += 1;
-                return;
+                return false;
             }
         }
         let (tags, last) = self.hosts.entry(host).or_insert_with(|| (Tags::default(), now));
         *last = now;
-        self.dropped += u64::from(!tags.add(rule, request, now));
+        let has_room = tags.add(rule, request, now);
+        self.dropped += u64::from(!has_room);
+        has_room
     }
 
     /// Counts a packet between two hosts; says whether it is to be recorded.
