@@ -234,7 +234,7 @@ impl Matcher {
     /// Reports the value of every pattern in `text`, which begins `offset` bytes into its stream;
     /// some more than once.
     #[inline]
-    pub(crate) fn search(&self, text: &[u8], offset: u64, found: &mut impl FnMut(u32)) {
+    pub(crate) fn search(&self, text: &[u8], offset: u64, found: &mut dyn FnMut(u32)) {
         if self.patterns.is_empty() {
             return;
         }
@@ -264,14 +264,14 @@ impl Matcher {
 }
 
 /// A text that is searched, and who is told.
-struct Found<'a, F> {
+struct Found<'a> {
     matcher: &'a Matcher,
     text: &'a [u8],
     offset: u64,
-    tell: &'a mut F,
+    tell: &'a mut dyn FnMut(u32),
 }
 
-impl<'a, F: FnMut(u32)> Found<'a, F> {
+impl<'a> Found<'a> {
     /// The text as far as patterns may be that must have ended at `end` of the stream.
     fn until(&self, end: u32) -> &'a [u8] {
         if end == u32::MAX {

@@ -46,7 +46,7 @@ impl Fixed {
     }
 
     #[inline(never)]
-    pub(super) fn search(&self, found: &mut Found<'_, impl FnMut(u32)>) {
+    pub(super) fn search(&self, found: &mut Found<'_>) {
         let Some(bytes) = found.text.get(self.at..self.at + self.length) else { return };
         let key = key(bytes);
         let from = self.entries.partition_point(|(known, _)| *known < key);

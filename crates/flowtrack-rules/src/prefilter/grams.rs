@@ -153,25 +153,21 @@ impl Grams {
         Self { bits, tags, top, end, reaches, starts, entries }
     }
 
-    pub(super) fn each_fourth(&self, found: &mut Found<'_, impl FnMut(u32)>) {
+    pub(super) fn each_fourth(&self, found: &mut Found<'_>) {
         by_size!(self, fourth, found);
     }
 
-    pub(super) fn each_second(&self, found: &mut Found<'_, impl FnMut(u32)>) {
+    pub(super) fn each_second(&self, found: &mut Found<'_>) {
         by_size!(self, second, found);
     }
 
-    pub(super) fn each_place(&self, found: &mut Found<'_, impl FnMut(u32)>) {
+    pub(super) fn each_place(&self, found: &mut Found<'_>) {
         by_size!(self, place, found);
     }
 
     /// Looks at every fourth place, sixteen bytes at a time.
     #[inline(never)]
-    fn fourth<const N: usize, const SHIFT: u32>(
-        &self,
-        bits: &[u64; N],
-        found: &mut Found<'_, impl FnMut(u32)>,
-    ) {
+    fn fourth<const N: usize, const SHIFT: u32>(&self, bits: &[u64; N], found: &mut Found<'_>) {
         let text = found.until(self.end);
         let mut run = Run::default();
         let (blocks, rest) = text.as_chunks::<16>();
@@ -203,11 +199,7 @@ impl Grams {
 
     /// Looks at every second place, eight bytes at a time.
     #[inline(never)]
-    fn second<const N: usize, const SHIFT: u32>(
-        &self,
-        bits: &[u64; N],
-        found: &mut Found<'_, impl FnMut(u32)>,
-    ) {
+    fn second<const N: usize, const SHIFT: u32>(&self, bits: &[u64; N], found: &mut Found<'_>) {
         let text = found.until(self.end);
         let mut run = Run::default();
         // Windows of three bytes, the last of which reaches one byte into the next eight.
@@ -239,11 +231,7 @@ impl Grams {
 
     /// Looks at every place.
     #[inline(never)]
-    fn place<const N: usize, const SHIFT: u32>(
-        &self,
-        bits: &[u64; N],
-        found: &mut Found<'_, impl FnMut(u32)>,
-    ) {
+    fn place<const N: usize, const SHIFT: u32>(&self, bits: &[u64; N], found: &mut Found<'_>) {
         let mut run = Run::default();
         for (at, window) in found.until(self.end).windows(3).enumerate() {
             let window = gram(window);
@@ -264,13 +252,7 @@ impl Grams {
     /// Compares the patterns that have the window, which begins `at` bytes into the text.
     #[cold]
     #[inline(never)]
-    fn compare(
-        &self,
-        at: usize,
-        window: u32,
-        run: &mut Run,
-        found: &mut Found<'_, impl FnMut(u32)>,
-    ) {
+    fn compare(&self, at: usize, window: u32, run: &mut Run, found: &mut Found<'_>) {
         if run.is_dull(at) {
             return;
         }

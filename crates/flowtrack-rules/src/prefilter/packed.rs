@@ -83,7 +83,7 @@ impl Packed {
     }
 
     #[inline]
-    pub(super) fn search(&self, found: &mut Found<'_, impl FnMut(u32)>) {
+    pub(super) fn search(&self, found: &mut Found<'_>) {
         let text = found.until(self.end);
         let mut left = FREE_HITS + text.len() / BYTES_A_HIT;
         let mut at = 0;

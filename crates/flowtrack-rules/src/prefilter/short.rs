@@ -68,7 +68,7 @@ impl Short {
         self.patterns.push((pair, before, pattern));
     }
 
-    pub(super) fn search(&self, found: &mut Found<'_, impl FnMut(u32)>) {
+    pub(super) fn search(&self, found: &mut Found<'_>) {
         let text = found.until(self.end);
         match *self.rare {
             [] if self.patterns.is_empty() => {}
@@ -82,7 +82,7 @@ impl Short {
     }
 
     /// Compares the patterns that have `byte`, which stands at `at`.
-    fn around(&self, byte: u8, at: usize, found: &mut Found<'_, impl FnMut(u32)>) {
+    fn around(&self, byte: u8, at: usize, found: &mut Found<'_>) {
         for (_, before, pattern) in self.by_rare.iter().filter(|(known, ..)| *known == byte) {
             if let Some(start) = at.checked_sub(usize::from(*before)) {
                 found.report(start, *pattern);
@@ -91,7 +91,7 @@ impl Short {
     }
 
     #[inline(never)]
-    fn each_pair(&self, text: &[u8], found: &mut Found<'_, impl FnMut(u32)>) {
+    fn each_pair(&self, text: &[u8], found: &mut Found<'_>) {
         let Some(bits) = self.pairs.first_chunk::<PAIRS>() else { return };
         let is_known = |pair: u16| {
             bits.get(usize::from(pair >> 6)).copied().unwrap_or(0) >> (pair & 63) & 1 != 0
@@ -124,7 +124,7 @@ impl Short {
     }
 
     #[inline]
-    fn pair(&self, at: usize, pair: u16, found: &mut Found<'_, impl FnMut(u32)>) {
+    fn pair(&self, at: usize, pair: u16, found: &mut Found<'_>) {
         let pair = fold(u32::from(pair)) as u16;
         let word = self.pairs.get(usize::from(pair >> 6)).copied().unwrap_or(0);
         if word >> (pair & 63) & 1 == 0 {
