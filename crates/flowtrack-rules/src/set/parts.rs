@@ -29,16 +29,16 @@ impl Parts {
     }
 }
 
-/// What is looked for in payloads.
-fn steps(signature: &Signature) -> impl Iterator<Item = &Step> {
-    let is_payload = |search: &&Search| matches!(search.buffer.source, Source::Payload);
-    signature.searches.iter().filter(is_payload).flat_map(|search| &search.steps)
+/// What is looked for before there is a transaction: in payloads, and in the packets that carry them.
+fn searches(signature: &Signature) -> impl Iterator<Item = &Search> {
+    let searches = signature.searches.iter();
+    searches.filter(|search| !matches!(search.buffer.source, Source::Transaction))
 }
 
 /// The bytes and expressions that are looked for, in a row.
 fn text(signature: &Signature) -> Vec<u8> {
     let mut text = Vec::new();
-    for step in steps(signature) {
+    for step in searches(signature).flat_map(|search| &search.steps) {
         match step {
             Step::Content(content) => text.extend_from_slice(&content.bytes),
             Step::Pcre(pcre) => text.extend_from_slice(pcre.pattern().as_bytes()),
@@ -53,8 +53,18 @@ fn asks_the_same(one: &Signature, other: &Signature) -> bool {
     one.direction == other.direction
         && one.apps == other.apps
         && one.header == other.header
-        && steps(one).count() == steps(other).count()
-        && steps(one).zip(steps(other)).all(|(one, other)| is_same(one, other))
+        && searches(one).count() == searches(other).count()
+        && searches(one).zip(searches(other)).all(|(one, other)| is_same_search(one, other))
+}
+
+/// Whether two searches are known to be the same.
+fn is_same_search(one: &Search, other: &Search) -> bool {
+    one.buffer == other.buffer
+        && one.absent == other.absent
+        && one.transforms.is_empty()
+        && other.transforms.is_empty()
+        && one.steps.len() == other.steps.len()
+        && one.steps.iter().zip(&other.steps).all(|(one, other)| is_same(one, other))
 }
 
 /// Whether two steps are known to be the same.
@@ -90,6 +100,7 @@ mod tests {
             rule(6, "any any", "content:!\"Cookie|3a|\"; pcre:\"/a+/\";"),
             rule(7, "any any", "content:!\"Cookie|3a|\"; pcre:\"/a+/i\";"),
             rule(8, "any any", "content:!\"Cookie|3a|\"; pcre:\"/a+/i\";"),
+            rule(9, "any any", "content:!\"Cookie|3a|\"; tcp.hdr; content:\"|50 18|\";"),
         ];
         let (rules, problems) = parse_rules("test", &text.concat());
         assert_eq!(problems, []);
@@ -97,9 +108,9 @@ mod tests {
         let signatures: Vec<_> =
             rules.iter().map(|rule| understand(rule, &mut headers).unwrap().signature).collect();
         let mut parts = Parts::default();
-        let added: Vec<_> = (0..8).map(|index| parts.add(&signatures, index).unwrap()).collect();
+        let added: Vec<_> = (0..9).map(|index| parts.add(&signatures, index).unwrap()).collect();
         let is_new: Vec<_> = added.iter().map(|(_, is_new)| *is_new).collect();
-        assert_eq!(is_new, [true, false, true, true, true, true, true, false]);
+        assert_eq!(is_new, [true, false, true, true, true, true, true, false, true]);
         assert_eq!((added[0].0, added[6].0), (added[1].0, added[7].0));
     }
 }
