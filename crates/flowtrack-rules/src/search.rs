@@ -6,9 +6,9 @@
 use crate::builder::MAX_VARIABLES;
 use crate::context::Context;
 use crate::keywords::content::{Amount, Content};
-use crate::keywords::pcre::Pcre;
+use crate::keywords::pcre::{Capture, Pcre};
 use crate::signature::Step;
-use crate::state::CapturedFor;
+use crate::state::{CapturedFor, MAX_TEXT};
 use std::sync::Arc;
 
 /// Occurrences that one search may try again behind.
@@ -227,12 +227,18 @@ impl Searcher {
         }
     }
 
-    /// Keeps what an expression captures; few do.
+    /// Keeps what an expression captures; few do. It takes the place of what tries before it
+    /// captured, which are up to [`MAX_RETRIES`].
     #[inline]
     fn capture(&mut self, pcre: &Pcre, subject: &[u8], from: usize) {
         if !pcre.captures.is_empty() {
-            pcre.capture(subject, from, &mut |capture, text| {
-                self.captured.push((capture.whom, Arc::clone(&capture.name), text.into()));
+            pcre.capture(subject, from, &mut |Capture { whom, name, .. }, text| {
+                let text = text.get(..MAX_TEXT).unwrap_or(text);
+                let known = self.captured.iter_mut().find(|(of, n, _)| of == whom && n == name);
+                match known {
+                    Some((_, _, known)) => *known = text.into(),
+                    None => self.captured.push((*whom, Arc::clone(name), text.into())),
+                }
             });
         }
     }

@@ -8,6 +8,8 @@ mod texts;
 mod threshold;
 mod vars;
 
+pub(crate) use texts::MAX_TEXT;
+
 pub use dataset::{Dataset, DatasetForm, DatasetKind, DatasetSpec};
 pub use reputation::{Countries, Reputation};
 pub use shared::{Bit, Shared, SharedCounters, Track, Turn};

@@ -127,6 +127,24 @@ fn retries_are_bounded() {
 }
 
 #[test]
+fn what_tries_capture_is_bounded() {
+    let text = concat!(
+        r#"alert tcp any any -> any any (content:"a"; pcre:"/(.*)/sR,flow:rest"; "#,
+        "byte_test:1,=,9,0; sid:1;)",
+    );
+    let (rules, _) = parse_rules("test", text);
+    let mut headers = Headers::new(Variables::default());
+    let signature = understand(&rules[0], &mut headers).unwrap().signature;
+    let shared = Shared::default();
+    let mut cx = Context::new(Timestamp::ZERO, Direction::ToServer, &shared);
+    let mut searcher = Searcher::default();
+    assert!(!searcher.holds(&signature.searches[0].steps, &[b'a'; 5000], 0, &mut cx));
+    assert_eq!(searcher.counters.retries_exhausted, 1);
+    let lengths: Vec<_> = searcher.captured.iter().map(|(.., text)| text.len()).collect();
+    assert_eq!(lengths, [MAX_TEXT]);
+}
+
+#[test]
 fn what_is_relative_follows_a_content_that_was_moved() {
     let rule =
         r#"alert http any any -> any any (content:"a"; http_uri; isdataat:!1,relative; sid:1;)"#;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 /// Texts kept of each kind; more are dropped.
 const CAP: usize = 32;
 /// Longest text kept, in bytes; the rest is cut.
-const MAX_TEXT: usize = 1024;
+pub(crate) const MAX_TEXT: usize = 1024;
 
 /// A captured text and its name.
 pub type Text = (Arc<str>, Box<[u8]>);
