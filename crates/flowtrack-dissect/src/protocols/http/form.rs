@@ -31,23 +31,26 @@ pub(super) fn outcome(exchange: &Exchange, status: u16) -> Option<LoginOutcome> 
     })
 }
 
-/// Who logs on by a form; empty where no field says so.
+/// Who logs on by a form; empty where no field says so. A secret is never taken for a name.
 pub(super) fn user(sent: &[u8]) -> Vec<u8> {
     /// What fields with a name are usually called, the surest first.
     const NAMES: &[&[u8]] = &[b"user", b"login", b"mail", b"log", b"account", b"name"];
+    /// What names of fields have that hold something else, such as `user_password`.
+    const SECRETS: &[&[u8]] = &[b"pass", b"pw", b"secret", b"token", b"csrf"];
+    let has = |name: &[u8], word: &[u8]| memchr::memmem::find(name, word).is_some();
     let fields = || {
         sent.get(..SENT).unwrap_or(sent).split(|&b| b == b'&').filter_map(|field| {
             let at = memchr::memchr(b'=', field)?;
             let (name, value) = field.split_at_checked(at)?;
-            Some((name.to_ascii_lowercase(), value.get(1..)?))
+            let name = name.to_ascii_lowercase();
+            let is_secret = SECRETS.iter().any(|word| has(&name, word));
+            (!is_secret).then_some((name, value.get(1..)?))
         })
     };
     if sent.starts_with(b"{") {
         return Vec::new();
     }
-    let found = NAMES
-        .iter()
-        .find_map(|wanted| fields().find(|(name, _)| memchr::memmem::find(name, wanted).is_some()));
+    let found = NAMES.iter().find_map(|wanted| fields().find(|(name, _)| has(name, wanted)));
     found.map(|(_, value)| decoded(value)).unwrap_or_default()
 }
 
@@ -55,8 +58,8 @@ pub(super) fn user(sent: &[u8]) -> Vec<u8> {
 /// on, such as one that asks for a second factor, is neither.
 fn sent_to(exchange: &Exchange, location: &[u8]) -> LoginOutcome {
     let to = path(location);
-    let came_from = exchange.request.get("referer").unwrap_or_default();
-    let is_back = [exchange.target(), &came_from].iter().any(|page| path(page) == to);
+    let came_from = exchange.request.get("referer");
+    let is_back = path(exchange.target()) == to || came_from.is_some_and(|page| path(&page) == to);
     let says_why = [&b"error"[..], b"fail", b"invalid", b"denied"]
         .iter()
         .any(|word| memchr::memmem::find(&location.to_ascii_lowercase(), word).is_some());
