@@ -280,6 +280,26 @@ fn an_analysis_that_fails_leaves_nothing_in_history() {
 }
 
 #[test]
+fn an_analysis_whose_reader_leaves_is_not_taken_for_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/../../demo/office.pcap.zst");
+    let db = folder.path().join("h.db");
+    let db = db.to_str().unwrap();
+    let mut left = Command::new(env!("CARGO_BIN_EXE_flowtrack"))
+        .args(["analyze", demo, "--db", db, "--eve", "-"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(left.stdout.take());
+    let left = left.wait_with_output().unwrap();
+    assert!(!left.status.success());
+    assert!(stderr(&left).contains("nothing is kept in history"), "{}", stderr(&left));
+    let again = flowtrack(&["analyze", demo, "--db", db]);
+    assert!(again.status.success(), "{}", stderr(&again));
+}
+
+#[test]
 fn an_analysis_that_was_killed_is_taken_out_and_can_be_done_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = capture(folder.path(), "a.pcap", 3);

@@ -107,7 +107,7 @@ fn one_worker(
     let (status, capture) = read_files(args, &mut engine, None, &mut |events, progress| {
         show_progress(&bar, progress);
         outputs.take(events);
-        !outputs.is_closed()
+        outputs.may_go_on()
     })?;
     bar.finish_and_clear();
     let (mut events, stats) = worker::finish(&mut engine, &capture);
@@ -328,6 +328,8 @@ struct Outputs {
     eve: Option<Box<dyn Sink>>,
     history: Option<HistoryWriter>,
     files: Option<FileStore>,
+    /// Whether reading ended before the files did.
+    is_cut: bool,
 }
 
 impl Outputs {
@@ -349,7 +351,7 @@ impl Outputs {
         let detectors = detectors(args, config);
         let history = history.transpose()?;
         let found = Found::open(config, history.as_ref())?;
-        Ok(Self { detectors, found, summary, eve, history, files })
+        Ok(Self { detectors, found, summary, eve, history, files, is_cut: false })
     }
 
     fn take(&mut self, events: &mut Vec<Event>) {
@@ -383,9 +385,10 @@ impl Outputs {
         Some(detectors.stats())
     }
 
-    /// Whether the reader of standard output has gone.
-    fn is_closed(&self) -> bool {
-        self.eve.as_ref().is_some_and(|eve| eve.health().closed)
+    /// Whether there is still somebody to read for: not once the reader of standard output has gone.
+    fn may_go_on(&mut self) -> bool {
+        self.is_cut = self.eve.as_ref().is_some_and(|eve| eve.health().closed);
+        !self.is_cut
     }
 
     fn finish(mut self, args: &Analyze) -> anyhow::Result<()> {
@@ -397,6 +400,10 @@ impl Outputs {
         }
         self.found.finish(self.summary.as_mut(), self.history.as_ref());
         if let Some(history) = &self.history {
+            anyhow::ensure!(
+                !self.is_cut,
+                "whoever read the events left before their end, so nothing is kept in history"
+            );
             history.flush();
             let health = history.health();
             if health.rows_dropped > 0 {
