@@ -77,9 +77,16 @@ fn drain(pipe: Option<impl Read>) -> Vec<u8> {
     bytes
 }
 
-/// What `pfctl` of macOS says each time, whatever it is asked.
+/// What `pfctl` of macOS says each time, whatever it is asked, and where it reads rules of an anchor.
 fn is_noise(line: &str) -> bool {
-    line.starts_with("No ALTQ support") || line.starts_with("ALTQ related functions")
+    const SAID: [&str; 5] = [
+        "No ALTQ support",
+        "ALTQ related functions",
+        "pfctl: Use of -f option, could result in flushing of rules",
+        "present in the main ruleset added by the system at startup",
+        "See /etc/pf.conf for further details",
+    ];
+    SAID.iter().any(|said| line.starts_with(said))
 }
 
 fn first_lines(bytes: &[u8]) -> String {
@@ -105,8 +112,10 @@ mod tests {
 
     #[test]
     fn the_first_lines_that_say_something_are_kept() {
-        let said =
-            b"No ALTQ support in kernel\nALTQ related functions disabled\n\nstdin:1: x\n y\nz";
+        let said = b"pfctl: Use of -f option, could result in flushing of rules\n\
+            present in the main ruleset added by the system at startup.\n\
+            See /etc/pf.conf for further details.\n\n\
+            No ALTQ support in kernel\nALTQ related functions disabled\nstdin:1: x\n y\nz";
         assert_eq!(first_lines(said), "stdin:1: x y");
     }
 
