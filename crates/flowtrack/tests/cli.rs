@@ -467,8 +467,11 @@ fn alerts_of_a_capture_are_kept_reported_and_named() {
     for what in ["<h2>Alerts", scan["explanation"].as_str().unwrap(), "a question", "T1071"] {
         assert!(html.contains(what), "{what}");
     }
-    // The same file is not counted twice unwittingly.
-    let refused = flowtrack(&args);
+    // The same file is not counted twice unwittingly, and no earlier events are lost by that.
+    let events = folder.path().join("eve.json");
+    std::fs::write(&events, "before").unwrap();
+    let refused = flowtrack(&[&args[..], &["--eve", events.to_str().unwrap()]].concat());
+    assert_eq!(std::fs::read_to_string(&events).unwrap(), "before");
     assert_eq!(refused.status.code(), Some(2));
     assert!(stderr(&refused).contains("office.pcap.zst is in history"), "{}", stderr(&refused));
     assert!(stderr(&refused).contains("--again"), "{}", stderr(&refused));

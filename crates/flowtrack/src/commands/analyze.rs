@@ -334,6 +334,9 @@ struct Outputs {
 
 impl Outputs {
     fn open(args: &Analyze, config: &Config) -> anyhow::Result<Self> {
+        // It may refuse the files, before an earlier file of events is written over.
+        let history =
+            args.db.as_deref().map(|path| import::begin(path, args, config)).transpose()?;
         let on_stdout = args.eve.as_deref().is_some_and(|path| path.as_os_str() == "-");
         let eve: Option<Box<dyn Sink>> = match args.eve.as_deref() {
             None => None,
@@ -343,13 +346,11 @@ impl Outputs {
                     .with_context(|| format!("cannot write {}", path.display()))?,
             )),
         };
-        let history = args.db.as_deref().map(|path| import::begin(path, args, config));
         let wanted = !on_stdout || args.report.is_some();
         let summary =
             wanted.then(|| if args.details { Summary::with_details() } else { Summary::new() });
         let files = files::open(args.store_files.as_deref(), config)?;
         let detectors = detectors(args, config);
-        let history = history.transpose()?;
         let found = Found::open(config, history.as_ref())?;
         Ok(Self { detectors, found, summary, eve, history, files, is_cut: false })
     }
