@@ -82,8 +82,9 @@ pub(crate) fn keep_last<T: PartialEq>(list: &mut Vec<T>, value: T, most: usize) 
 pub(crate) fn is_below(name: &str, domain: &str) -> bool {
     name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
-/// Whether a word in small letters looks as if a program had drawn its letters: hardly any two of them stand
-/// together as in words.
+
+/// Whether a word in small letters looks as if a program had drawn its letters: hardly any two of
+/// them stand together as in words.
 pub(crate) fn looks_made_up(label: &str) -> bool {
     /// Pairs of letters that make up most of English and of what is close to it.
     const PAIRS: &str = "th he in er an re on at en nd ti es or te of ed is it al ar st to nt ng se \

@@ -311,7 +311,6 @@ pub(crate) fn write_addr(addr: IpAddr, out: &mut Vec<u8>) {
     }
 }
 
-/// Whether bytes stand for themselves inside a JSON string.
 /// All but printable ASCII as dots; line ends stay.
 fn printable(value: &[u8]) -> String {
     let shown = |&byte: &u8| match byte {
@@ -321,6 +320,7 @@ fn printable(value: &[u8]) -> String {
     value.iter().map(shown).collect()
 }
 
+/// Whether bytes stand for themselves inside a JSON string.
 fn is_plain(bytes: &[u8]) -> bool {
     bytes.iter().all(|&b| (b' '..0x7f).contains(&b) && b != b'"' && b != b'\\')
 }
