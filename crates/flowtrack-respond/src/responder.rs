@@ -127,6 +127,8 @@ pub struct Responder {
     path: PathBuf,
     /// Held as long as the responder lives; the system frees it whatever happens.
     _lock: File,
+    /// Whether the firewall refused and ends no block by itself: it may hold what the book does not.
+    is_astray: bool,
     unsaved: bool,
     /// What the firewall said when it last refused.
     problem: String,
@@ -180,6 +182,7 @@ impl Responder {
             book,
             path,
             _lock: lock,
+            is_astray: false,
             unsaved: false,
             problem: String::new(),
             recent: VecDeque::new(),
@@ -351,7 +354,7 @@ impl Responder {
         }
         self.count();
         if let Err(error) = self.blocker.change(&[], &whats, now) {
-            self.failed(&error);
+            self.refused(&error);
             if error != FirewallError::Gone {
                 return Err(error.into());
             }
@@ -360,6 +363,7 @@ impl Responder {
         let ended =
             whats.iter().filter_map(|what| self.finish(*what, BlockPhase::Removed, &end, now));
         let ended = ended.collect();
+        self.set_right(now);
         self.save();
         Ok(ended)
     }
@@ -415,7 +419,10 @@ impl Responder {
         let is_over = |block: &Block| block.until() <= now;
         let over = self.book.blocks.iter().any(is_over);
         let due = now.since(self.counted) >= COUNT && !self.book.blocks.is_empty();
-        if over || due {
+        if self.is_astray && now.since(self.counted) >= COUNT {
+            self.counted = now;
+            self.set_right(now);
+        } else if over || due {
             self.counted = now;
             match self.count() {
                 Counted::All => {}
@@ -446,7 +453,7 @@ impl Responder {
         self.count();
         // Nobody would end what stays in a firewall that does not do so itself.
         let may_stay = self.config.keep_on_exit && self.blocker.nature().ends_blocks;
-        if !may_stay && !self.book.blocks.is_empty() {
+        if !may_stay && (self.is_astray || !self.book.blocks.is_empty()) {
             match self.blocker.clear() {
                 Ok(()) => {
                     let whats: Vec<_> = self.book.blocks.iter().map(|block| block.what).collect();
@@ -690,7 +697,7 @@ impl Responder {
                 }
             }
             Err(error) => {
-                self.failed(&error);
+                self.refused(&error);
                 for (what, known) in before {
                     self.say(BlockPhase::Failed, what, Some(&error.to_string()), now);
                     self.book.blocks.retain(|block| block.what != what);
@@ -708,8 +715,18 @@ impl Responder {
         self.book.blocks.iter_mut().for_each(Block::recount);
         self.unsaved = true;
         match self.blocker.start(&decisions, now) {
-            Ok(()) => self.problem.clear(),
-            Err(error) => self.failed(&error),
+            Ok(()) => {
+                self.problem.clear();
+                self.is_astray = false;
+            }
+            Err(error) => self.refused(&error),
+        }
+    }
+
+    /// Where the firewall may hold what the book does not, has it hold what is there.
+    fn set_right(&mut self, now: Timestamp) {
+        if self.is_astray {
+            self.rebuild(now);
         }
     }
 
@@ -752,18 +769,19 @@ impl Responder {
     }
 
     /// Ends blocks in the firewall and in the book, each with what became of it and why. Should the
-    /// firewall refuse, it ends them itself when their time is over.
+    /// firewall refuse, it ends them itself when their time is over, or is asked until it does.
     fn take_out(&mut self, ended: Vec<(What, BlockPhase, String)>, now: Timestamp) {
         if ended.is_empty() {
             return;
         }
         let whats: Vec<What> = ended.iter().map(|(what, ..)| *what).collect();
         if let Err(error) = self.blocker.change(&[], &whats, now) {
-            self.failed(&error);
+            self.refused(&error);
         }
         for (what, phase, end) in ended {
             self.finish(what, phase, &end, now);
         }
+        self.set_right(now);
     }
 
     /// Takes over what the firewall counted.
@@ -811,6 +829,12 @@ impl Responder {
         self.say(phase, what, Some(end), now);
         self.unsaved = true;
         self.book.end(what, end, now)
+    }
+
+    /// The firewall did not do what it was asked to.
+    fn refused(&mut self, error: &FirewallError) {
+        self.failed(error);
+        self.is_astray |= !self.blocker.nature().ends_blocks;
     }
 
     fn failed(&mut self, error: &FirewallError) {

@@ -472,6 +472,27 @@ fn where_the_firewall_ends_nothing_the_program_does() {
 }
 
 #[test]
+fn a_firewall_that_ends_nothing_is_asked_until_it_does() {
+    let mut bench = Bench::new(RespondConfig::default());
+    bench.firewall.shared.lock().unwrap().lets_stay = true;
+    bench.block("203.0.113.5", 60, false);
+    bench.firewall.shared.lock().unwrap().is_broken = true;
+    bench.pass(100);
+    assert!(bench.responder().status().blocks.is_empty());
+    assert_eq!(bench.firewall.held(), ["203.0.113.5"]);
+    bench.firewall.shared.lock().unwrap().is_broken = false;
+    bench.pass(10);
+    assert!(bench.firewall.held().is_empty());
+    assert_eq!(bench.responder().status().problem, "");
+    // Nor is a person told of an end that is none.
+    bench.block("203.0.113.6", 600, false);
+    bench.firewall.shared.lock().unwrap().is_gone = true;
+    let unblock = Command::Unblock { whats: Vec::new(), who: "admin".into() };
+    assert!(matches!(bench.answer(unblock), Reply::Done { .. }));
+    assert!(bench.firewall.held().is_empty());
+}
+
+#[test]
 fn who_ends_right_after_makes_no_block_that_nobody_ends() {
     let mut bench = Bench::new(RespondConfig::default());
     let request = || Request {
