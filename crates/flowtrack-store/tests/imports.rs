@@ -5,8 +5,8 @@ mod support;
 use flowtrack_detect::alerts::{AlertBook, Config};
 use flowtrack_event::{Detection, Event, Severity, Timestamp};
 use flowtrack_store::history::{
-    AlertQuery, HistoryConfig, HistoryReader, HistoryWriter, ImportFile, OpenError, Query,
-    SqliteHistory,
+    AlertQuery, History as _, HistoryConfig, HistoryReader, HistoryWriter, ImportFile, OpenError,
+    Query, SqliteHistory,
 };
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
@@ -161,6 +161,36 @@ fn an_import_that_does_not_end_leaves_nothing() {
     let query = Query { filter, ..Query::default() };
     assert_eq!(reader.query(&query).unwrap().rows.len(), 1);
     assert_eq!(reader.totals(&Query::default()).unwrap().flows, 1_000);
+}
+
+#[test]
+fn nothing_gives_way_to_an_import_before_its_end() {
+    let (_dir, path) = folder();
+    let small = HistoryConfig { max_bytes: 1 << 20, ..HistoryConfig::default() };
+    let flows = |from: u64, at: i64| -> Vec<Event> {
+        (from..from + 1_000).map(|n| ended(record(n, Timestamp::from_secs(at)))).collect()
+    };
+    let write = |again: &mut dyn FnMut(&mut SqliteHistory)| {
+        let mut history = SqliteHistory::open(&path, small.clone()).unwrap();
+        again(&mut history);
+        history.close().unwrap();
+        HistoryReader::open(&path).unwrap().totals(&Query::default()).unwrap().flows
+    };
+    let before = write(&mut |history| history.append(&flows(0, NOW)).unwrap());
+    assert_eq!(before, 1_000);
+    let import = |history: &mut SqliteHistory| {
+        history.begin_import(&[file("large")], false).unwrap();
+        (1..10).for_each(|n| history.append(&flows(n * 1_000, NOW + 1_000)).unwrap());
+        history.tidy_now().unwrap();
+        assert!(history.size() > small.max_bytes);
+    };
+    assert_eq!(write(&mut |history| import(history)), 1_000, "given up");
+    let after = write(&mut |history| {
+        import(history);
+        history.end_import().unwrap();
+        assert!(history.size() <= small.max_bytes, "{}", history.size());
+    });
+    assert!(after > 0 && after < 10_000, "{after}");
 }
 
 /// The child: takes up a file, and is killed before its end.

@@ -125,7 +125,8 @@ impl SqliteHistory {
     /// Begins to take up these capture files: until [`SqliteHistory::end_import`], everything
     /// that is written is taken out again should this program not come to the end.
     ///
-    /// A file that is in the history already is refused, unless it is wanted `again`.
+    /// A file that is in the history already is refused, unless it is wanted `again`. Nothing is
+    /// deleted for its age or for room meanwhile: it could not be put back.
     pub fn begin_import(&mut self, files: &[ImportFile], again: bool) -> Result<(), OpenError> {
         let failed = |source| OpenError::Sqlite { path: self.path.clone(), source };
         for (at, file) in files.iter().enumerate().filter(|_| !again) {
@@ -150,6 +151,9 @@ impl SqliteHistory {
         self.commit()?;
         imports::end(&self.connection, self.run)?;
         self.is_importing = false;
+        if let Err(error) = self.tidy_now() {
+            warn!(%error, "old rows of history cannot be deleted");
+        }
         Ok(())
     }
 
@@ -417,7 +421,7 @@ impl SqliteHistory {
 
     /// Deletes what is too old or too much, for a moment and between transactions.
     pub(crate) fn tidy(&mut self) -> rusqlite::Result<()> {
-        if self.open.is_some() || self.tidied.elapsed() < TIDY_EVERY {
+        if self.open.is_some() || self.is_importing || self.tidied.elapsed() < TIDY_EVERY {
             return Ok(());
         }
         self.tidied = Instant::now();
@@ -429,9 +433,13 @@ impl SqliteHistory {
         Ok(())
     }
 
-    /// Deletes everything that is too old or too much, however long it takes.
+    /// Deletes everything that is too old or too much, however long it takes; nothing during an
+    /// import.
     pub fn tidy_now(&mut self) -> rusqlite::Result<()> {
         self.commit()?;
+        if self.is_importing {
+            return Ok(());
+        }
         let for_ever = Duration::from_secs(u32::MAX.into());
         let done = retention::work(&self.connection, &self.config, self.newest_us, for_ever)?;
         self.written.expired += done.deleted;
