@@ -427,12 +427,7 @@ impl Responder {
             match self.count() {
                 Counted::All => {}
                 Counted::Gone => self.rebuild(now),
-                Counted::Missing(missing) => {
-                    for what in missing {
-                        let end = "somebody else took it out of the firewall";
-                        self.finish(what, BlockPhase::Removed, end, now);
-                    }
-                }
+                Counted::Missing(missing) => self.lost(&missing, now),
             }
             self.expire(now);
         }
@@ -782,6 +777,20 @@ impl Responder {
             self.finish(what, phase, &end, now);
         }
         self.set_right(now);
+    }
+
+    /// Ends blocks that the firewall does not tell of. Where it ends none by itself it is asked to
+    /// forget them all the same: it may hold them in words that are not understood.
+    fn lost(&mut self, missing: &[What], now: Timestamp) {
+        let end = "somebody else took it out of the firewall";
+        if self.blocker.nature().ends_blocks {
+            for what in missing {
+                self.finish(*what, BlockPhase::Removed, end, now);
+            }
+        } else {
+            let ended = missing.iter().map(|what| (*what, BlockPhase::Removed, end.to_owned()));
+            self.take_out(ended.collect(), now);
+        }
     }
 
     /// Takes over what the firewall counted.

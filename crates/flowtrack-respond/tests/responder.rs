@@ -19,6 +19,8 @@ struct Shared {
     is_broken: bool,
     /// It never ends a block by itself.
     lets_stay: bool,
+    /// It lists nothing of what it holds.
+    is_silent: bool,
     is_gone: bool,
 }
 
@@ -78,7 +80,8 @@ impl Blocker for Remembers {
             return Err(FirewallError::Gone);
         }
         let stopped = |&what| Stopped { what, packets: shared.stopped, bytes: 60 * shared.stopped };
-        Ok(shared.held.iter().map(stopped).collect())
+        let listed = shared.held.iter().filter(|_| !shared.is_silent);
+        Ok(listed.map(stopped).collect())
     }
 
     fn clear(&mut self) -> Result<(), FirewallError> {
@@ -489,6 +492,17 @@ fn a_firewall_that_ends_nothing_is_asked_until_it_does() {
     bench.firewall.shared.lock().unwrap().is_gone = true;
     let unblock = Command::Unblock { whats: Vec::new(), who: "admin".into() };
     assert!(matches!(bench.answer(unblock), Reply::Done { .. }));
+    assert!(bench.firewall.held().is_empty());
+}
+
+#[test]
+fn what_a_firewall_that_ends_nothing_does_not_list_is_taken_out_all_the_same() {
+    let mut bench = Bench::new(RespondConfig::default());
+    bench.firewall.shared.lock().unwrap().lets_stay = true;
+    bench.block("203.0.113.5", 600, false);
+    bench.firewall.shared.lock().unwrap().is_silent = true;
+    bench.pass(11);
+    assert!(bench.responder().status().blocks.is_empty());
     assert!(bench.firewall.held().is_empty());
 }
 
