@@ -35,7 +35,8 @@ pub struct SqliteHistory {
     _lock: File,
     set_aside: Option<PathBuf>,
     run: i64,
-    is_importing: bool,
+    /// Capture files that are taken up.
+    importing: Option<Vec<ImportFile>>,
     interfaces: Vec<String>,
     names: Names,
     /// Key of the next flow; `None` where the parts of the file must be looked at first.
@@ -104,7 +105,7 @@ impl SqliteHistory {
             _lock: opened.lock,
             set_aside: opened.set_aside,
             run,
-            is_importing: false,
+            importing: None,
             next_key: None,
             addresses: Addresses::default(),
             interfaces: Vec::new(),
@@ -142,7 +143,7 @@ impl SqliteHistory {
             }
         }
         imports::begin(&self.connection, self.run, files).map_err(failed)?;
-        self.is_importing = true;
+        self.importing = Some(files.to_vec());
         Ok(())
     }
 
@@ -150,7 +151,7 @@ impl SqliteHistory {
     pub fn end_import(&mut self) -> rusqlite::Result<()> {
         self.commit()?;
         imports::end(&self.connection, self.run)?;
-        self.is_importing = false;
+        self.importing = None;
         if let Err(error) = self.tidy_now() {
             warn!(%error, "old rows of history cannot be deleted");
         }
@@ -211,7 +212,7 @@ impl SqliteHistory {
     /// out again.
     pub fn close(mut self) -> rusqlite::Result<Written> {
         self.commit()?;
-        if self.is_importing {
+        if self.importing.is_some() {
             imports::undo(&self.connection)?;
         }
         end_living(&self.connection)?;
@@ -421,7 +422,7 @@ impl SqliteHistory {
 
     /// Deletes what is too old or too much, for a moment and between transactions.
     pub(crate) fn tidy(&mut self) -> rusqlite::Result<()> {
-        if self.open.is_some() || self.is_importing || self.tidied.elapsed() < TIDY_EVERY {
+        if self.open.is_some() || self.importing.is_some() || self.tidied.elapsed() < TIDY_EVERY {
             return Ok(());
         }
         self.tidied = Instant::now();
@@ -437,7 +438,7 @@ impl SqliteHistory {
     /// import.
     pub fn tidy_now(&mut self) -> rusqlite::Result<()> {
         self.commit()?;
-        if self.is_importing {
+        if self.importing.is_some() {
             return Ok(());
         }
         let for_ever = Duration::from_secs(u32::MAX.into());
@@ -465,6 +466,9 @@ impl SqliteHistory {
         let (connection, aside) = schema::begin_anew(&self.path)?;
         add_functions(&connection).map_err(failed)?;
         self.run = begin_run(&connection).map_err(failed)?;
+        if let Some(files) = &self.importing {
+            imports::begin(&connection, self.run, files).map_err(failed)?;
+        }
         self.next_key = None;
         self.living.clear();
         self.connection = connection;

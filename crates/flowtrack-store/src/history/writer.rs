@@ -369,7 +369,7 @@ impl Writer {
                     let _ = done.send(());
                 }
                 Ok(Command::EndImport(done)) => {
-                    let _ = done.send(self.history.end_import().map_err(|e| advice(&e)));
+                    let _ = done.send(self.end_import());
                 }
                 Err(RecvTimeoutError::Timeout) => self.commit(),
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -427,6 +427,14 @@ impl Writer {
             Ok(()) => self.shared.run.store(self.history.run(), Ordering::Release),
             Err(error) => self.failed(&error),
         }
+    }
+
+    /// Keeps the import, unless the beginning of it was moved aside with a broken file.
+    fn end_import(&mut self) -> Result<(), String> {
+        if self.shared.generation.load(Ordering::Acquire) > 0 {
+            return Err("its file broke meanwhile, and a new one was begun; try again".to_owned());
+        }
+        self.history.end_import().map_err(|error| advice(&error))
     }
 
     /// Whether the disk failed a moment ago.
