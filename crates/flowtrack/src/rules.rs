@@ -176,7 +176,9 @@ fn read_dataset(spec: &DatasetSpec, path: Option<&Path>) -> anyhow::Result<Datas
             let document: serde_json::Value = serde_json::from_str(&text)
                 .with_context(|| format!("{} is not JSON", path.display()))?;
             let list = at_path(&document, array).and_then(|list| list.as_array());
-            for object in list.into_iter().flatten() {
+            for object in
+                list.with_context(|| format!("{} has no list \"{array}\"", path.display()))?
+            {
                 add_value(&mut set, object, value);
             }
         }
@@ -206,4 +208,28 @@ fn add_value(set: &mut Dataset, object: &serde_json::Value, path: &str) {
 /// What stands at a path of names with dots between them.
 fn at_path<'a>(value: &'a serde_json::Value, path: &str) -> Option<&'a serde_json::Value> {
     path.split('.').filter(|name| !name.is_empty()).try_fold(value, |value, name| value.get(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flowtrack_rules::state::DatasetKind;
+
+    #[test]
+    fn a_data_set_without_its_list_is_an_error_and_not_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("names.json");
+        let spec = |array: &str| DatasetSpec {
+            name: "names".into(),
+            kind: DatasetKind::String,
+            load: None,
+            may_be_missing: false,
+            form: DatasetForm::Json { array: array.into(), value: "name".into() },
+        };
+        std::fs::write(&path, r#"{"data": {"list": [{"name": "a"}, {"name": "b"}]}}"#).unwrap();
+        let set = read_dataset(&spec("data.list"), Some(&path)).unwrap();
+        assert!(!set.is_empty() && set.bad_lines == 0);
+        let error = read_dataset(&spec("data.other"), Some(&path)).unwrap_err().to_string();
+        assert!(error.ends_with("names.json has no list \"data.other\""), "{error}");
+    }
 }

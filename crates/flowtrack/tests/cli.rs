@@ -472,6 +472,11 @@ fn alerts_of_a_capture_are_kept_reported_and_named() {
     assert_eq!(refused.status.code(), Some(2));
     assert!(stderr(&refused).contains("office.pcap.zst is in history"), "{}", stderr(&refused));
     assert!(stderr(&refused).contains("--again"), "{}", stderr(&refused));
+    // A file that is no history is not touched.
+    let mistaken = flowtrack(&["analyze", args[1], "--db", events.to_str().unwrap()]);
+    assert_eq!(mistaken.status.code(), Some(2));
+    assert!(stderr(&mistaken).contains("is no history"), "{}", stderr(&mistaken));
+    assert_eq!(std::fs::read_to_string(&events).unwrap(), "before");
     let same = flowtrack(&["alerts", "--db", &db, "--since", "2000-01-01", "--json"]);
     assert_eq!(serde_json::from_str::<Vec<serde_json::Value>>(&stdout(&same)).unwrap(), alerts);
     // A second run of the same numbers its alerts on, or goes on with them; none is lost.

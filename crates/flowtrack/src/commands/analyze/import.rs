@@ -25,6 +25,13 @@ pub fn begin(path: &Path, args: &Analyze, config: &Config) -> anyhow::Result<His
         ))
         .into());
     }
+    if is_something_else(path) {
+        return Err(Wrong(format!(
+            "--db {}: this file is there and is no history; name another",
+            path.display()
+        ))
+        .into());
+    }
     let files: Vec<ImportFile> = args.files.iter().map(|file| named(file)).collect();
     match HistoryWriter::spawn_import(path, config.history.clone(), &files, args.again) {
         Ok(writer) => Ok(writer),
@@ -36,6 +43,17 @@ pub fn begin(path: &Path, args: &Analyze, config: &Config) -> anyhow::Result<His
             Err(error).with_context(|| format!("cannot keep history in {}", path.display()))
         }
     }
+}
+
+/// Whether there is a file that no database begins like. A history that broke while `run` wrote it is
+/// moved aside so that `run` goes on; a file that somebody named by mistake is left where it is.
+fn is_something_else(path: &Path) -> bool {
+    const MAGIC: &[u8] = b"SQLite format 3\0";
+    let mut begin = Vec::new();
+    let read =
+        File::open(path).and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut begin));
+    // Why it cannot be read is said where it is opened.
+    read.is_ok_and(|read| read > 0) && begin != MAGIC
 }
 
 fn named(path: &Path) -> ImportFile {
