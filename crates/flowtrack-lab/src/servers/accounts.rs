@@ -58,7 +58,11 @@ impl Accounts {
         // NT hash: MD4 of the password in UTF-16.
         let sam = write(folder, "sam", "me:::fff1399e403bf6c698c9f38e19a3c196:::\n");
         let screen = folder.join("screen");
-        let words = super::words("Xvfb -displayfd 1 -screen 0 640x480x24 -nolisten tcp");
+        // Without `-noreset` it starts over whenever its last client leaves, and the owner, who comes
+        // more than once, may find it just then.
+        let words = super::words(
+            "Xvfb -displayfd 1 -screen 0 640x480x24 -noreset -nolisten tcp -nolisten unix",
+        );
         let output = fs::File::create(&screen).unwrap();
         self.0.push(inside(namespace, &words).stdout(output).spawn().unwrap());
         let begun = Instant::now();
