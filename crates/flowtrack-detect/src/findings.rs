@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 
 /// Takes detections: at most one a second for the same detector, kind, source and target, and at
-/// most so many a second together, as many again of those that are urgent; the rest is counted.
+/// most so many a second together, as many again of those that are urgent; the rest is counted,
+/// repeats and what was too much apart.
 #[derive(Debug)]
 pub struct Findings {
     max_per_second: u32,
@@ -14,6 +15,7 @@ pub struct Findings {
     recent: VecDeque<Key>,
     ready: Vec<Event>,
     counted: u64,
+    repeated: u64,
     left_out: u64,
 }
 
@@ -33,6 +35,7 @@ impl Findings {
             recent: VecDeque::new(),
             ready: Vec::new(),
             counted: 0,
+            repeated: 0,
             left_out: 0,
         }
     }
@@ -47,7 +50,11 @@ impl Findings {
             Severity::High | Severity::Critical => self.max_per_second.saturating_mul(2),
             Severity::Info | Severity::Low | Severity::Medium => self.max_per_second,
         };
-        if self.told >= room || self.recent.contains(&key) {
+        if self.recent.contains(&key) {
+            self.repeated += 1;
+            return false;
+        }
+        if self.told >= room {
             self.left_out += 1;
             return false;
         }
@@ -67,6 +74,10 @@ impl Findings {
 
     pub(crate) fn told(&self) -> u64 {
         self.counted
+    }
+
+    pub(crate) fn repeated(&self) -> u64 {
+        self.repeated
     }
 
     pub(crate) fn left_out(&self) -> u64 {
@@ -114,7 +125,8 @@ mod tests {
         assert!(findings.tell(detection(2, 1)));
         // Looking back does not make room anew.
         assert!(!findings.tell(detection(1, 1)));
-        assert_eq!((findings.told(), findings.left_out()), (5, 3));
+        let counts = (findings.told(), findings.repeated(), findings.left_out());
+        assert_eq!(counts, (5, 2, 1));
         let mut out = Vec::new();
         findings.take(&mut out);
         assert_eq!(out.len(), 5);

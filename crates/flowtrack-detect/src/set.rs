@@ -141,6 +141,7 @@ impl DetectorSet {
     pub fn stats(&self) -> DetectorStats {
         DetectorStats {
             told: self.findings.told(),
+            repeated: self.findings.repeated(),
             left_out: self.findings.left_out(),
             forgotten: self.detectors.iter().map(|detector| detector.forgotten()).sum(),
         }

@@ -329,7 +329,9 @@ counters! {
     DetectorStats {
         /// Detections told.
         told,
-        /// Detections that were repeats within a second, or too many for one.
+        /// Repeats of these within the same second, which say nothing more.
+        repeated,
+        /// Detections that were too many for one second.
         left_out,
         /// Hosts, services and names that detectors had to forget for lack of room.
         forgotten,

@@ -411,7 +411,7 @@ pub fn stats() -> Stats {
         open: 3,
         ..BookStats::default()
     });
-    stats.detectors = Some(DetectorStats { told: 2, left_out: 40, forgotten: 3 });
+    stats.detectors = Some(DetectorStats { told: 2, repeated: 5, left_out: 40, forgotten: 3 });
     stats.ledger.seen = LedgerRow { packets: 113, bytes: 44_300 };
     stats.ledger.on_flows = LedgerRow { packets: 103, bytes: 43_700 };
     stats.ledger.rest.insert("arp", LedgerRow { packets: 10, bytes: 600 });

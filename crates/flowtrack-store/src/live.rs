@@ -207,7 +207,7 @@ pub struct Totals {
     pub events_dropped: u64,
     /// Rows that history could not keep.
     pub store_dropped: u64,
-    /// Detections that were repeats within a second, or too many for one.
+    /// Detections that were too many for one second.
     pub detections_left_out: u64,
     /// Hosts, services and names that detectors had to forget for lack of room.
     pub detectors_forgot: u64,

@@ -75,9 +75,9 @@ pub const ADDITIONS: &[Addition] = &[
     ),
     add(
         "stats.detectors",
-        "what looks for attacks by behaviour, where it is on: detections told; left_out, repeats \
-         within a second or more than detect.max_per_second; hosts, services and names forgotten \
-         for lack of room",
+        "what looks for attacks by behaviour, where it is on: detections told; repeated within a \
+         second; left_out, more than detect.max_per_second; hosts, services and names forgotten for \
+         lack of room",
     ),
     add(
         "stats.alerts",

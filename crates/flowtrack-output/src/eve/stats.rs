@@ -178,7 +178,7 @@ fn write_detect(body: &mut Object<'_>, stats: &Stats) {
 fn write_detectors(body: &mut Object<'_>, stats: &Stats) {
     let Some(detectors) = &stats.detectors else { return };
     let mut object = body.object("detectors");
-    fields!(object, detectors, told, left_out, forgotten);
+    fields!(object, detectors, told, repeated, left_out, forgotten);
     object.end();
 }
 

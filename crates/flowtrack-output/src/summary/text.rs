@@ -625,7 +625,7 @@ const NUMBERS: usize = 34;
 fn shortfall(stats: &DetectorStats) -> Option<String> {
     let mut parts = Vec::new();
     if stats.left_out > 0 {
-        parts.push(format!("{} left out as repeats or too many", human::count(stats.left_out)));
+        parts.push(format!("{} left out as too many", human::count(stats.left_out)));
     }
     if stats.forgotten > 0 {
         parts.push(format!("{} hosts or names forgotten", human::count(stats.forgotten)));

@@ -117,7 +117,7 @@ pub(crate) struct Totals {
     pub events_dropped: u64,
     /// Rows that history could not keep.
     pub store_dropped: u64,
-    /// Detections not told: repeats within a second, or too many for one.
+    /// Detections not told: too many for one second.
     pub detections_left_out: u64,
     /// Hosts, services and names that detectors had to forget for lack of room.
     pub detectors_forgot: u64,

@@ -115,7 +115,8 @@ fn rows_are_the_latest_and_totals_do_not_depend_on_them() {
     stats.decoder.pkts = 200;
     stats.flow.active = 10_000;
     stats.capture.kernel_drops = 3;
-    stats.detectors = Some(flowtrack_event::DetectorStats { told: 9, left_out: 7, forgotten: 2 });
+    stats.detectors =
+        Some(flowtrack_event::DetectorStats { told: 9, repeated: 1, left_out: 7, forgotten: 2 });
     stats.alerts = Some(flowtrack_event::BookStats {
         crowded: 4,
         untold: 1,
