@@ -1802,7 +1802,7 @@ export interface components {
             bytes: number;
             /**
              * Format: int64
-             * @description Detections not told: repeats within a second, or too many for one.
+             * @description Detections not told: too many for one second.
              */
             detections_left_out: number;
             /**
