@@ -137,6 +137,15 @@ pub enum FirewallError {
     },
 }
 
+/// What is undone and not made again at once with another end.
+pub(crate) fn undone<'a>(
+    added: &'a [Decision],
+    removed: &'a [What],
+) -> impl Iterator<Item = What> + 'a {
+    let is_made = |what: &What| added.iter().any(|block| block.what() == *what);
+    removed.iter().copied().filter(move |what| !is_made(what))
+}
+
 /// Blocks nothing: for trying settings out.
 #[derive(Default, Debug)]
 pub struct DryRun {

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use flowtrack_event::Timestamp;
 use serde_json::{Value, json};
 
-use crate::blocker::{Blocker, FirewallError, Stopped};
+use crate::blocker::{Blocker, FirewallError, Stopped, undone};
 use crate::decision::Decision;
 use crate::net::{Net, Transport, What};
 use crate::tool;
@@ -145,8 +145,7 @@ impl Blocker for Nftables {
         {
             return Err(FirewallError::Cannot { firewall: "nftables", what: block.what() });
         }
-        let is_made = |what: &What| added.iter().any(|block| block.what() == *what);
-        let undone: Vec<What> = removed.iter().copied().filter(|what| !is_made(what)).collect();
+        let undone: Vec<What> = undone(added, removed).collect();
         let whats = || added.iter().map(Decision::what).chain(undone.iter().copied());
         // The kernel keeps the end of an element that exists, and deleting one that has ended is an
         // error: so each is there, then gone, then there with the right end.

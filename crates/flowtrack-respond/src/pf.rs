@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 
 use flowtrack_event::Timestamp;
 
-use crate::blocker::{Blocker, FirewallError, Nature, Stopped};
+use crate::blocker::{Blocker, FirewallError, Nature, Stopped, undone};
 use crate::decision::Decision;
 use crate::net::{Net, Transport, What};
 use crate::tool;
@@ -49,10 +49,10 @@ impl Pf {
     /// Whether pf is on and asks our anchor; what is to be done where it is not.
     pub fn check(&mut self) -> Result<(), FirewallError> {
         let not_ready = |what: &str| FirewallError::NotReady { firewall: NAME, what: what.into() };
-        if !is_on(&self.print(&["-s", "info"])?) {
+        if !is_on(&self.ask(&["-s", "info"], "")?) {
             return Err(not_ready("it is off; turn it on with `pfctl -e`"));
         }
-        if !calls_anchor(&self.print(&["-s", "rules"])?) {
+        if !calls_anchor(&self.ask(&["-s", "rules"], "")?) {
             return Err(not_ready(
                 "nothing asks for its blocks; write the line `anchor \"flowtrack\"` into \
                  /etc/pf.conf, before the first rule that passes or blocks, then run \
@@ -62,15 +62,20 @@ impl Pf {
         Ok(())
     }
 
-    fn print(&mut self, args: &[&str]) -> Result<String, FirewallError> {
-        (self.run)(args, b"").map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    /// Runs a command of pf as a whole.
+    fn ask(&mut self, args: &[&str], input: &str) -> Result<String, FirewallError> {
+        (self.run)(args, input.as_bytes()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// Runs a command of our anchor.
     fn anchor(&mut self, args: &[&str], input: &str) -> Result<String, FirewallError> {
-        let args = [&["-a", ANCHOR], args].concat();
-        (self.run)(&args, input.as_bytes())
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        self.ask(&[&["-a", ANCHOR], args].concat(), input)
+    }
+
+    /// Whether our anchor still holds what was loaded into it.
+    fn must_have_rules(&mut self) -> Result<(), FirewallError> {
+        let is_there = has_rules(&self.anchor(&["-s", "rules"], "")?);
+        if is_there { Ok(()) } else { Err(FirewallError::Gone) }
     }
 
     /// Runs a command of our table with these entries.
@@ -157,13 +162,9 @@ impl Blocker for Pf {
         _now: Timestamp,
     ) -> Result<(), FirewallError> {
         let (new, new_ports) = sorted(added.iter().map(Decision::what))?;
-        let is_made = |what: &What| added.iter().any(|block| block.what() == *what);
-        let undone = removed.iter().copied().filter(|what| !is_made(what));
-        let (mut old, old_ports) = sorted(undone)?;
+        let (mut old, old_ports) = sorted(undone(added, removed))?;
         // Adding to a table that is gone makes one that no rule asks.
-        if !has_rules(&self.anchor(&["-s", "rules"], "")?) {
-            return Err(FirewallError::Gone);
-        }
+        self.must_have_rules()?;
         if !new_ports.is_empty() || !old_ports.is_empty() {
             let stopped = self.ports_stopped()?;
             self.carried = stopped.into_iter().map(|s| (s.what, (s.packets, s.bytes))).collect();
@@ -188,9 +189,7 @@ impl Blocker for Pf {
 
     fn list(&mut self) -> Result<Vec<Stopped>, FirewallError> {
         self.check()?;
-        if !has_rules(&self.anchor(&["-s", "rules"], "")?) {
-            return Err(FirewallError::Gone);
-        }
+        self.must_have_rules()?;
         let mut found = entries(&self.anchor(&["-t", TABLE, "-T", "show", "-v"], "")?);
         found.extend(self.ports_stopped()?);
         Ok(found)

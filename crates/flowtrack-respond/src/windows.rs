@@ -15,7 +15,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use flowtrack_event::Timestamp;
 
-use crate::blocker::{Blocker, FirewallError, Nature, Stopped};
+use crate::blocker::{Blocker, FirewallError, Nature, Stopped, undone};
 use crate::decision::Decision;
 use crate::net::{Net, Transport, What};
 use crate::tool;
@@ -155,7 +155,7 @@ impl Blocker for Windows {
             return Err(FirewallError::Gone);
         }
         let mut changed = Changed::default();
-        for &what in removed.iter().filter(|what| !added.iter().any(|b| b.what() == **what)) {
+        for what in undone(added, removed) {
             self.remove(what, &mut changed);
         }
         for block in added {
