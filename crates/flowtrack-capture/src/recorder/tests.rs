@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use flowtrack_event::{FlowKey, IfaceId, IpProto, LinkType, RawPacket, Timestamp};
+use flowtrack_lab::frames::{ipv4, udp};
 
 use super::*;
 use crate::{Burst, FileOptions, FileSource, PacketSource};
@@ -351,23 +352,6 @@ fn traffic(count: u32) -> Vec<Packet> {
         }
     };
     (0..count).map(packet).collect()
-}
-
-fn ipv4(src: Ipv4Addr, dst: Ipv4Addr, proto: u8, fragment: u16, payload: &[u8]) -> Vec<u8> {
-    let mut packet = vec![0x45, 0];
-    packet.extend((20 + payload.len() as u16).to_be_bytes());
-    packet.extend([0, 1]);
-    packet.extend(fragment.to_be_bytes());
-    packet.extend([64, proto, 0, 0]);
-    packet.extend(src.octets());
-    packet.extend(dst.octets());
-    packet.extend(payload);
-    packet
-}
-
-fn udp(src: u16, dst: u16, payload: &[u8]) -> Vec<u8> {
-    let words = [src, dst, 8 + payload.len() as u16, 0].map(u16::to_be_bytes);
-    [words.as_flattened(), payload].concat()
 }
 
 /// Records so slowly that nothing is dropped.
