@@ -477,12 +477,7 @@ impl Apps {
 impl AppSide {
     /// Notes what the receiver acknowledged of the other way's stream.
     pub(crate) fn acknowledged(&self, watch: &mut Watch, direction: Direction, ack: u32) {
-        let [to_server, to_client] = &self.streams;
-        let stream = match direction {
-            Direction::ToServer => to_client,
-            Direction::ToClient => to_server,
-        };
-        if let Some(offset) = stream.offset_of(ack) {
+        if let Some(offset) = direction.opposite().of(&self.streams).offset_of(ack) {
             watch.waiting_mut(direction.opposite()).acknowledged(offset);
         }
     }

@@ -29,6 +29,26 @@ impl Direction {
             Self::ToClient => Self::ToServer,
         }
     }
+
+    /// Of a pair, to the server and to the client, the one that is about this way.
+    #[inline]
+    pub const fn of<T>(self, pair: &[T; 2]) -> &T {
+        let [to_server, to_client] = pair;
+        match self {
+            Self::ToServer => to_server,
+            Self::ToClient => to_client,
+        }
+    }
+
+    /// The same, to be changed.
+    #[inline]
+    pub const fn of_mut<T>(self, pair: &mut [T; 2]) -> &mut T {
+        let [to_server, to_client] = pair;
+        match self {
+            Self::ToServer => to_server,
+            Self::ToClient => to_client,
+        }
+    }
 }
 
 /// An IP protocol number (IANA "Assigned Internet Protocol Numbers").

@@ -534,11 +534,8 @@ fn each_group<'a>(
     mut visit: impl FnMut(&'a Group),
 ) {
     let app = flow_app(cx);
-    for [to_server, to_client] in places.into_iter().flatten() {
-        let grid = match cx.direction {
-            Direction::ToServer => to_server,
-            Direction::ToClient => to_client,
-        };
+    for grids in places.into_iter().flatten() {
+        let grid = cx.direction.of(grids);
         for group in grid.groups(set, ports, app).into_iter().flatten() {
             visit(group);
         }

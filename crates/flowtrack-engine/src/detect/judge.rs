@@ -536,10 +536,5 @@ fn in_flow<'a>(rules: &'a Rules, now: &Now<'a>, watch: &'a mut Watch) -> Context
 
 /// Sets the mark of a direction; says whether it was set.
 fn mark(marks: &mut [bool; 2], direction: Direction) -> bool {
-    let [to_server, to_client] = marks;
-    let mark = match direction {
-        Direction::ToServer => to_server,
-        Direction::ToClient => to_client,
-    };
-    std::mem::replace(mark, true)
+    std::mem::replace(direction.of_mut(marks), true)
 }

@@ -46,9 +46,9 @@ pub(crate) struct Choice {
 impl Keep {
     /// Holds a file that ended; where there is no room, gives back the oldest.
     pub(crate) fn hold(&mut self, mut file: Box<FileRecord>, is_complete: bool) -> Option<Event> {
-        let way = way(file.direction);
+        let way = file.direction;
         let of_tx = self.transactions.iter().find(|(tx_id, _)| *tx_id == file.tx_id);
-        file.wanted = is_in(self.flow, way) || of_tx.is_some_and(|(_, chosen)| is_in(*chosen, way));
+        file.wanted = *way.of(&self.flow) || of_tx.is_some_and(|(_, chosen)| *way.of(chosen));
         let is_full = self.held.len() >= MAX_HELD;
         let oldest = self.held.pop_front_if(|_| is_full);
         self.held.push_back(Held { file, is_complete });
@@ -64,12 +64,12 @@ impl Keep {
     /// A signature matched.
     pub(crate) fn choose(&mut self, choice: &Choice) {
         let Choice { storing, direction, tx_id, files } = choice;
-        let own = way(*direction);
-        let ways = storing.ways.unwrap_or([own == 0, own == 1]);
+        let own = [Direction::ToServer, Direction::ToClient].map(|way| way == *direction);
+        let ways = storing.ways.unwrap_or(own);
         match storing.scope {
             FileScope::File => {
                 let chosen = |held: &&mut Held| {
-                    is_in(ways, way(held.file.direction))
+                    *held.file.direction.of(&ways)
                         && files.iter().any(|file| is_same(file, &held.file))
                 };
                 self.held.iter_mut().filter(chosen).for_each(|held| held.file.wanted = true);
@@ -119,7 +119,7 @@ impl Keep {
 
     fn mark(&mut self, ways: [bool; 2], is_meant: impl Fn(&FileRecord) -> bool) {
         for Held { file, .. } in &mut self.held {
-            file.wanted |= is_in(ways, way(file.direction)) && is_meant(file);
+            file.wanted |= *file.direction.of(&ways) && is_meant(file);
         }
     }
 }
@@ -143,17 +143,6 @@ fn is_same(one: &FileRecord, other: &FileRecord) -> bool {
         }
         _ => false,
     }
-}
-
-const fn way(direction: Direction) -> usize {
-    match direction {
-        Direction::ToServer => 0,
-        Direction::ToClient => 1,
-    }
-}
-
-fn is_in(ways: [bool; 2], way: usize) -> bool {
-    ways.get(way).copied().unwrap_or(false)
 }
 
 const fn either([a, b]: [bool; 2], [c, d]: [bool; 2]) -> [bool; 2] {

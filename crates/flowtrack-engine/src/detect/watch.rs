@@ -314,21 +314,12 @@ impl Watch {
     }
 
     pub(crate) fn waiting_mut(&mut self, direction: Direction) -> &mut Waiting {
-        let [to_server, to_client] = &mut self.waiting;
-        match direction {
-            Direction::ToServer => to_server,
-            Direction::ToClient => to_client,
-        }
+        direction.of_mut(&mut self.waiting)
     }
 
     /// The next transaction whose part this way is acknowledged, or any of them if `all`.
     pub(crate) fn next_due(&mut self, direction: Direction, all: bool) -> Option<Due> {
-        let [to_server, to_client] = &mut self.due;
-        let [server_bytes, client_bytes] = &self.waiting;
-        let (due, waiting) = match direction {
-            Direction::ToServer => (to_server, server_bytes),
-            Direction::ToClient => (to_client, client_bytes),
-        };
+        let (due, waiting) = (direction.of_mut(&mut self.due), direction.of(&self.waiting));
         let is_stream = self.context.key.proto == IpProto::TCP;
         let first = due.front()?;
         if all || !is_stream || due.len() > MAX_DUE || waiting.is_acked(first.end) {
@@ -345,18 +336,9 @@ impl Watch {
         transaction: &Arc<dyn Transaction>,
         is_half: bool,
     ) {
-        let [to_server, to_client] = &mut self.due;
-        let [server_bytes, client_bytes] = &self.waiting;
-        let (due, waiting) = match direction {
-            Direction::ToServer => (to_server, server_bytes),
-            Direction::ToClient => (to_client, client_bytes),
-        };
+        let (due, waiting) = (direction.of_mut(&mut self.due), direction.of(&self.waiting));
         let (end, transaction) = (waiting.end(), Arc::clone(transaction));
-        let [to_server, to_client] = &mut self.progress;
-        let progress = match direction {
-            Direction::ToServer => to_server,
-            Direction::ToClient => to_client,
-        };
+        let progress = direction.of_mut(&mut self.progress);
         let was_partial = if tx_id >= TxScope::FRAME {
             false
         } else if progress.tx_id == Some(tx_id) {
