@@ -61,11 +61,7 @@ impl Framer {
         chunk: Chunk<'_>,
         done: &mut dyn FnMut(Frame),
     ) {
-        let [to_server, to_client] = &mut self.sides;
-        let side = match direction {
-            Direction::ToServer => to_server,
-            Direction::ToClient => to_client,
-        };
+        let side = direction.of_mut(&mut self.sides);
         let app = self.app;
         let mut tell = |bytes: &[u8], parts: &Parts| {
             done(Frame { app, direction, bytes: bytes.to_vec(), parts: parts.clone() });

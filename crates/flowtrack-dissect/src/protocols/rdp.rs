@@ -223,11 +223,7 @@ impl Dissector for Reading {
         out: &mut Outcome,
     ) -> Result<Next, Malformed> {
         let Chunk::Bytes(bytes) = chunk else { return Ok(Next::Done) };
-        let [to_server, to_client] = &mut self.sides;
-        let pending = match direction {
-            Direction::ToServer => to_server,
-            Direction::ToClient => to_client,
-        };
+        let pending = direction.of_mut(&mut self.sides);
         let (steps, secured, tls) = (&mut self.steps, &mut self.secured, &mut self.tls);
         let mut over = false;
         let mut tell = |step: Step| {

@@ -166,11 +166,7 @@ impl Dissector for Reading {
         chunk: Chunk<'_>,
         out: &mut Outcome,
     ) -> Result<Next, Malformed> {
-        let [to_server, to_client] = &mut self.sides;
-        let side = match direction {
-            Direction::ToServer => to_server,
-            Direction::ToClient => to_client,
-        };
+        let side = direction.of_mut(&mut self.sides);
         let transactions = &mut self.transactions;
         let mut found = |mut message: Message| {
             message.direction = Some(direction);
@@ -193,11 +189,7 @@ impl Dissector for Reading {
     }
 
     fn finish(&mut self, at: &Moment<'_>, direction: Direction, out: &mut Outcome) {
-        let [to_server, to_client] = &mut self.sides;
-        let side = match direction {
-            Direction::ToServer => to_server,
-            Direction::ToClient => to_client,
-        };
+        let side = direction.of_mut(&mut self.sides);
         let transactions = &mut self.transactions;
         if !at.is_udp() {
             side.finish(&mut |mut message| {

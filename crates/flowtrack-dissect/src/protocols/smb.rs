@@ -165,11 +165,7 @@ impl Dissector for Reading {
         chunk: Chunk<'_>,
         out: &mut Outcome,
     ) -> Result<Next, Malformed> {
-        let [to_server, to_client] = &mut self.sides;
-        let side = match direction {
-            Direction::ToServer => to_server,
-            Direction::ToClient => to_client,
-        };
+        let side = direction.of_mut(&mut self.sides);
         match chunk {
             Chunk::Bytes(bytes) => side.read(&mut self.state, bytes, out)?,
             Chunk::Gap(bytes) => side.gap(&mut self.state, bytes, out),

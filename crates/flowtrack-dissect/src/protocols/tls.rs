@@ -240,11 +240,7 @@ impl Reading {
     }
 
     fn side(&mut self, direction: Direction) -> &mut Side {
-        let [to_server, to_client] = &mut self.sides;
-        match direction {
-            Direction::ToServer => to_server,
-            Direction::ToClient => to_client,
-        }
+        direction.of_mut(&mut self.sides)
     }
 
     /// Reports the connection once, with what is known.

@@ -37,11 +37,7 @@ impl Stream {
         chunk: Chunk<'_>,
         out: &mut Outcome,
     ) -> Result<(), Malformed> {
-        let [to_server, to_client] = &mut self.sides;
-        let side = match direction {
-            Direction::ToServer => to_server,
-            Direction::ToClient => to_client,
-        };
+        let side = direction.of_mut(&mut self.sides);
         let Chunk::Bytes(bytes) = chunk else {
             side.pending.take();
             side.lost = true;
