@@ -4,6 +4,7 @@ use nix::sched::{CloneFlags, setns};
 use std::fs::File;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 /// A network namespace whose loopback is up; removed on drop.
 pub(crate) struct Namespace {
@@ -30,14 +31,33 @@ impl Namespace {
         Some(namespace)
     }
 
-    /// Runs `ip` on it with these words.
-    pub(crate) fn ip(&self, words: &str) {
+    /// Runs `ip` on it with these words, to a good end.
+    pub(crate) fn ip(&self, words: &str) -> Output {
         let output = Command::new("ip")
             .args(["-n", &self.name])
             .args(words.split_whitespace())
             .output()
             .expect("ip runs");
         assert!(output.status.success(), "ip {words}: {output:?}");
+        output
+    }
+
+    /// Waits until these interfaces carry frames.
+    ///
+    /// After `link set up` the kernel starts the queues of both ends of a pair in its own time, and
+    /// until then it drops what is sent without a word.
+    pub(crate) fn await_carrier(&self, interfaces: &[&str]) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        for interface in interfaces {
+            let up = || {
+                let shown = self.ip(&format!("-o link show {interface}"));
+                String::from_utf8_lossy(&shown.stdout).contains(" state UP ")
+            };
+            while !up() {
+                assert!(Instant::now() < deadline, "{interface} does not come up");
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
     }
 
     /// A program that will run inside; what it reads of interfaces below `/sys` is of there too.

@@ -53,8 +53,11 @@ impl Net {
             net.ip("t", &format!("link add {host}0 type veth peer name eth0 netns {other}"));
             net.ip("t", &format!("link set {host}0 master br0 up"));
             net.ip(host, "link set eth0 up");
+            net.host(host).await_carrier(&["eth0"]);
+            net.host("t").await_carrier(&[&format!("{host}0")]);
             net.address(host, "eth0", addresses);
         }
+        net.host("t").await_carrier(&["br0"]);
         net.address("t", "br0", TARGET);
         for address in TARGET {
             for port in PORTS {

@@ -23,7 +23,18 @@ impl Pair {
     pub fn make(&self) {
         self.0.ip("link add left type veth peer name right");
         self.0.ip("link set left up");
+        self.up();
+    }
+
+    /// Takes `right` down; `left` stays up, without anybody to hear it.
+    pub fn down(&self) {
+        self.0.ip("link set right down");
+    }
+
+    /// Brings `right` up, and waits until frames pass.
+    pub fn up(&self) {
         self.0.ip("link set right up");
+        self.0.await_carrier(&["left", "right"]);
     }
 
     /// Takes both interfaces away.
