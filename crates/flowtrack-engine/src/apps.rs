@@ -6,8 +6,9 @@ use crate::meters::MeterId;
 use crate::{Config, Dissect, Output, Overlap, Tell};
 use flowtrack_dissect::{AppConfig, AppFlow, AppLayer, Expectation, Moment, Outcome};
 use flowtrack_event::{
-    Anomaly, AnomalyLayer, AppProto, Chunk, Direction, Event, FileRecord, FlowContext, FlowKey,
-    FlowRecord, IpProto, LinkType, LoginEvent, Stats, TcpStats, Timestamp, TransactionEvent,
+    Anomaly, AnomalyLayer, AppProto, Chunk, DetectStats, Direction, Event, FileRecord, FlowContext,
+    FlowKey, FlowRecord, IpProto, LinkType, LoginEvent, Stats, TcpStats, Timestamp,
+    TransactionEvent,
 };
 use flowtrack_flow::stream::{OverlapPolicy, Stream, StreamMemory};
 use flowtrack_flow::{Flow, HostPolicy, Seen};
@@ -53,6 +54,8 @@ pub(crate) struct Apps {
     pub(crate) midstream: bool,
     tell: Tell,
     depth_reached: u64,
+    /// Files told before it was known whether they are stored.
+    unchosen: u64,
     /// The segment at hand repeats bytes of its stream with other values.
     differs: bool,
     /// What the segment at hand showed of its stream, while signatures ask for it.
@@ -98,6 +101,7 @@ impl Apps {
             midstream: config.flow.midstream,
             tell: config.tell,
             depth_reached: 0,
+            unchosen: 0,
             differs: false,
             stream_events: Events::new(),
             needs: Requirements::default(),
@@ -434,7 +438,12 @@ impl Apps {
                 }
                 let record = Box::new(record);
                 match &mut watch {
-                    Some(watch) if self.chooses => out.events.extend(watch.hold(record)),
+                    Some(watch) if self.chooses => {
+                        let early = watch.hold(record);
+                        let is_lost = matches!(&early, Some(Event::File(file)) if !file.wanted);
+                        self.unchosen += u64::from(is_lost);
+                        out.events.extend(early);
+                    }
                     _ => out.events.push(Event::File(record)),
                 }
             }
@@ -463,8 +472,11 @@ impl Apps {
         }
     }
 
-    /// Adds what streams counted.
-    pub(crate) fn add_to(&self, tcp: &mut TcpStats) {
+    /// Adds what streams and files counted.
+    pub(crate) fn add_to(&self, tcp: &mut TcpStats, detect: &mut Option<DetectStats>) {
+        if let Some(detect) = detect {
+            detect.files_unchosen = self.unchosen;
+        }
         tcp.reassembly_gap = self.memory.gaps;
         tcp.reassembly_memuse = self.memory.used() as u64;
         tcp.segment_memcap_drop = self.memory.dropped;

@@ -2,9 +2,11 @@
 
 use flowtrack_engine::{Config, Dissect, Engine, Output, Seed, Tell};
 use flowtrack_event::{
-    DetectStats, Event, FileLimits, IfaceId, LinkType, RawPacket, Remembered, Timestamp,
+    DetectStats, Event, FileLimits, FlowKey, IfaceId, IpProto, LinkType, RawPacket, Remembered,
+    Timestamp,
 };
 use flowtrack_rules::lang::Variables;
+use flowtrack_rules::state::{Bit, Track, VarId};
 use flowtrack_rules::{Loader, RuleSet, Shared};
 use std::sync::Arc;
 
@@ -107,6 +109,16 @@ fn judged_with(
 
 /// All that is told of packets a millisecond apart.
 fn told(config: &Config, rules: &str, packets: &[Vec<u8>]) -> (Vec<Event>, DetectStats) {
+    told_knowing(Shared::default(), config, rules, packets)
+}
+
+/// The same where rules remember something of hosts already.
+fn told_knowing(
+    shared: Shared,
+    config: &Config,
+    rules: &str,
+    packets: &[Vec<u8>],
+) -> (Vec<Event>, DetectStats) {
     let mut loader = Loader::new(Variables::default());
     loader.add("x", rules);
     let loaded = loader.finish();
@@ -114,7 +126,7 @@ fn told(config: &Config, rules: &str, packets: &[Vec<u8>]) -> (Vec<Event>, Detec
     assert_eq!(problems, Vec::<String>::new());
     let mut engine = Engine::new(config, 0, Seed([1, 2, 3, 4]));
     let set = RuleSet::compile(loaded.signatures);
-    engine.set_rules(Arc::new(set), Arc::new(Shared::default()));
+    engine.set_rules(Arc::new(set), Arc::new(shared));
     let mut out = Output::default();
     for (number, data) in (1..).zip(packets) {
         let packet = RawPacket {
@@ -310,6 +322,51 @@ fn what_a_flow_cannot_remember_is_counted() {
     let (alerts, counted) = judged(&rules.concat(), &Tcp::open(80).say(true, b"01234567").packets);
     // 32 texts have room.
     assert_eq!((alerts.len(), counted.memory_dropped), (5, 8));
+}
+
+#[test]
+fn what_of_hosts_has_no_room_is_counted() {
+    // Nearly as many hosts are marked as there is room for.
+    let shared = Shared::default();
+    let host = |n: u32| FlowKey {
+        src: (0x0b00_0000 + n).to_be_bytes().into(),
+        dst: SERVER.into(),
+        src_port: 0,
+        dst_port: 0,
+        proto: IpProto(132),
+    };
+    let (mark, now) = (VarId::of("seen"), Timestamp::from_secs(1_700_000_000));
+    for n in 0..262_142 {
+        let bit = Bit::of(mark, Track::Source, Some(&host(n)), None).unwrap();
+        assert!(shared.set(bit, now, 300));
+    }
+    let packets: Vec<Vec<u8>> =
+        (1..=5).map(|n| ip(132, [10, 0, 0, n], SERVER, b"\0\x01\0\x02\0\0\0\0\0\0\0\0")).collect();
+    let rules = "alert ip any any -> any any (hostbits:set,seen,src; sid:1;)\n\
+                 alert ip any any -> any any (hostbits:isset,other,src; sid:2;)\n";
+    let (events, counted) = told_knowing(shared, &Config::default(), rules, &packets);
+    let alerts = events.iter().filter(|event| matches!(event, Event::Alert(_))).count();
+    assert_eq!((alerts, counted.memory_dropped), (5, 3));
+}
+
+#[test]
+fn files_that_no_rule_could_choose_any_more_are_counted() {
+    // 300 requests whose responses are never acknowledged whole: their files wait.
+    let mut tcp = Tcp::open(80);
+    for n in 0..300 {
+        let request = format!("PUT /{n} HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nsent");
+        tcp = tcp.say(true, request.as_bytes());
+    }
+    let contents = Some(FileLimits { file: 1 << 20, total: 1 << 30 });
+    let dissect = Dissect { contents, ..Dissect::default() };
+    let tell = Tell { files: true, ..Tell::default() };
+    let config = Config { dissect, tell, ..Config::default() };
+    let rule = "alert http any any -> any any (filename:\"7\"; http.stat_code; content:\"200\"; \
+                filestore; sid:1;)\n";
+    let (events, counted) = told(&config, rule, &tcp.packets);
+    let files = events.iter().filter(|event| matches!(event, Event::File(_))).count();
+    assert_eq!(files, 300);
+    assert!(counted.files_unchosen > 0, "{counted:?}");
 }
 
 /// Names of the files that are to be stored by these rules, and of those that are not.

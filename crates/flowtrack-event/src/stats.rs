@@ -318,9 +318,12 @@ counters! {
         pcre_given_up,
         /// Values of buffers that were too many or too large to be searched.
         values_dropped,
-        /// Things that rules wanted to remember of flows, or hosts that they wanted to record, for
-        /// which there was no room.
+        /// Things that rules wanted to remember of flows and hosts, to count, to put into data sets
+        /// or to record, for which there was no room.
         memory_dropped,
+        /// Files told, and not stored, before signatures had chosen, because too many of one flow
+        /// waited for that.
+        files_unchosen,
     }
 }
 

@@ -39,6 +39,9 @@ pub struct Context<'a> {
     pub tx: Option<TxScope<'a>>,
     /// What outlives flows.
     pub shared: &'a Shared,
+    /// Things that were to be remembered beyond the flow and had no room: bits of hosts, matches
+    /// that limits count, values of data sets.
+    pub forgotten: u64,
 }
 
 /// What may be asked of a flow.
@@ -109,6 +112,7 @@ impl<'a> Context<'a> {
             flow: None,
             tx: None,
             shared,
+            forgotten: 0,
         }
     }
 }

@@ -12,7 +12,7 @@ pub(crate) use texts::MAX_TEXT;
 
 pub use dataset::{Dataset, DatasetForm, DatasetKind, DatasetSpec};
 pub use reputation::{Countries, Reputation};
-pub use shared::{Bit, Shared, SharedCounters, Track, Turn};
+pub use shared::{Bit, Shared, Track, Turn};
 pub use tags::{TagRequest, TagUnit, Tagged, Tags};
 pub use texts::{CapturedFor, Text, Texts};
 pub use threshold::{

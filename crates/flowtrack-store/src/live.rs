@@ -215,6 +215,10 @@ pub struct Totals {
     pub alerts_crowded: u64,
     /// Changes of alerts that nobody was told or that history had no room for.
     pub alerts_lost: u64,
+    /// Things that rules wanted to remember or count, for which there was no room.
+    pub rules_forgot: u64,
+    /// Whole files that were not stored although they were to be, or before rules had chosen.
+    pub files_not_stored: u64,
     /// Anomalies.
     pub anomalies: u64,
 }

@@ -195,6 +195,13 @@ fn read_dataset(spec: &DatasetSpec, path: Option<&Path>) -> anyhow::Result<Datas
             "a data set has values that are not of its type"
         );
     }
+    if set.dropped > 0 {
+        tracing::warn!(
+            file = %path.display(),
+            values = set.dropped,
+            "a data set has more values than there is room for; the last ones are left out"
+        );
+    }
     Ok(set)
 }
 

@@ -147,6 +147,7 @@ impl Judge {
             pcre_given_up: counters.pcre_given_up,
             values_dropped: counters.values_dropped,
             memory_dropped: self.work.memory_dropped,
+            files_unchosen: 0,
         })
     }
 
@@ -251,6 +252,7 @@ impl Work {
             if self.tell.alert_payload && self.hits.len() > before {
                 head(piece.bytes()).clone_into(&mut self.matched);
             }
+            self.memory_dropped += cx.forgotten;
             watch.waiting_mut(now.direction).give_back(piece);
         }
     }
@@ -359,6 +361,7 @@ impl Work {
                 });
             }
         }
+        self.memory_dropped += std::mem::take(&mut cx.forgotten);
     }
 
     /// Records the packet in hand where a signature asked for what follows its alert.

@@ -71,7 +71,12 @@ pub const ADDITIONS: &[Addition] = &[
     add("stats.detect.values_dropped", "values of buffers too many or too large to be searched"),
     add(
         "stats.detect.memory_dropped",
-        "things that rules wanted to remember of flows, or hosts to record, without room for them",
+        "things that rules wanted to remember of flows and hosts, count, put into data sets or \
+         record, without room for them",
+    ),
+    add(
+        "stats.detect.files_unchosen",
+        "files told, and not stored, before rules had chosen: too many of one flow waited for that",
     ),
     add(
         "stats.detectors",

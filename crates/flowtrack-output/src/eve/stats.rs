@@ -171,7 +171,7 @@ fn write_detect(body: &mut Object<'_>, stats: &Stats) {
     let mut object = body.object("detect");
     fields!(object, detect, alert, alert_queue_overflow, alerts_suppressed);
     fields!(object, detect, retries_exhausted, pcre_given_up, values_dropped);
-    fields!(object, detect, memory_dropped);
+    fields!(object, detect, memory_dropped, files_unchosen);
     object.end();
 }
 

@@ -45,14 +45,20 @@ struct InSet(Command, VarId);
 
 impl Check for InSet {
     fn check(&self, bytes: &[u8], cx: &mut Context<'_>) -> bool {
-        let found = cx.shared.dataset(self.1, |set| match self.0 {
-            Command::IsSet => set.get(bytes).is_some(),
-            Command::IsNotSet => set.get(bytes).is_none(),
-            // Only what is new counts.
-            Command::Set => set.add(bytes),
-            Command::Unset => set.remove(bytes),
+        let found = cx.shared.dataset(self.1, |set| {
+            let before = set.dropped;
+            let holds = match self.0 {
+                Command::IsSet => set.get(bytes).is_some(),
+                Command::IsNotSet => set.get(bytes).is_none(),
+                // Only what is new counts.
+                Command::Set => set.add(bytes),
+                Command::Unset => set.remove(bytes),
+            };
+            (holds, set.dropped - before)
         });
-        found.unwrap_or(false)
+        let (holds, forgotten) = found.unwrap_or_default();
+        cx.forgotten += forgotten;
+        holds
     }
 }
 

@@ -76,15 +76,17 @@ struct ChangeBit(Mark, Change);
 
 impl Effect for ChangeBit {
     fn apply(&self, cx: &mut Context<'_>) {
+        let mut forgotten = 0;
         for bit in self.0.bits(cx) {
             match self.1 {
                 Change::Toggle(_) if cx.shared.has(bit, cx.ts) => cx.shared.unset(bit),
                 Change::Set(seconds) | Change::Toggle(seconds) => {
-                    cx.shared.set(bit, cx.ts, seconds);
+                    forgotten += u64::from(!cx.shared.set(bit, cx.ts, seconds));
                 }
                 Change::Unset => cx.shared.unset(bit),
             }
         }
+        cx.forgotten += forgotten;
     }
 }
 

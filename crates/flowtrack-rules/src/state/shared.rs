@@ -63,24 +63,7 @@ struct Memory {
     is_tagged: AtomicBool,
 }
 
-/// What could not be remembered.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct SharedCounters {
-    /// Bits.
-    pub bits: u64,
-    /// Matches that thresholds could not count.
-    pub limits: u64,
-    /// Values of data sets.
-    pub values: u64,
-    /// Requests to record what hosts send and get.
-    pub tags: u64,
-}
-
-#[derive(Default, Debug)]
-struct Bits {
-    set: AHashMap<(VarId, Whose), Timestamp>,
-    dropped: u64,
-}
+type Bits = AHashMap<(VarId, Whose), Timestamp>;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Whose {
@@ -192,33 +175,33 @@ impl Shared {
     /// Whether a bit is set and not over.
     pub fn has(&self, bit: Bit, now: Timestamp) -> bool {
         let mut bits = self.bits(&bit);
-        match bits.set.get(&(bit.name, bit.whose)) {
+        match bits.get(&(bit.name, bit.whose)) {
             Some(until) if *until >= now => true,
             Some(_) => {
-                bits.set.remove(&(bit.name, bit.whose));
+                bits.remove(&(bit.name, bit.whose));
                 false
             }
             None => false,
         }
     }
 
-    /// Sets a bit for so many seconds.
-    pub fn set(&self, bit: Bit, now: Timestamp, seconds: u32) {
+    /// Sets a bit for so many seconds; says whether there was room.
+    pub fn set(&self, bit: Bit, now: Timestamp, seconds: u32) -> bool {
         let mut bits = self.bits(&bit);
-        if bits.set.len() >= CAP {
-            bits.set.retain(|_, until| *until >= now);
+        let key = (bit.name, bit.whose);
+        if bits.len() >= CAP && !bits.contains_key(&key) {
+            bits.retain(|_, until| *until >= now);
+            if bits.len() >= CAP {
+                return false;
+            }
         }
-        if bits.set.len() < CAP {
-            let until = now.plus(Duration::from_secs(seconds.into()));
-            bits.set.insert((bit.name, bit.whose), until);
-        } else {
-            bits.dropped += 1;
-        }
+        bits.insert(key, now.plus(Duration::from_secs(seconds.into())));
+        true
     }
 
     /// Clears a bit.
     pub fn unset(&self, bit: Bit) {
-        self.bits(&bit).set.remove(&(bit.name, bit.whose));
+        self.bits(&bit).remove(&(bit.name, bit.whose));
     }
 
     /// Works on what thresholds count; `crosses` where hosts of other workers are counted too.
@@ -283,16 +266,6 @@ impl Shared {
         self.memory.is_tagged.store(!tagged.is_empty(), Ordering::Release);
         is_wanted
     }
-
-    /// What could not be remembered so far.
-    pub fn counters(&self) -> SharedCounters {
-        SharedCounters {
-            bits: lock(&self.memory.bits).dropped,
-            limits: lock(&self.memory.limits).overflow,
-            values: lock(&self.memory.datasets).values().map(|set| set.dropped).sum(),
-            tags: lock(&self.memory.tagged).dropped,
-        }
-    }
 }
 
 /// A worker that panicked left nothing half done here: every change is one insertion.
@@ -327,5 +300,19 @@ mod tests {
         assert!(!shared.has(bit(Track::Source, &key), Timestamp::from_secs(131)));
         shared.unset(bit(Track::Pair, &back));
         assert!(!shared.has(bit(Track::Pair, &key), now));
+    }
+
+    #[test]
+    fn bits_have_a_bound_and_one_that_is_set_stays_so() {
+        let shared = Shared::default();
+        let bit = |n: u32| Bit { name: VarId::of("b"), whose: Whose::Host(n.to_be_bytes().into()) };
+        let now = Timestamp::from_secs(100);
+        let kept = (0..CAP as u32 + 3).filter(|n| shared.set(bit(*n), now, 30)).count();
+        assert_eq!(kept, CAP);
+        // What is there already has room, and so has anything once the others are over.
+        assert!(shared.set(bit(7), now, 60));
+        assert!(!shared.set(bit(u32::MAX), now, 30));
+        assert!(shared.set(bit(u32::MAX), Timestamp::from_secs(140), 30));
+        assert!(shared.has(bit(7), Timestamp::from_secs(140)));
     }
 }

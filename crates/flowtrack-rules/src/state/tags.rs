@@ -133,11 +133,10 @@ impl Tags {
 #[derive(Default, Debug)]
 pub(super) struct TaggedHosts {
     hosts: AHashMap<IpAddr, (Tags, Timestamp)>,
-    /// Requests for which there was no room.
-    pub(super) dropped: u64,
 }
 
 impl TaggedHosts {
+    /// Begins to record a host; says whether there was room.
     pub(super) fn add(
         &mut self,
         host: IpAddr,
@@ -148,15 +147,12 @@ impl TaggedHosts {
         if self.hosts.len() >= MAX_HOSTS && !self.hosts.contains_key(&host) {
             self.hosts.retain(|_, (_, last)| now.secs() - last.secs() < SILENT);
             if self.hosts.len() >= MAX_HOSTS {
-                self.dropped += 1;
                 return false;
             }
         }
         let (tags, last) = self.hosts.entry(host).or_insert_with(|| (Tags::default(), now));
         *last = now;
-        let has_room = tags.add(rule, request, now);
-        self.dropped += u64::from(!has_room);
-        has_room
+        tags.add(rule, request, now)
     }
 
     /// Counts a packet between two hosts; says whether it is to be recorded.
@@ -230,11 +226,11 @@ mod tests {
         let host = |n: u32| IpAddr::from(n.to_be_bytes());
         let ask = request(5, TagUnit::Packets);
         for n in 0..=MAX_HOSTS as u32 {
-            hosts.add(host(n), RULE, ask, Timestamp::from_secs(1));
+            let has_room = hosts.add(host(n), RULE, ask, Timestamp::from_secs(1));
+            assert_eq!(has_room, n < MAX_HOSTS as u32, "host {n}");
         }
-        assert_eq!((hosts.hosts.len(), hosts.dropped), (MAX_HOSTS, 1));
-        hosts.add(host(1 << 20), RULE, ask, Timestamp::from_secs(700));
-        assert_eq!((hosts.hosts.len(), hosts.dropped), (1, 1));
+        assert!(hosts.add(host(1 << 20), RULE, ask, Timestamp::from_secs(700)));
+        assert_eq!(hosts.hosts.len(), 1);
         let now = Timestamp::from_secs(701);
         assert!(!hosts.meet([host(5), host(1 << 20)], now, 60));
         assert!(hosts.meet([host(1 << 20), host(6)], now, 60));

@@ -143,7 +143,7 @@ impl Limits {
     }
 
     /// Judges a match of `rule` (generator and signature), and counts it.
-    pub fn judge(&self, rule: (u32, u32), cx: &Context<'_>) -> Verdict {
+    pub fn judge(&self, rule: (u32, u32), cx: &mut Context<'_>) -> Verdict {
         if self.is_empty() {
             return Verdict::Tell;
         }
@@ -151,31 +151,38 @@ impl Limits {
         if self.suppress.iter().any(|suppress| suppress.applies(ends)) {
             return Verdict::ActSilently;
         }
+        let shared = cx.shared;
+        let (verdict, uncounted) = shared.limits(self.crosses(), |memory| {
+            let verdict = self.count(rule, cx, memory);
+            (verdict, std::mem::take(&mut memory.uncounted))
+        });
+        cx.forgotten += uncounted;
+        verdict
+    }
+
+    /// Counts a match in what all matches are counted in.
+    fn count(&self, rule: (u32, u32), cx: &Context<'_>, memory: &mut Thresholds) -> Verdict {
+        let ends = cx.key.map(|key| (key.src, key.dst));
         let flow = cx.flow.as_ref().map(|flow| flow.context.id);
-        cx.shared.limits(self.crosses(), |memory| {
-            for threshold in [&self.filter, &self.threshold].into_iter().flatten() {
-                let Some(key) = Key::of(rule, threshold.scope, ends, flow, Purpose::Threshold)
-                else {
-                    continue;
+        for threshold in [&self.filter, &self.threshold].into_iter().flatten() {
+            let Some(key) = Key::of(rule, threshold.scope, ends, flow, Purpose::Threshold) else {
+                continue;
+            };
+            let port = threshold.distinct.and_then(|distinct| distinct.of(cx));
+            if !memory.count(key, threshold, port, cx.ts) {
+                return match threshold.count {
+                    Count::Filter => Verdict::Silent,
+                    _ => Verdict::ActSilently,
                 };
-                let port = threshold.distinct.and_then(|distinct| distinct.of(cx));
-                if !memory.count(key, threshold, port, cx.ts) {
-                    return match threshold.count {
-                        Count::Filter => Verdict::Silent,
-                        _ => Verdict::ActSilently,
-                    };
-                }
             }
-            match &self.rate {
-                Some(rate) => match Key::of(rule, rate.scope, ends, flow, Purpose::Rate) {
-                    Some(key) if memory.is_too_fast(key, rate, cx.ts) => {
-                        Verdict::TellAs(rate.action)
-                    }
-                    _ => Verdict::Tell,
-                },
-                None => Verdict::Tell,
-            }
-        })
+        }
+        match &self.rate {
+            Some(rate) => match Key::of(rule, rate.scope, ends, flow, Purpose::Rate) {
+                Some(key) if memory.is_too_fast(key, rate, cx.ts) => Verdict::TellAs(rate.action),
+                _ => Verdict::Tell,
+            },
+            None => Verdict::Tell,
+        }
     }
 }
 
@@ -299,8 +306,8 @@ pub struct Thresholds {
     /// Ports that were counted, where only different ones are: at most one more than the rule asks
     /// for.
     ports: AHashMap<Key, AHashSet<u16>>,
-    /// Matches that could not be counted, because too much is.
-    pub overflow: u64,
+    /// Matches that could not be counted, because too much is; whoever counts takes them.
+    uncounted: u64,
 }
 
 impl Thresholds {
@@ -311,7 +318,7 @@ impl Thresholds {
             ports.retain(|key, _| counters.contains_key(key));
         }
         let has_room = self.counters.len() < CAP;
-        self.overflow += u64::from(!has_room);
+        self.uncounted += u64::from(!has_room);
         has_room
     }
 
@@ -429,6 +436,8 @@ fn first(count: Count, n: u32, counter: Option<&mut Counter>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::Shared;
+    use flowtrack_event::{Direction, FlowKey, IpProto};
 
     /// Which of matches at these seconds speak.
     fn speak(count: Count, n: u32, seconds: u32, at: &[i64]) -> Vec<i64> {
@@ -471,6 +480,26 @@ mod tests {
         assert!(speaks(3, 2002));
         // A new period begins with nothing.
         assert!(!speaks(20, 2000));
+    }
+
+    #[test]
+    fn what_cannot_be_counted_is_taken_once_by_whoever_counts() {
+        let (count, scope) = (Count::Filter, Scope::Source);
+        let filter = Threshold { count, scope, n: 1, seconds: 600, distinct: None };
+        let limits = Limits { filter: Some(filter), ..Limits::default() };
+        let shared = Shared::default();
+        let mut cx = Context::new(Timestamp::from_secs(1), Direction::ToServer, &shared);
+        for host in 0..CAP as u32 + 3 {
+            cx.key = Some(FlowKey {
+                src: host.to_be_bytes().into(),
+                dst: [192, 0, 2, 1].into(),
+                src_port: 1,
+                dst_port: 2,
+                proto: IpProto::TCP,
+            });
+            assert_eq!(limits.judge((1, 1), &mut cx), Verdict::Silent);
+        }
+        assert_eq!(cx.forgotten, 3);
     }
 
     #[test]

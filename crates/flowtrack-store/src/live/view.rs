@@ -172,9 +172,12 @@ impl LiveView {
     /// queue, the seconds come each second. Neither ever says more than the truth, so the larger
     /// is the better.
     fn totals(&self) -> Totals {
-        let Stats { capture, decoder, flow, detectors, alerts, .. } = &self.stats;
+        let Stats { capture, decoder, flow, detectors, alerts, detect, file_store, .. } =
+            &self.stats;
         let alerts = alerts.unwrap_or_default();
         let detectors = detectors.unwrap_or_default();
+        let detect = detect.unwrap_or_default();
+        let files = file_store.unwrap_or_default();
         let seconds = self.seconds.totals();
         Totals {
             packets: decoder.pkts.max(seconds.packets),
@@ -188,6 +191,8 @@ impl LiveView {
             detectors_forgot: detectors.forgotten,
             alerts_crowded: alerts.crowded,
             alerts_lost: alerts.untold.saturating_add(alerts.unkept),
+            rules_forgot: detect.memory_dropped,
+            files_not_stored: files.dropped.saturating_add(detect.files_unchosen),
             anomalies: self.stats.anomalies.values().fold(0, |sum: u64, n| sum.saturating_add(*n)),
         }
     }

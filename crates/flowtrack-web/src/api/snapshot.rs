@@ -125,6 +125,10 @@ pub(crate) struct Totals {
     pub alerts_crowded: u64,
     /// Changes of alerts that nobody was told or that history had no room for.
     pub alerts_lost: u64,
+    /// Things that rules wanted to remember or count, for which there was no room.
+    pub rules_forgot: u64,
+    /// Whole files that were not stored although they were to be, or before rules had chosen.
+    pub files_not_stored: u64,
     /// Malformed headers and broken streams.
     pub anomalies: u64,
 }
@@ -194,6 +198,8 @@ impl From<&live::Totals> for Totals {
             detectors_forgot: t.detectors_forgot,
             alerts_crowded: t.alerts_crowded,
             alerts_lost: t.alerts_lost,
+            rules_forgot: t.rules_forgot,
+            files_not_stored: t.files_not_stored,
             anomalies: t.anomalies,
         }
     }

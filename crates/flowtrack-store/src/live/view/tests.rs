@@ -123,6 +123,15 @@ fn rows_are_the_latest_and_totals_do_not_depend_on_them() {
         unkept: 2,
         ..flowtrack_event::BookStats::default()
     });
+    stats.detect = Some(flowtrack_event::DetectStats {
+        memory_dropped: 6,
+        files_unchosen: 1,
+        ..flowtrack_event::DetectStats::default()
+    });
+    stats.file_store = Some(flowtrack_event::FileStoreStats {
+        dropped: 8,
+        ..flowtrack_event::FileStoreStats::default()
+    });
     view.ingest(&[Event::Stats(Box::new(stats))]);
     view.set_store_dropped(5);
     let snapshot = view.publish();
@@ -131,6 +140,7 @@ fn rows_are_the_latest_and_totals_do_not_depend_on_them() {
     assert_eq!((snapshot.totals.kernel_drops, snapshot.totals.store_dropped), (3, 5));
     assert_eq!((snapshot.totals.detections_left_out, snapshot.totals.detectors_forgot), (7, 2));
     assert_eq!((snapshot.totals.alerts_crowded, snapshot.totals.alerts_lost), (4, 3));
+    assert_eq!((snapshot.totals.rules_forgot, snapshot.totals.files_not_stored), (6, 9));
 }
 
 #[test]
