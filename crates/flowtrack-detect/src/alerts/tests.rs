@@ -1,6 +1,7 @@
 //! Folding, states, mutes and filters, with made-up reports.
 
 use super::*;
+use cpu_time::ThreadTime;
 use flowtrack_event::{
     Alert, AlertAction, AlertEnds, Detection, Direction, Event, Evidence, FlowId, FlowKey, IpProto,
     RuleInfo, Severity, Technique, Timestamp,
@@ -9,7 +10,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const NOW: i64 = 1_700_000_000;
 
@@ -330,23 +331,23 @@ fn the_cap_holds_under_millions_of_distinct_alerts_and_every_report_is_accounted
 }
 
 #[test]
-#[allow(clippy::disallowed_methods, clippy::disallowed_macros)] // It measures.
+#[allow(clippy::disallowed_macros)] // It measures.
 fn a_million_repeats_a_second_leave_time_for_other_things() {
     let mut book = book();
     let rule = rule(1, 1);
     let alerts: Vec<_> = (0..1_000).map(|n| alert(&rule, n % 100, 1, 80, at(0))).collect();
-    let begun = Instant::now();
+    let begun = ThreadTime::now();
     for _ in 0..1_000 {
         alerts.iter().for_each(|alert| book.signature(alert));
     }
     let repeats = begun.elapsed();
     let spread: Vec<_> = (0..1_000_000).map(|n| alert(&rule, n, 1, 80, at(1))).collect();
-    let begun = Instant::now();
+    let begun = ThreadTime::now();
     spread.iter().for_each(|alert| book.signature(alert));
     let distinct = begun.elapsed();
     println!("a million repeats {repeats:?}, a million hosts {distinct:?}");
     assert_eq!(book.alerts().map(|alert| alert.count).sum::<u64>(), 2_000_000);
-    // Generous, for a build that is not optimised on a machine that is busy.
+    // Generous, for a build that is not optimised; what else runs on the machine does not count.
     assert!(repeats + distinct < Duration::from_secs(30));
 }
 

@@ -1,10 +1,11 @@
 use super::*;
+use cpu_time::ThreadTime;
 use flowtrack_event::{
     AppProto, ConnState, EndReason, FlowId, FlowKey, FlowPhase, FlowRecord, FlowState, IfaceId,
     IpProto, Latency, Second, Share, SideRecord, Vlans,
 };
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 fn secs(n: i64) -> Timestamp {
     Timestamp::from_secs(n)
@@ -286,7 +287,8 @@ fn reset_forgets_traffic_but_counts_on() {
     assert_eq!(*snapshot, Snapshot { revision: 2, ..Snapshot::default() });
 }
 
-/// The budget is 10 ms in a release build; without optimisation ten times that must do.
+/// The budget is 10 ms in a release build; without optimisation ten times that must do. What else
+/// runs on the machine does not count.
 #[test]
 fn publishing_a_full_table_takes_milliseconds() {
     let mut view = LiveView::new(&LiveConfig::default());
@@ -296,7 +298,7 @@ fn publishing_a_full_table_takes_milliseconds() {
     view.publish();
     let fastest = (0..5)
         .map(|_| {
-            let start = Instant::now();
+            let start = ThreadTime::now();
             view.publish();
             start.elapsed()
         })
