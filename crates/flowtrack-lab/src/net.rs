@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Addresses of the target, towards both others.
 pub const TARGET: [&str; 2] = ["10.77.0.1", "2001:db8:77::1"];
@@ -17,6 +17,9 @@ pub const ATTACKER: [&str; 2] = ["10.77.0.2", "2001:db8:77::2"];
 pub const NEIGHBOUR: [&str; 2] = ["10.77.0.3", "2001:db8:77::3"];
 /// Ports that the target serves.
 pub const PORTS: [u16; 2] = [8023, 8080];
+
+/// What an answer takes at most on a machine that is not busy.
+const AT_ONCE: Duration = Duration::from_millis(400);
 
 /// The three hosts; removed on drop.
 pub struct Net {
@@ -103,13 +106,26 @@ impl Net {
     }
 
     /// Whether a host reaches the target over this family (0 for IPv4, 1 for IPv6) and port.
+    ///
+    /// A machine that is busy gets half a minute for it, so where a host should *not* reach it, ask
+    /// [`Net::is_cut_off`].
     pub fn reaches(&self, host: &str, family: usize, port: u16) -> bool {
+        (0..6).any(|round| self.is_greeted(host, family, port, AT_ONCE * (1 << round)))
+    }
+
+    /// Whether a host does not reach the target at once: to be asked where it is known to be blocked,
+    /// or again and again until it is or is not.
+    pub fn is_cut_off(&self, host: &str, family: usize, port: u16) -> bool {
+        !self.is_greeted(host, family, port, AT_ONCE)
+    }
+
+    fn is_greeted(&self, host: &str, family: usize, port: u16, patience: Duration) -> bool {
         let to = SocketAddr::new(TARGET[family].parse::<IpAddr>().unwrap(), port);
         self.inside(host, || {
-            let Ok(mut stream) = TcpStream::connect_timeout(&to, Duration::from_millis(400)) else {
+            let Ok(mut stream) = TcpStream::connect_timeout(&to, patience) else {
                 return false;
             };
-            stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+            stream.set_read_timeout(Some(2 * patience)).unwrap();
             let mut hello = String::new();
             stream.read_to_string(&mut hello).is_ok_and(|_| hello == "hello")
         })
@@ -129,6 +145,20 @@ impl Net {
             }
         })
     }
+}
+
+/// Does what lasts for a while, such as a block, and looks at it while it lasts; again with more
+/// seconds where the machine was so busy that it was over by then. `act` answers whether it was seen.
+pub fn while_it_lasts(mut act: impl FnMut(u64) -> bool) {
+    for secs in [1, 4, 16, 60] {
+        let begun = Instant::now();
+        if act(secs) {
+            return;
+        }
+        let took = begun.elapsed();
+        assert!(took.as_secs() >= secs, "it lasts {secs} s, and is not seen after {took:?}");
+    }
+    panic!("a minute is not enough to look at it");
 }
 
 /// Says hello, and listens to what is said until the other side has enough.

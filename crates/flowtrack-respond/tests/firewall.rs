@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use flowtrack_event::Timestamp;
-use flowtrack_lab::net::{ATTACKER, NEIGHBOUR, Net, PORTS};
+use flowtrack_lab::net::{ATTACKER, NEIGHBOUR, Net, PORTS, while_it_lasts};
 use flowtrack_respond::{
     Blocker, Decision, FirewallError, Ipset, Nftables, Origin, RespondConfig, Safety, Surroundings,
     What, Wish,
@@ -54,10 +54,11 @@ fn set(blocker: &mut dyn Blocker, add: &[Decision], remove: &[&str]) {
     blocker.change(add, &removed, now()).unwrap();
 }
 
-fn until(what: &str, patience: Duration, mut is_so: impl FnMut() -> bool) -> Duration {
+/// Waits until something is so; how long that took.
+fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
     let begun = Instant::now();
     while !is_so() {
-        assert!(begun.elapsed() < patience, "not within {patience:?}: {what}");
+        assert!(begun.elapsed() < Duration::from_mins(1), "not within a minute: {what}");
     }
     begun.elapsed()
 }
@@ -69,8 +70,8 @@ fn the_attacker_is_cut_off_and_nobody_else() {
         let [telnet, web] = PORTS;
         for (family, address) in ATTACKER.into_iter().enumerate() {
             assert!(net.reaches("a", family, web), "{address} before");
-            set(blocker, &[decide(address, 60)], &[]);
-            assert!(!net.reaches("a", family, web), "{address} is blocked");
+            set(blocker, &[decide(address, 600)], &[]);
+            assert!(net.is_cut_off("a", family, web), "{address} is blocked");
             assert!(net.reaches("n", family, web), "the neighbour is not");
             assert!(net.reaches("a", 1 - family, web), "nor the other family");
             set(blocker, &[], &[address]);
@@ -82,15 +83,18 @@ fn the_attacker_is_cut_off_and_nobody_else() {
                 .enumerate()
         {
             // The network and an address in it, at the same time.
-            set(blocker, &[decide(small, 60), decide(large, 60)], &[]);
-            assert!(!net.reaches("a", family, web) && !net.reaches("n", family, web), "{small}");
+            set(blocker, &[decide(small, 600), decide(large, 600)], &[]);
+            assert!(
+                net.is_cut_off("a", family, web) && net.is_cut_off("n", family, web),
+                "{small}"
+            );
             set(blocker, &[], &[small]);
-            assert!(!net.reaches("a", family, web) && net.reaches("n", family, web), "{large}");
+            assert!(net.is_cut_off("a", family, web) && net.reaches("n", family, web), "{large}");
             set(blocker, &[], &[large]);
         }
-        set(blocker, &[decide(&telnet.to_string(), 60)], &[]);
+        set(blocker, &[decide(&telnet.to_string(), 600)], &[]);
         for (host, family) in [("a", 0), ("n", 0), ("a", 1)] {
-            assert!(!net.reaches(host, family, telnet) && net.reaches(host, family, web));
+            assert!(net.is_cut_off(host, family, telnet) && net.reaches(host, family, web));
         }
         set(blocker, &[], &[&telnet.to_string()]);
         assert!(net.reaches("a", 0, telnet));
@@ -101,7 +105,7 @@ fn the_attacker_is_cut_off_and_nobody_else() {
 fn what_was_stopped_is_counted() {
     each(|net, blocker| {
         let whats = [ATTACKER[0], ATTACKER[1], "tcp/8023"];
-        blocker.start(&whats.map(|what| decide(what, 60)), now()).unwrap();
+        blocker.start(&whats.map(|what| decide(what, 600)), now()).unwrap();
         let count = |blocker: &mut dyn Blocker, what: &str| {
             let what: What = what.parse().unwrap();
             let stopped = blocker.list().unwrap();
@@ -109,7 +113,7 @@ fn what_was_stopped_is_counted() {
             (stopped.packets, stopped.bytes)
         };
         assert!(whats.iter().all(|what| count(blocker, what) == (0, 0)));
-        assert!(!net.reaches("a", 0, PORTS[1]) && !net.reaches("n", 0, PORTS[0]));
+        assert!(net.is_cut_off("a", 0, PORTS[1]) && net.is_cut_off("n", 0, PORTS[0]));
         let (packets, bytes) = count(blocker, ATTACKER[0]);
         assert!(packets >= 1 && bytes >= 40 * packets, "{packets} packets, {bytes} bytes");
         assert!(count(blocker, "tcp/8023").0 >= 1);
@@ -121,13 +125,15 @@ fn what_was_stopped_is_counted() {
 fn the_kernel_ends_blocks_by_itself() {
     each(|net, blocker| {
         // As after `kill -9`: nobody takes anything out.
-        blocker.start(&[decide(ATTACKER[0], 1), decide(NEIGHBOUR[0], 60)], now()).unwrap();
-        let begun = Instant::now();
-        assert!(!net.reaches("a", 0, PORTS[1]));
-        until("reachable again", Duration::from_secs(10), || net.reaches("a", 0, PORTS[1]));
-        let took = begun.elapsed();
-        assert!((1.0..4.0).contains(&took.as_secs_f64()), "{took:?}");
-        assert!(!net.reaches("n", 0, PORTS[1]), "the other block goes on");
+        while_it_lasts(|secs| {
+            let begun = Instant::now();
+            blocker.start(&[decide(ATTACKER[0], secs), decide(NEIGHBOUR[0], 600)], now()).unwrap();
+            let was_cut_off = net.is_cut_off("a", 0, PORTS[1]);
+            until("reachable again", || !net.is_cut_off("a", 0, PORTS[1]));
+            assert!(begun.elapsed() >= Duration::from_secs(secs) || !was_cut_off);
+            was_cut_off
+        });
+        assert!(net.is_cut_off("n", 0, PORTS[1]), "the other block goes on");
         let left: Vec<_> = blocker.list().unwrap().iter().map(|s| s.what.to_string()).collect();
         assert_eq!(left, [NEIGHBOUR[0]]);
     });
@@ -137,13 +143,11 @@ fn the_kernel_ends_blocks_by_itself() {
 fn a_block_can_be_given_another_end() {
     each(|net, blocker| {
         blocker.start(&[decide(ATTACKER[0], 1)], now()).unwrap();
-        set(blocker, &[decide(ATTACKER[0], 60)], &[]);
-        set(blocker, &[decide("10.77.0.2/31", 60)], &[]);
+        set(blocker, &[decide(ATTACKER[0], 600)], &[]);
+        set(blocker, &[decide("10.77.0.2/31", 600)], &[]);
         set(blocker, &[decide("10.77.0.2/31", 1)], &[]);
-        until("the neighbour is reachable again", Duration::from_secs(10), || {
-            net.reaches("n", 0, PORTS[1])
-        });
-        assert!(!net.reaches("a", 0, PORTS[1]), "the attacker's block was made longer");
+        until("the neighbour is reachable again", || !net.is_cut_off("n", 0, PORTS[1]));
+        assert!(net.is_cut_off("a", 0, PORTS[1]), "the attacker's block was made longer");
     });
 }
 
@@ -153,7 +157,7 @@ fn taking_out_what_is_not_there_is_no_error() {
         blocker.start(&[], now()).unwrap();
         set(
             blocker,
-            &[decide("192.0.2.1", 60)],
+            &[decide("192.0.2.1", 600)],
             &["192.0.2.2", "198.51.100.0/24", "2001:db8::/64", "23"],
         );
         let left: Vec<_> = blocker.list().unwrap().iter().map(|s| s.what.to_string()).collect();
@@ -174,7 +178,7 @@ fn starting_twice_is_starting_once_and_other_tables_are_untouched() {
     let before = other();
     net.inside("t", || {
         let mut blocker = Nftables::new(100);
-        let blocks = [decide(ATTACKER[0], 60), decide("198.51.100.0/24", 60)];
+        let blocks = [decide(ATTACKER[0], 600), decide("198.51.100.0/24", 600)];
         blocker.start(&blocks, now()).unwrap();
         let once = ours();
         // A second program, after the first was killed.
@@ -203,9 +207,9 @@ fn ipset_leaves_nothing_behind() {
     let before = rules();
     net.inside("t", || {
         let mut blocker = Ipset;
-        blocker.start(&[decide(ATTACKER[0], 60)], now()).unwrap();
+        blocker.start(&[decide(ATTACKER[0], 600)], now()).unwrap();
         let once = rules();
-        Ipset.start(&[decide(ATTACKER[0], 60)], now()).unwrap();
+        Ipset.start(&[decide(ATTACKER[0], 600)], now()).unwrap();
         assert_eq!(rules(), once);
         blocker.clear().unwrap();
         blocker.clear().unwrap();
@@ -226,13 +230,26 @@ fn ten_thousand_blocks_are_made_at_once() {
             })
             .map(|what| decide(&what, 600))
             .collect();
+        // The shortest of three, on a machine that is as busy as for the many.
+        let mut alone = Duration::MAX;
+        for what in &["192.0.2.1", "192.0.2.2", "192.0.2.3"] {
+            let begun = Instant::now();
+            set(blocker, &[decide(what, 600)], &[]);
+            alone = alone.min(begun.elapsed());
+            set(blocker, &[], &[what]);
+        }
         let begun = Instant::now();
         set(blocker, &many, &[]);
         let made = begun.elapsed();
         assert_eq!(blocker.list().unwrap().len(), many.len());
         let listed = begun.elapsed().saturating_sub(made);
-        note(&format!("{}: 10,000 blocks in {made:?}, listed in {listed:?}", blocker.name()));
-        assert!(made < Duration::from_secs(10) && listed < Duration::from_secs(5));
+        note(&format!(
+            "{}: 10,000 blocks in {made:?}, listed in {listed:?}, one in {alone:?}",
+            blocker.name()
+        ));
+        // One after another they would take ten thousand times as long as one.
+        let most = 2_000 * alone + Duration::from_secs(5);
+        assert!(made < most && listed < most, "{made:?}, {listed:?}, most {most:?}");
         assert!(net.reaches("a", 0, PORTS[1]));
     });
 }
@@ -247,14 +264,15 @@ fn a_flooded_service_gets_as_many_requests_as_it_may() {
     let Some(net) = Net::new(NFT) else { return };
     net.inside("t", || {
         let mut blocker = Nftables::new(2);
-        blocker.start(&[decide("requests/10.77.0.1/8080", 60)], now()).unwrap();
+        blocker.start(&[decide("requests/10.77.0.1/8080", 600)], now()).unwrap();
         // The first few pass, what comes faster does not; other services do not notice.
-        let passed = (0..12).filter(|_| net.reaches("a", 0, PORTS[1])).count();
-        assert!((1..12).contains(&passed), "{passed}");
+        assert!(net.reaches("a", 0, PORTS[1]));
+        until("what comes too fast is stopped", || {
+            net.is_cut_off("a", 0, PORTS[1]) && blocker.list().unwrap()[0].packets >= 1
+        });
         assert!((0..12).all(|_| net.reaches("a", 0, PORTS[0])));
-        assert!(blocker.list().unwrap()[0].packets >= 1);
         let mut off = Nftables::new(0);
-        let shield = [decide("requests/10.77.0.1/8080", 60)];
+        let shield = [decide("requests/10.77.0.1/8080", 600)];
         assert!(matches!(off.change(&shield, &[], now()), Err(FirewallError::Cannot { .. })));
     });
 }
@@ -268,7 +286,7 @@ fn a_table_that_is_gone_is_noticed() {
         blocker.start(&[], now()).unwrap();
         net.on_target("nft flush ruleset");
         assert_eq!(blocker.list(), Err(FirewallError::Gone));
-        let block = [decide("192.0.2.1", 60)];
+        let block = [decide("192.0.2.1", 600)];
         assert_eq!(blocker.change(&block, &[], now()), Err(FirewallError::Gone));
     });
 }

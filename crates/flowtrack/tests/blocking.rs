@@ -4,19 +4,22 @@ mod program;
 
 use flowtrack_capture::{PacketWriter as _, PcapWriter, Precision};
 use flowtrack_event::{IfaceId, LinkType, RawPacket, Timestamp};
-use flowtrack_lab::net::{ATTACKER, NEIGHBOUR, Net, PORTS, TARGET};
+use flowtrack_lab::net::{ATTACKER, NEIGHBOUR, Net, PORTS, TARGET, while_it_lasts};
 use program::{Program, TOKEN, on_target, until};
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// What an answer of somebody who is let in may take on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Sends an attack over a real connection; whether the service answered.
 fn attack(net: &Net, host: &str, family: usize) -> bool {
     let to = SocketAddr::new(TARGET[family].parse::<IpAddr>().unwrap(), PORTS[1]);
     net.inside(host, || {
-        let Ok(mut stream) = TcpStream::connect_timeout(&to, Duration::from_millis(400)) else {
+        let Ok(mut stream) = TcpStream::connect_timeout(&to, PATIENCE) else {
             return false;
         };
         let _ = stream.write_all(b"GET /cmd.exe HTTP/1.0\r\n\r\n");
@@ -30,7 +33,7 @@ fn attack(net: &Net, host: &str, family: usize) -> bool {
 fn api(net: &Net, host: &str, request: &str, body: &str) -> String {
     let to: SocketAddr = "10.77.0.1:9999".parse().unwrap();
     net.inside(host, || {
-        let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(2)).unwrap();
+        let mut stream = TcpStream::connect_timeout(&to, PATIENCE).unwrap();
         let head = format!(
             "{request} HTTP/1.1\r\nHost: 10.77.0.1:9999\r\nAuthorization: Bearer {TOKEN}\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
@@ -59,7 +62,11 @@ fn the_attacker_is_blocked_and_the_administrator_is_not() {
         assert!(net.reaches("a", family, web));
         attack(&net, "n", 0);
         attack(&net, "a", family);
-        until("the attacker is cut off", || !net.reaches("a", family, web));
+        until("the attacker is blocked", || {
+            let blocked = program.blocked();
+            blocked["blocks"].as_array().unwrap().iter().any(|b| b["what"] == ATTACKER[family])
+        });
+        assert!(net.is_cut_off("a", family, web));
         assert!(net.reaches("n", family, web), "the administrator is not");
     }
     let blocked = program.blocked();
@@ -82,11 +89,16 @@ fn the_attacker_is_blocked_and_the_administrator_is_not() {
     // A person undoes it, and blocks again for a moment.
     assert!(program.cli(&["unblock", "--all"]).status.success());
     assert!(net.reaches("a", 0, web));
-    let output = program.cli(&["block", ATTACKER[0], "--for", "2s", "--why", "to try it"]);
-    assert!(output.status.success(), "{output:?}");
-    assert!(!net.reaches("a", 0, web));
-    let took = until("it ends by itself", || net.reaches("a", 0, web));
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    while_it_lasts(|secs| {
+        let begun = Instant::now();
+        let lasts = format!("{secs}s");
+        let output = program.cli(&["block", ATTACKER[0], "--for", &lasts, "--why", "to try it"]);
+        assert!(output.status.success(), "{output:?}");
+        let was_cut_off = net.is_cut_off("a", 0, web);
+        until("it ends by itself", || !net.is_cut_off("a", 0, web));
+        assert!(begun.elapsed() >= Duration::from_secs(secs) || !was_cut_off);
+        was_cut_off
+    });
     for never in [NEIGHBOUR[0], TARGET[0], "10.77.0.0/24", "0.0.0.0/0", "9999", "22", "127.0.0.1"] {
         let output = program.cli(&["block", never]);
         assert!(!output.status.success(), "{never}");
@@ -120,13 +132,15 @@ fn a_killed_program_leaves_only_what_ends() {
     let Some(net) = Net::new(&["nft"]) else { return };
     let folder = tempfile::tempdir().unwrap();
     let mut program = Program::start(&net, folder.path(), &[]);
-    for args in [["block", ATTACKER[0], "--for", "3s"], ["block", NEIGHBOUR[0], "--for", "1h"]] {
-        assert!(program.cli(&args).status.success());
-    }
+    assert!(program.cli(&["block", NEIGHBOUR[0], "--for", "1h"]).status.success());
+    let begun = Instant::now();
+    assert!(program.cli(&["block", ATTACKER[0], "--for", "3s"]).status.success());
     program.signal("-KILL");
-    assert!(!net.reaches("a", 0, PORTS[1]) && !net.reaches("n", 0, PORTS[1]));
-    let took = until("the kernel ends it", || net.reaches("a", 0, PORTS[1]));
-    assert!(took < Duration::from_secs(6), "{took:?}");
+    // Unless the machine is so busy that it is over before anybody looks.
+    let is_cut_off = net.is_cut_off("a", 0, PORTS[1]);
+    assert!(is_cut_off || begun.elapsed() > Duration::from_secs(3));
+    assert!(net.is_cut_off("n", 0, PORTS[1]));
+    until("the kernel ends it", || !net.is_cut_off("a", 0, PORTS[1]));
     let sets = net.on_target("nft list table inet flowtrack");
     let elements = sets.lines().filter(|line| line.contains("elements")).count();
     assert_eq!((elements, sets.matches("expires").count()), (1, 1), "{sets}");
@@ -135,16 +149,16 @@ fn a_killed_program_leaves_only_what_ends() {
     let listed = program.cli(&["blocked"]);
     assert!(String::from_utf8_lossy(&listed.stdout).contains(NEIGHBOUR[0]), "{listed:?}");
     assert!(program.cli(&["block", ATTACKER[0], "--for", "1h"]).status.success());
-    assert!(!net.reaches("a", 0, PORTS[1]) && !net.reaches("n", 0, PORTS[1]));
+    assert!(net.is_cut_off("a", 0, PORTS[1]) && net.is_cut_off("n", 0, PORTS[1]));
 
     // And the next start takes both over.
     drop(program);
     let mut again = Program::start(&net, folder.path(), &["respond.keep_on_exit=true"]);
     assert_eq!(again.blocked()["blocks"].as_array().unwrap().len(), 2);
     assert!(again.cli(&["unblock", NEIGHBOUR[0]]).status.success());
-    assert!(!net.reaches("a", 0, PORTS[1]) && net.reaches("n", 0, PORTS[1]));
+    assert!(net.is_cut_off("a", 0, PORTS[1]) && net.reaches("n", 0, PORTS[1]));
     again.signal("-TERM");
-    assert!(!net.reaches("a", 0, PORTS[1]), "it stays, as configured");
+    assert!(net.is_cut_off("a", 0, PORTS[1]), "it stays, as configured");
 }
 
 #[test]
