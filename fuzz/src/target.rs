@@ -101,7 +101,7 @@ fn conversation(data: &[u8], is_known: bool) {
         }
         read(protocol, &mut out, &layer);
     }
-    flow.close(&at, &mut out);
+    flow.close(&layer, &at, &mut out);
     read(protocol, &mut out, &layer);
 }
 

@@ -221,7 +221,11 @@ impl AppFlow {
     }
 
     /// The flow is over: both directions are.
-    pub fn close(&mut self, at: &Moment<'_>, out: &mut Outcome) {
+    pub fn close(&mut self, layer: &AppLayer, at: &Moment<'_>, out: &mut Outcome) {
+        let before = Before::of(out);
+        self.settle(layer, at, Direction::ToServer, out);
+        self.settle(layer, at, Direction::ToClient, out);
+        self.account(before, out);
         self.finish(at, Direction::ToServer, out);
         self.finish(at, Direction::ToClient, out);
         (self.framer, self.unseen) = (None, None);
@@ -247,6 +251,52 @@ impl AppFlow {
         }
         for login in out.logins.iter_mut().skip(before.logins) {
             login.app = login.app.or(app);
+        }
+    }
+
+    /// No more comes: takes what the first bytes of one way look like, though not for sure.
+    fn settle(
+        &mut self,
+        layer: &AppLayer,
+        at: &Moment<'_>,
+        direction: Direction,
+        out: &mut Outcome,
+    ) {
+        if !matches!(self.state, State::Probing) || at.is_udp() {
+            return;
+        }
+        let Some(held) = self.held.get_mut(side(direction)) else { return };
+        let seen = std::mem::take(&mut held.bytes);
+        if seen.is_empty() {
+            return;
+        }
+        let first = self.first(layer, at, direction, &seen);
+        if let Recognised::Undecided(Some((protocol, confidence))) =
+            recognise(layer.protocols(false), &first)
+        {
+            // It is yet to learn which directions ended.
+            self.finished = Default::default();
+            self.adopt(layer, at, direction, (protocol, confidence), &seen, out);
+        } else if let Some(held) = self.held.get_mut(side(direction)) {
+            held.bytes = seen;
+        }
+    }
+
+    /// What a probe is shown of the first bytes of a direction.
+    fn first<'a>(
+        &self,
+        layer: &AppLayer,
+        at: &Moment<'a>,
+        direction: Direction,
+        seen: &'a [u8],
+    ) -> First<'a> {
+        First {
+            udp: at.is_udp(),
+            direction,
+            bytes: seen.get(..layer.config.probe_bytes).unwrap_or(seen),
+            key: at.key,
+            midstream: at.midstream,
+            expected: self.record.filter(|_| self.changes > 0).and_then(|r| r.expected),
         }
     }
 
@@ -276,15 +326,14 @@ impl AppFlow {
             together = std::mem::take(&mut held.bytes);
             &together
         };
-        let first = First {
-            udp: at.is_udp(),
-            direction,
-            bytes: seen.get(..layer.config.probe_bytes).unwrap_or(seen),
-            key: at.key,
-            midstream: at.midstream,
-            expected: self.record.filter(|_| self.changes > 0).and_then(|r| r.expected),
-        };
+        let first = self.first(layer, at, direction, seen);
         let mut recognised = recognise(layer.protocols(at.is_udp()), &first);
+        let is_enough = seen.len() >= layer.config.probe_bytes;
+        if let Recognised::Undecided(Some((protocol, confidence))) = recognised
+            && is_enough
+        {
+            recognised = Recognised::As(protocol, confidence);
+        }
         let mut direction = direction;
         if layer.config.turns
             && self.may_turn(at, direction)
@@ -300,25 +349,15 @@ impl AppFlow {
         }
         match recognised {
             Recognised::As(protocol, confidence) => {
-                self.become_protocol(layer, protocol, direction, confidence);
-                self.unseen = (layer.config.both_ways && !at.is_udp() && self.changes == 0)
-                    .then(|| direction.opposite());
-                if layer.config.frames {
-                    self.framer = Framer::of(protocol.name(), at.is_udp()).map(Box::new);
-                }
-                let left = std::mem::take(&mut self.left);
-                if let State::Reading(dissector) = &mut self.state {
-                    dissector.inherits(at, &left, out);
-                }
-                self.replay(layer, at, direction, seen, out);
+                self.adopt(layer, at, direction, (protocol, confidence), seen, out);
             }
-            Recognised::Undecided if !at.is_udp() && seen.len() < layer.config.probe_bytes => {
+            Recognised::Undecided(_) if !at.is_udp() && !is_enough => {
                 let seen = seen.to_vec();
                 if let Some(held) = self.held.get_mut(side(direction)) {
                     held.bytes = seen;
                 }
             }
-            Recognised::Undecided | Recognised::No => {
+            Recognised::Undecided(_) | Recognised::No => {
                 let Some(held) = self.held.get_mut(side(direction)) else { return };
                 held.datagrams += 1;
                 if !at.is_udp() || held.datagrams >= layer.config.probe_datagrams {
@@ -326,6 +365,29 @@ impl AppFlow {
                 }
             }
         }
+    }
+
+    /// Goes on as a protocol that was recognised by what is seen of one direction.
+    fn adopt(
+        &mut self,
+        layer: &AppLayer,
+        at: &Moment<'_>,
+        direction: Direction,
+        (protocol, confidence): Match,
+        seen: &[u8],
+        out: &mut Outcome,
+    ) {
+        self.become_protocol(layer, protocol, direction, confidence);
+        self.unseen = (layer.config.both_ways && !at.is_udp() && self.changes == 0)
+            .then(|| direction.opposite());
+        if layer.config.frames {
+            self.framer = Framer::of(protocol.name(), at.is_udp()).map(Box::new);
+        }
+        let left = std::mem::take(&mut self.left);
+        if let State::Reading(dissector) = &mut self.state {
+            dissector.inherits(at, &left, out);
+        }
+        self.replay(layer, at, direction, seen, out);
     }
 
     /// Whether the first bytes of a session may turn out to be an answer: nothing was said before.
@@ -505,9 +567,14 @@ impl Before {
     }
 }
 
+/// A protocol, and how sure it is.
+type Match = (&'static dyn Protocol, Confidence);
+
+#[derive(Clone, Copy)]
 enum Recognised {
     As(&'static dyn Protocol, Confidence),
-    Undecided,
+    /// One may still ask for more; with what it is unless that happens.
+    Undecided(Option<Match>),
     No,
 }
 
@@ -534,7 +601,7 @@ fn recognise(protocols: &[&'static dyn Protocol], first: &First<'_>) -> Recognis
         Some((confidence, _, protocol)) if !undecided || first.udp => {
             Recognised::As(protocol, confidence)
         }
-        _ if undecided => Recognised::Undecided,
+        best if undecided => Recognised::Undecided(best.map(|(c, _, protocol)| (protocol, c))),
         _ => Recognised::No,
     }
 }

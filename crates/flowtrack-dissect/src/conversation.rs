@@ -143,7 +143,7 @@ impl Conversation {
         for dir in ended {
             flow.finish(&at, dir, &mut found);
         }
-        flow.close(&at, &mut found);
+        flow.close(&layer, &at, &mut found);
         let mut came = Came { events: render(&flow, &found), ..Came::default() };
         came.ask(&found);
         came

@@ -324,7 +324,7 @@ impl Apps {
         if let Some(watch) = watch {
             watch.closed();
         }
-        app.close(moment, outcome);
+        app.close(layer, moment, outcome);
     }
 
     /// A flow is over: completes its record with what its application layer knows.

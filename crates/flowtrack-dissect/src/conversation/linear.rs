@@ -204,7 +204,7 @@ impl Input<'_> {
                 Step::Fin(_) => {}
             }
         }
-        flow.close(&at, &mut found);
+        flow.close(&layer, &at, &mut found);
     }
 }
 

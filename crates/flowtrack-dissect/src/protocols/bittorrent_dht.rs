@@ -56,11 +56,11 @@ impl Protocol for BittorrentDht {
     fn probe(&self, first: &First<'_>) -> Probe {
         // A dictionary whose first key is that of a question, an answer, an error, or the
         // address of the asker (BEP 42); keys are sorted.
-        let keys = [&b"d1:ad2:id20:"[..], b"d1:rd2:id20:", b"d2:ip", b"d1:el"];
-        Probe::content(
-            keys.iter().any(|key| first.bytes.starts_with(key))
-                && Message::parse(first.bytes).is_some(),
-        )
+        // The first ones are too long to stand there by chance.
+        let sure = [&b"d1:ad2:id20:"[..], b"d1:rd2:id20:", b"d2:ip6:"];
+        let keys = [&b"d2:ip"[..], b"d1:el"];
+        let begins = |keys: &[&[u8]]| keys.iter().any(|key| first.bytes.starts_with(key));
+        Probe::content(begins(&sure) || (begins(&keys) && Message::parse(first.bytes).is_some()))
     }
 
     fn dissector(&self, wants: Wants) -> Option<Box<dyn Dissector>> {

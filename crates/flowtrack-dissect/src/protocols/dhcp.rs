@@ -73,11 +73,12 @@ impl Protocol for Dhcp {
     fn probe(&self, first: &First<'_>) -> Probe {
         let is_operation = matches!(first.bytes.first(), Some(1 | 2));
         let is_mine = match first.bytes.get(HEADER..HEADER + COOKIE.len()) {
-            Some(cookie) => is_operation && cookie == COOKIE,
-            // BOOTP has no cookie (RFC 951).
+            Some(cookie) if cookie == COOKIE => true,
+            // BOOTP, from which it grew, leaves what stands there to the vendor (RFC 951).
+            Some(_) => first.has_port(self.ports()),
             None => false,
         };
-        Probe::content(is_mine)
+        Probe::content(is_operation && is_mine)
     }
 
     fn dissector(&self, wants: Wants) -> Option<Box<dyn Dissector>> {
@@ -133,9 +134,7 @@ impl Message {
         let (next_server, relay) = (r.u32()?, r.u32()?);
         let hardware = r.take(16)?.get(..hardware_length)?.to_vec();
         let (server_name, file) = (r.take(64)?, r.take(128)?);
-        if r.array()? != COOKIE {
-            return None;
-        }
+        let has_options = r.array()? == COOKIE;
         let mut it = Self {
             is_reply: operation == 2,
             id,
@@ -146,6 +145,9 @@ impl Message {
             relay,
             ..Self::default()
         };
+        if !has_options {
+            return Some(it);
+        }
         // Options may go on in the fields for the file and the server's name (RFC 2131 section 4.1).
         let overload = it.options(r.rest());
         if overload & 1 != 0 {

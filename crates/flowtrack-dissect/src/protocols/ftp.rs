@@ -91,7 +91,7 @@ impl Protocol for Ftp {
             return Probe::No;
         }
         let known: &[&[u8]] =
-            &[b"USER ", b"PASS ", b"FEAT\r", b"AUTH TLS", b"AUTH SSL", b"PORT ", b"SYST\r"];
+            &[b"USER ", b"PASS ", b"FEAT", b"AUTH TLS", b"AUTH SSL", b"PORT ", b"SYST\r"];
         let known = if first.has_port(FTP_PORTS) { &[known, &[b"QUIT\r"]].concat() } else { known };
         match begins_with(first.bytes, known) {
             Some(true) => Probe::Match(Confidence::Content),

@@ -11,6 +11,25 @@ use serde::Serialize;
 
 const NAME: AppProto = AppProto("imap");
 const PORTS: &[u16] = &[143];
+/// How a server begins: with a greeting, or with an answer where its greeting was not seen.
+const UNTAGGED: &[&[u8]] = &[
+    b"* OK ",
+    b"* OK\r",
+    b"* PREAUTH ",
+    b"* BYE ",
+    b"* NO ",
+    b"* BAD ",
+    b"* LIST ",
+    b"* ESEARCH ",
+    b"* STATUS ",
+    b"* FLAGS ",
+];
+/// Commands that a client may begin with, behind a tag.
+const COMMANDS: &[&[u8]] =
+    &[b"CAPABILITY\r", b"LOGIN ", b"AUTHENTICATE ", b"STARTTLS\r", b"NAMESPACE\r", b"ID ("];
+/// Those that other protocols have as well.
+const MORE_COMMANDS: &[&[u8]] =
+    &[b"CAPABILITY", b"STARTTLS", b"NOOP", b"LOGOUT", b"SELECT ", b"EXAMINE ", b"LIST ", b"ID "];
 /// Longest line looked at.
 const LINE_CAP: usize = 4096;
 /// Commands that wait for their answer.
@@ -44,8 +63,7 @@ impl Protocol for Imap {
 
     fn probe(&self, first: &First<'_>) -> Probe {
         if first.direction == Direction::ToClient {
-            return match begins_with(first.bytes, &[b"* OK ", b"* OK\r", b"* PREAUTH ", b"* BYE "])
-            {
+            return match begins_with(first.bytes, UNTAGGED) {
                 Some(true) => Probe::Match(Confidence::Content),
                 Some(false) => Probe::NeedMore,
                 None => Probe::No,
@@ -64,8 +82,13 @@ impl Protocol for Imap {
 }
 
 /// A client's line is a tag and a command that only IMAP has.
+/// Whether a tag may have this byte: all that is no list, string, wildcard or "+" (RFC 9051).
+fn is_of_tag(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !b"(){%*\"\\+".contains(&byte)
+}
+
 fn probe_command(first: &First<'_>) -> Probe {
-    let tag = first.bytes.iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'.').count();
+    let tag = first.bytes.iter().take_while(|&&b| is_of_tag(b)).count();
     if tag == 0 || tag > 16 {
         return Probe::No;
     }
@@ -73,8 +96,7 @@ fn probe_command(first: &First<'_>) -> Probe {
         return if first.has_port(PORTS) { Probe::NeedMore } else { Probe::No };
     };
     let Some(rest) = rest.strip_prefix(b" ") else { return Probe::No };
-    let known: &[&[u8]] =
-        &[b"CAPABILITY\r", b"LOGIN ", b"AUTHENTICATE ", b"STARTTLS\r", b"NAMESPACE\r", b"ID ("];
+    let known = if first.has_port(PORTS) { &[COMMANDS, MORE_COMMANDS].concat() } else { COMMANDS };
     match begins_with(rest, known) {
         Some(true) => Probe::Match(Confidence::Content),
         Some(false) if first.has_port(PORTS) || !rest.is_empty() => Probe::NeedMore,

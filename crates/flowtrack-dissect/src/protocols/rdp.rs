@@ -87,15 +87,17 @@ impl Protocol for Rdp {
             Direction::ToServer => CONNECTION_REQUEST,
             Direction::ToClient => CONNECTION_CONFIRM,
         };
+        let usual = first.has_port(self.ports());
+        if usual && version == 3 && reserved == 0 && length > TPKT {
+            return Probe::Match(Confidence::Content);
+        }
         let fits =
             version == 3 && reserved == 0 && kind & 0xf0 == wanted && (11..=512).contains(&length);
-        let usual = first.has_port(self.ports());
-        if !fits || (!usual && usize::from(inner) + TPKT + 1 != length) {
+        if !fits || usize::from(inner) + TPKT + 1 != length {
             return Probe::No;
         }
         match first.bytes.get(11..length) {
             None => Probe::NeedMore,
-            Some(_) if usual => Probe::Match(Confidence::Content),
             Some(rest) => {
                 Probe::content(Negotiation::parse(rest).is_some() || rest.starts_with(b"Cookie: "))
             }

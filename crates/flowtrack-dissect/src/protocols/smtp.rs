@@ -67,7 +67,8 @@ impl Protocol for Smtp {
 
 /// A client begins with its own name, or on the port of mail with another command.
 fn probe_command(first: &First<'_>) -> Probe {
-    let mut known: Vec<&[u8]> = vec![b"EHLO ", b"HELO ", b"LHLO ", b"EHLO\r", b"HELO\r"];
+    let mut known: Vec<&[u8]> =
+        vec![b"EHLO ", b"HELO ", b"LHLO ", b"EHLO\r", b"HELO\r", b"EHLO\n", b"HELO\n"];
     if first.has_port(SMTP_PORTS) {
         let more: [&[u8]; 6] =
             [b"MAIL FROM:", b"RCPT TO:", b"RSET\r", b"NOOP\r", b"STARTTLS\r", b"QUIT\r"];

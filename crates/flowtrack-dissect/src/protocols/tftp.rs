@@ -35,6 +35,10 @@ impl Protocol for Tftp {
     }
 
     fn probe(&self, first: &First<'_>) -> Probe {
+        if first.has_port(self.ports()) {
+            // Whatever it asks for, and however it wants it.
+            return Probe::content(matches!(first.bytes, [0, 1..=6, _, _, ..]));
+        }
         Probe::content(Message::parse(first.bytes).is_some_and(|m| match m {
             Message::Request { file, mode, .. } => !file.is_empty() && is_mode(&mode),
             Message::Other => false,

@@ -101,8 +101,13 @@ fn probe_record(bytes: &[u8]) -> Probe {
         return if is_ours { Probe::NeedMore } else { Probe::No };
     };
     let length = usize::from(u16::from_be_bytes([l0, l1]));
-    if major != 3 || minor > 4 || length == 0 || length > RECORD_CAP {
+    if major != 3 || minor > 4 {
         return Probe::No;
+    }
+    if length == 0 || length > RECORD_CAP {
+        // Three bytes say what it is, though a length that cannot be keeps it from being read.
+        let may_be = matches!(kind, content::HANDSHAKE) && minor < 4;
+        return if may_be { Probe::Match(Confidence::Heuristic) } else { Probe::No };
     }
     match kind {
         content::HANDSHAKE => match *body {
@@ -112,18 +117,17 @@ fn probe_record(bytes: &[u8]) -> Probe {
                 match rest {
                     [high, _, _, major, ..] => {
                         let is_hello = *high <= 1 && matches!(major, 3 | 0x7e | 0x7f);
-                        Probe::content(is_hello && (kind == message::SERVER_HELLO || *major == 3))
+                        if is_hello && (kind == message::SERVER_HELLO || *major == 3) {
+                            Probe::Match(Confidence::Content)
+                        } else {
+                            Probe::Match(Confidence::Heuristic)
+                        }
                     }
                     _ => Probe::NeedMore,
                 }
             }
-            [kind, ..] => {
-                if session::is_plain_message(kind) {
-                    Probe::Match(Confidence::Heuristic)
-                } else {
-                    Probe::No
-                }
-            }
+            // Another message, or one that is encrypted.
+            [..] => Probe::Match(Confidence::Heuristic),
         },
         content::CHANGE_CIPHER_SPEC => match body.first() {
             None => Probe::NeedMore,
