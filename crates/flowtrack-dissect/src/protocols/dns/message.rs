@@ -259,14 +259,17 @@ fn data(message: &[u8], start: usize, kind: u16, bytes: &[u8]) -> Option<Data> {
     })
 }
 
-/// Reads a name and moves behind it. Pointers must go backwards (RFC 1035 section 4.1.4), so every
-/// name ends.
+/// Reads a name and moves behind it.
+///
+/// Pointers should go backwards (RFC 1035 section 4.1.4). Some servers' do not, which harms nobody,
+/// so only the steps of one name are counted. Of a name that never ends what came is kept, where
+/// it is known what follows it.
 pub fn name<'a>(message: &'a [u8], r: &mut Reader<'a>) -> Option<Name> {
     let mut name = Name::default();
     let mut at = *r;
-    let mut base = r.position();
     let mut behind: Option<Reader<'_>> = None;
     for _ in 0..NAME_STEPS {
+        let place = at.position();
         let length = at.u8()?;
         match length >> 6 {
             0 if length == 0 => {
@@ -275,29 +278,33 @@ pub fn name<'a>(message: &'a [u8], r: &mut Reader<'a>) -> Option<Name> {
             }
             0 => {
                 let label = at.take(usize::from(length))?;
-                if name.text.len() + label.len() >= NAME_CAP {
-                    name.cut = true;
-                } else {
+                if !name.cut {
                     if !name.text.is_empty() {
                         name.text.push(b'.');
                     }
                     name.text.extend_from_slice(label);
+                    name.cut = name.text.len() > NAME_CAP;
+                    name.text.truncate(NAME_CAP);
+                }
+                if name.cut && behind.is_some() {
+                    break;
                 }
             }
             3 => {
                 let target = usize::from(length & 0x3f) << 8 | usize::from(at.u8()?);
-                behind = behind.or(Some(at));
-                if target >= base {
-                    return None;
+                if target == place {
+                    break;
                 }
-                base = target;
+                behind = behind.or(Some(at));
                 at = Reader::new(message);
                 at.skip(target)?;
             }
             _ => return None,
         }
     }
-    None
+    *r = behind?;
+    name.cut = true;
+    Some(name)
 }
 
 const A: u16 = 1;
@@ -429,19 +436,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_may_point_back_and_never_forward() {
+    fn names_may_point_anywhere_but_end() {
         let mut message = vec![0; HEADER];
         message.extend(b"\x03www\x07example\x03org\0");
         message.extend(b"\x04mail\xc0\x10");
-        message.extend(b"\xc0\x2e\xc0\x2e");
+        // Forward, to itself, to what points to itself, and round in a circle.
+        message.extend(b"\xc0\x26\x03net\0\xc0\x2b\x02no\xc0\x2b\x02on\xc0\x32");
         let read = |at: usize| {
             let mut r = Reader::new(&message);
             r.skip(at).unwrap();
-            name(&message, &mut r).map(|n| String::from_utf8(n.text).unwrap())
+            let name = name(&message, &mut r)?;
+            Some((String::from_utf8(name.text).unwrap(), name.cut, r.position()))
         };
-        assert_eq!(read(12).as_deref(), Some("www.example.org"));
-        assert_eq!(read(29).as_deref(), Some("mail.example.org"));
-        assert_eq!(read(36), None);
+        let whole = |text: &str, behind| Some((text.to_owned(), false, behind));
+        assert_eq!(read(12), whole("www.example.org", 29));
+        assert_eq!(read(29), whole("mail.example.org", 36));
+        assert_eq!(read(36), whole("net", 38));
+        assert_eq!(read(43), None);
+        assert_eq!(read(45), Some(("no".to_owned(), true, 50)));
+        let (text, is_cut, behind) = read(50).unwrap();
+        assert!(text.starts_with("on.on.on") && is_cut && behind == 55, "{text} {behind}");
+    }
+
+    #[test]
+    fn names_are_kept_up_to_a_length() {
+        let label = [&[63][..], &[b'a'; 63]].concat();
+        let message = [&label.repeat(20)[..], b"\0"].concat();
+        let mut r = Reader::new(&message);
+        let name = name(&message, &mut r).unwrap();
+        assert_eq!((name.text.len(), name.cut, r.position()), (NAME_CAP, true, message.len()));
     }
 
     #[test]
