@@ -383,13 +383,17 @@ impl Serialize for Operation {
             Self::Modify { object, changes } => {
                 map.serialize_entry("object", &WireText(object))?;
                 let changes: Vec<_> = changes.iter().map(ChangeRecord).collect();
-                map.serialize_entry("changes", &changes)?;
+                if !changes.is_empty() {
+                    map.serialize_entry("changes", &changes)?;
+                }
             }
             Self::Add { entry, attributes } => {
                 map.serialize_entry("entry", &WireText(entry))?;
                 let attributes: Vec<_> =
                     attributes.iter().map(|a| AttributeRecord("name", "values", a)).collect();
-                map.serialize_entry("attributes", &attributes)?;
+                if !attributes.is_empty() {
+                    map.serialize_entry("attributes", &attributes)?;
+                }
             }
             Self::Delete(dn) => map.serialize_entry("dn", &WireText(dn))?,
             Self::ModifyDn { entry, new_rdn, delete_old, superior } => {
@@ -418,7 +422,9 @@ impl Serialize for Operation {
                 map.serialize_entry("base_object", &WireText(name))?;
                 let attributes: Vec<_> =
                     attributes.iter().map(|a| AttributeRecord("type", "values", a)).collect();
-                map.serialize_entry("attributes", &attributes)?;
+                if !attributes.is_empty() {
+                    map.serialize_entry("attributes", &attributes)?;
+                }
             }
             Self::Intermediate { name, value } => {
                 for (key, text) in [("name", name), ("value", value)] {
@@ -483,7 +489,10 @@ impl Serialize for AttributeRecord<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         let mut map = s.serialize_map(None)?;
         map.serialize_entry(self.0, &WireText(&self.2.name))?;
-        map.serialize_entry(self.1, &Texts(&self.2.values))?;
+        // Who takes an attribute away need not say which values it has.
+        if !self.2.values.is_empty() {
+            map.serialize_entry(self.1, &Texts(&self.2.values))?;
+        }
         map.end()
     }
 }
