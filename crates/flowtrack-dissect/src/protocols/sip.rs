@@ -118,7 +118,7 @@ impl Protocol for Sip {
             return if may_come { Probe::NeedMore } else { Probe::No };
         };
         let line = bytes.get(..end).unwrap_or_default().trim_ascii_end();
-        Probe::content(is_first_line(line))
+        Probe::content(is_first_line(line, first.has_port(self.ports())))
     }
 
     fn dissector(&self, _wants: Wants) -> Option<Box<dyn Dissector>> {
@@ -144,12 +144,14 @@ fn may_begin(bytes: &[u8]) -> bool {
     })
 }
 
-fn is_first_line(line: &[u8]) -> bool {
+fn is_first_line(line: &[u8], is_usual: bool) -> bool {
     if let Some(status) = line.strip_prefix(b"SIP/2.0 ") {
         return status.first_chunk::<3>().is_some_and(|code| code.iter().all(u8::is_ascii_digit));
     }
     let Some(method) = line.split(|&b| b == b' ').next() else { return false };
-    METHODS.contains(&method) && line.ends_with(b" SIP/2.0")
+    // Methods may be added (RFC 3261 section 7.1).
+    let is_word = !method.is_empty() && method.iter().all(u8::is_ascii_alphanumeric);
+    (METHODS.contains(&method) || (is_usual && is_word)) && line.ends_with(b" SIP/2.0")
 }
 
 #[derive(Default)]

@@ -1,8 +1,8 @@
 //! SNMP v1, v2c (RFC 3416) and v3 (RFC 3412): who reads and sets what on which device.
 
-use crate::ber::{Ber, INTEGER, OCTET_STRING, SEQUENCE};
+use crate::ber::{self, Ber, INTEGER, OCTET_STRING, SEQUENCE};
 use crate::{Datagram, Datagrams, Dissector, Field, First, Keyword, Moment, Probe, Protocol};
-use crate::{Transport, Wants};
+use crate::{Reader, Transport, Wants};
 use flowtrack_event::{AppProto, Direction, Transaction, WireText, words};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -62,9 +62,11 @@ impl Protocol for Snmp {
     }
 
     fn probe(&self, first: &First<'_>) -> Probe {
+        if first.has_port(self.ports()) {
+            return Probe::content(is_begun(first.bytes).is_some());
+        }
         // Scanners show it to name servers, which stay what they are.
-        let elsewhere = first.has_port(&[53]) && !first.has_port(self.ports());
-        Probe::content(!elsewhere && Message::parse(first.bytes).is_some())
+        Probe::content(!first.has_port(&[53]) && Message::parse(first.bytes).is_some())
     }
 
     fn dissector(&self, wants: Wants) -> Option<Box<dyn Dissector>> {
@@ -142,6 +144,20 @@ impl Message {
         }
         Some(it)
     }
+}
+
+/// Whether a message begins as it should, though the rest of it may be malformed or cut.
+fn is_begun(bytes: &[u8]) -> Option<()> {
+    let mut r = Reader::new(bytes);
+    let (SEQUENCE, _) = ber::head(&mut r)? else { return None };
+    let (INTEGER, length) = ber::head(&mut r)? else { return None };
+    let version = r.take(length).and_then(ber::number)?;
+    let wanted = match version {
+        0 | 1 => OCTET_STRING,
+        3 => SEQUENCE,
+        _ => return None,
+    };
+    (ber::head(&mut r)?.0 == wanted).then_some(())
 }
 
 impl Pdu {

@@ -33,6 +33,10 @@ impl Protocol for Telnet {
             Some(_) if usual && first.bytes.len() >= 3 => Probe::Match(Confidence::Content),
             Some(2..) => Probe::Match(Confidence::Content),
             Some(_) if first.bytes.len() <= 6 => Probe::NeedMore,
+            // Who does not negotiate says whatever it likes; what begins otherwise is told so.
+            None if first.has_port(&[23]) && first.bytes.len() > 1 => {
+                Probe::Match(Confidence::Port)
+            }
             _ => Probe::No,
         }
     }

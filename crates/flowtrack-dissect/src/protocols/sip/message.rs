@@ -163,7 +163,7 @@ impl Assembly {
     /// Takes a line; answers whether another follows.
     fn line(&mut self, line: &[u8], found: &mut impl FnMut(Message)) -> bool {
         match self.stage {
-            Stage::Line if super::is_first_line(line) => {
+            Stage::Line if super::is_first_line(line, true) => {
                 self.message.line = line.to_vec();
                 self.stage = Stage::Headers;
             }
