@@ -261,6 +261,23 @@ fn the_same_ports_again_are_another_flow() {
 }
 
 #[test]
+fn a_handshake_behind_the_end_of_another_session_is_another_flow() {
+    let count = |before: &str, isns| {
+        let mut table = Table::new(Config::default());
+        for (packet, at) in session(before, (100, 200)).iter().chain(&session(HANDSHAKE, isns)) {
+            table.feed(packet, at).unwrap();
+        }
+        table.finish().len()
+    };
+    let end = "0 > A 500 600\n1 < FA 600 500";
+    assert_eq!(count(end, (7_000, 8_000)), 2);
+    assert_eq!(count("0 < R 600", (7_000, 8_000)), 2);
+    // Its own segments that a capture put before the SYN.
+    assert_eq!(count("0 < SA 0 1", (100, 200)), 1);
+    assert_eq!(count("0 > A 1 1", (100, 200)), 1);
+}
+
+#[test]
 fn believes_no_segment_with_a_wrong_checksum() {
     let mut table = Table::new(Config::default());
     let script = format!("{HANDSHAKE}\n20 > R 1");

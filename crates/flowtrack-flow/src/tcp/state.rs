@@ -68,11 +68,13 @@ pub(crate) const fn flow_state(state: TcpState) -> FlowState {
     }
 }
 
-/// Whether a SYN with another initial sequence number begins another session.
+/// Whether a SYN with another initial sequence number begins another session: what was seen of the
+/// one before is its end, or it is over.
 pub(crate) const fn may_be_reused(state: TcpState) -> bool {
     matches!(
         state,
-        TcpState::TimeWait
+        TcpState::None
+            | TcpState::TimeWait
             | TcpState::LastAck
             | TcpState::CloseWait
             | TcpState::Closing
