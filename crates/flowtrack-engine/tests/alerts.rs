@@ -507,11 +507,33 @@ fn what_is_dropped_is_with_all_of_its_flow() {
         "drop tcp-pkt any any -> any any (flow:to_server",
     );
     assert_eq!(sids(&rules), [1, 1, 2, 3]);
-    // A limit is on what is told, not on what is done.
-    let limited = "drop http any any -> any any (http.uri; content:\"evil\"; \
-                   threshold:type threshold, track by_src, count 9, seconds 60; sid:1;)\n\
-                   alert http any any -> any any (http.uri; content:\"third\"; sid:3;)\n";
-    assert_eq!(sids(limited), []);
+    // A limit is on what is told, not on what is done; below a threshold neither is.
+    let limited = |limit: &str, count: u32| {
+        let rules = format!(
+            "drop http any any -> any any (http.uri; content:\"evil\"; \
+             threshold:type {limit}, track by_src, count {count}, seconds 60; sid:1;)\n\
+             alert http any any -> any any (http.uri; content:\"third\"; sid:3;)\n"
+        );
+        sids(&rules)
+    };
+    assert_eq!(limited("limit", 1), [1]);
+    assert_eq!(limited("threshold", 2), [1]);
+    assert_eq!(limited("threshold", 9), [3]);
+    assert_eq!(limited("both", 2), [1]);
+    assert_eq!(limited("both", 9), [3]);
+}
+
+#[test]
+fn marks_of_hosts_are_known_by_either_keyword() {
+    let rules = "alert tcp any any -> any any (flags:S; xbits:set,seen,track ip_src,expire 60; \
+                 noalert; sid:1;)\n\
+                 alert tcp any any -> any any (dsize:5; hostbits:isset,seen,src; sid:2;)\n\
+                 alert tcp any any -> any any (dsize:5; hostbits:isset,seen,dst; sid:3;)\n\
+                 alert tcp any any -> any any (flags:S; hostbits:set,known,src,60; noalert; sid:4;)\n\
+                 alert tcp any any -> any any (dsize:5; xbits:isset,known,track ip_src; sid:5;)\n\
+                 alert tcp any any -> any any (dsize:5; xbits:isset,known,track ip_pair; sid:6;)\n";
+    let packets = Tcp::open(80).say(true, b"hello").packets;
+    assert_eq!(alerts(rules, &packets), [(2, 4), (5, 4)]);
 }
 
 #[test]

@@ -341,6 +341,7 @@ impl Work {
                     // What would be dropped is, however seldom that is told.
                     Verdict::ActSilently => {
                         self.silent += 1;
+                        self.memory_dropped += u64::from(!begin_tags(signature, cx));
                         self.settles |= ends_flow(signature, signature.action, hit.on);
                         continue;
                     }

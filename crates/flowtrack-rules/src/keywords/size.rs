@@ -165,7 +165,11 @@ fn parse_entropy(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Com
         is_not: false,
     };
     for option in value.needed(EXPECTED)?.split(',').map(str::trim) {
-        let (key, text) = option.split_once(' ').ok_or_else(|| Complaint::new(EXPECTED))?;
+        // A bare value needs no name.
+        let (key, text) = match option.split_once(' ') {
+            Some((key, text)) if key.starts_with(|c: char| c.is_ascii_alphabetic()) => (key, text),
+            _ => ("value", option),
+        };
         let text = text.trim();
         let wrong = || Complaint::new(format!("\"{text}\" is no number: {EXPECTED}"));
         match key {

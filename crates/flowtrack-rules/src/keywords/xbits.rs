@@ -18,8 +18,8 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     Keyword {
         name: "hostbits",
         aliases: &[],
-        doc: "sets, clears or asks for a named mark on the sender or the receiver",
-        example: r#"alert tcp any any -> any any (content:"a"; hostbits:isset,seen,src; sid:1;)"#,
+        doc: "sets, clears or asks for a named mark on the sender or the receiver, those of `xbits` with `track ip_src` and `ip_dst` too; it holds for 300 seconds or as many as are given",
+        example: r#"alert tcp any any -> any any (content:"a"; hostbits:set,seen,src,3600; sid:1;)"#,
         parse: hostbits,
     },
 ];
@@ -136,11 +136,7 @@ fn xbits(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> 
             Some(("track", "ip_dst")) => track = Some(Track::Destination),
             Some(("track", "ip_pair")) => track = Some(Track::Pair),
             Some(("track", "tx")) => track = Some(Track::Transaction),
-            Some(("expire", number)) => {
-                seconds = number.parse().ok().filter(|&seconds| seconds > 0).ok_or_else(|| {
-                    Complaint::new(format!("\"{number}\" is no number of seconds"))
-                })?;
-            }
+            Some(("expire", number)) => seconds = seconds_of(number)?,
             _ => {
                 return Err(Complaint::new(format!(
                     "\"{part}\" is not known here; expected track ip_src, ip_dst, ip_pair or tx, \
@@ -152,7 +148,12 @@ fn xbits(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> 
     let track =
         track.ok_or_else(|| Complaint::new("expected track ip_src, ip_dst, ip_pair or tx"))?;
     let names = name.split('|').map(|name| VarId::of(name.trim())).collect();
-    add(builder, Memory::XBits, command, Mark { names, tracks: vec![track] }, seconds)
+    // Marks of a host are the same, whichever keyword sets and asks for them.
+    let memory = match track {
+        Track::Source | Track::Destination => Memory::HostBits,
+        Track::Pair | Track::Transaction => Memory::XBits,
+    };
+    add(builder, memory, command, Mark { names, tracks: vec![track] }, seconds)
 }
 
 fn hostbits(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
@@ -162,11 +163,17 @@ fn hostbits(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complain
         return Ok(());
     }
     let parts: Vec<&str> = text.split(',').map(str::trim).collect();
-    let (command, names, end) = match parts.as_slice() {
-        [command, names] => (*command, *names, "src"),
-        [command, names, end] => (*command, *names, *end),
-        _ => return Err(Complaint::new("expected a command, a name, and src, dst or both")),
+    let (command, names, end, seconds) = match *parts.as_slice() {
+        [command, names] => (command, names, "src", None),
+        [command, names, end] => (command, names, end, None),
+        [command, names, end, seconds] => (command, names, end, Some(seconds)),
+        _ => {
+            return Err(Complaint::new(
+                "expected a command, a name, src, dst or both, and for how many seconds",
+            ));
+        }
     };
+    let seconds = seconds.map_or(Ok(HOSTBIT_SECONDS), seconds_of)?;
     if names.is_empty() {
         return Err(Complaint::new(format!("{command} needs a name")));
     }
@@ -180,6 +187,11 @@ fn hostbits(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complain
             )));
         }
     };
-    let names = names.split('|').map(|name| VarId::of(&format!("host {}", name.trim()))).collect();
-    add(builder, Memory::HostBits, command, Mark { names, tracks }, HOSTBIT_SECONDS)
+    let names = names.split('|').map(|name| VarId::of(name.trim())).collect();
+    add(builder, Memory::HostBits, command, Mark { names, tracks }, seconds)
+}
+
+fn seconds_of(text: &str) -> Result<u32, Complaint> {
+    let wrong = || Complaint::new(format!("\"{text}\" is no number of seconds"));
+    text.parse().ok().filter(|&seconds| seconds > 0).ok_or_else(wrong)
 }

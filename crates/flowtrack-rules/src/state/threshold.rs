@@ -169,11 +169,10 @@ impl Limits {
                 continue;
             };
             let port = threshold.distinct.and_then(|distinct| distinct.of(cx));
-            if !memory.count(key, threshold, port, cx.ts) {
-                return match threshold.count {
-                    Count::Filter => Verdict::Silent,
-                    _ => Verdict::ActSilently,
-                };
+            match memory.count(key, threshold, port, cx.ts) {
+                Counted::Speaks => {}
+                Counted::Acts => return Verdict::ActSilently,
+                Counted::Waits => return Verdict::Silent,
             }
         }
         match &self.rate {
@@ -286,6 +285,24 @@ impl Key {
     }
 }
 
+/// What becomes of a match that was counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Counted {
+    /// It is told, and what the rule does is done.
+    Speaks,
+    /// It is one too many to be told; what the rule does is done.
+    Acts,
+    /// There are too few yet: it is as if the rule had not matched.
+    Waits,
+}
+
+impl Counted {
+    /// For what is done and told, or neither.
+    const fn once(speaks: bool) -> Self {
+        if speaks { Self::Speaks } else { Self::Waits }
+    }
+}
+
 /// One count.
 #[derive(Clone, Copy, Debug)]
 struct Counter {
@@ -322,14 +339,14 @@ impl Thresholds {
         has_room
     }
 
-    /// Counts a match; says whether it speaks.
+    /// Counts a match; says what becomes of it.
     fn count(
         &mut self,
         key: Key,
         threshold: &Threshold,
         port: Option<u16>,
         now: Timestamp,
-    ) -> bool {
+    ) -> Counted {
         let n = threshold.n;
         if let Some(port) = port {
             let is_over = self.counters.get(&key).is_none_or(|counter| now > counter.until);
@@ -338,7 +355,8 @@ impl Thresholds {
                 ports.clear();
             }
             if ports.len() > n as usize || !ports.insert(port) {
-                return self.counters.get(&key).is_some_and(|counter| counter.count > n);
+                let known = self.counters.get(&key);
+                return Counted::once(known.is_some_and(|counter| counter.count > n));
             }
         }
         let period = std::time::Duration::from_secs(threshold.seconds.into());
@@ -355,8 +373,9 @@ impl Thresholds {
             let speaks = u64::from(counter.count) == counter.next;
             if speaks {
                 counter.next = counter.next.saturating_mul(u64::from(multiplier.max(2)));
+                return Counted::Speaks;
             }
-            return speaks;
+            return Counted::Acts;
         }
         if now > counter.until {
             *counter = fresh;
@@ -364,17 +383,19 @@ impl Thresholds {
         }
         counter.count = counter.count.saturating_add(1);
         match threshold.count {
-            Count::Limit => counter.count <= n,
+            Count::Limit if counter.count > n => Counted::Acts,
+            Count::Limit => Counted::Speaks,
             Count::Threshold => {
                 let speaks = counter.count >= n;
                 if speaks {
                     counter.count = 0;
                 }
-                speaks
+                Counted::once(speaks)
             }
-            Count::Both => counter.count == n,
-            Count::Filter => counter.count > n,
-            Count::Backoff { .. } => false,
+            Count::Both if counter.count > n => Counted::Acts,
+            Count::Both => Counted::once(counter.count == n),
+            Count::Filter => Counted::once(counter.count > n),
+            Count::Backoff { .. } => Counted::Acts,
         }
     }
 
@@ -414,8 +435,8 @@ impl Thresholds {
     }
 }
 
-/// Whether the first match of a period speaks.
-fn first(count: Count, n: u32, counter: Option<&mut Counter>) -> bool {
+/// What becomes of the first match of a period.
+fn first(count: Count, n: u32, counter: Option<&mut Counter>) -> Counted {
     let speaks = match count {
         Count::Limit => n > 0,
         Count::Threshold | Count::Both | Count::Backoff { .. } => n <= 1,
@@ -430,7 +451,11 @@ fn first(count: Count, n: u32, counter: Option<&mut Counter>) -> bool {
             _ => {}
         }
     }
-    speaks
+    match count {
+        // A limit of none is on words alone.
+        Count::Limit if !speaks => Counted::Acts,
+        _ => Counted::once(speaks),
+    }
 }
 
 #[cfg(test)]
@@ -439,30 +464,36 @@ mod tests {
     use crate::state::Shared;
     use flowtrack_event::{Direction, FlowKey, IpProto};
 
-    /// Which of matches at these seconds speak.
-    fn speak(count: Count, n: u32, seconds: u32, at: &[i64]) -> Vec<i64> {
-        let threshold = Threshold { count, scope: Scope::Rule, n, seconds, distinct: None };
+    /// Which of matches at these seconds come to this.
+    fn come_to(wanted: Counted, count: Count, n: u32, at: &[i64]) -> Vec<i64> {
+        let threshold = Threshold { count, scope: Scope::Rule, n, seconds: 10, distinct: None };
         let key = Key::of((1, 1), Scope::Rule, None, None, Purpose::Threshold).unwrap();
         let mut memory = Thresholds::default();
-        let speaks = |at: &i64| memory.count(key, &threshold, None, Timestamp::from_secs(*at));
-        at.iter()
-            .copied()
-            .filter({
-                let mut speaks = speaks;
-                move |at| speaks(at)
-            })
-            .collect()
+        let mut come = |at: i64| memory.count(key, &threshold, None, Timestamp::from_secs(at));
+        at.iter().copied().filter(|at| come(*at) == wanted).collect()
     }
 
     #[test]
     fn each_kind_counts_its_own_way() {
         let at = [0, 1, 2, 3, 4, 5, 20, 21];
-        assert_eq!(speak(Count::Limit, 1, 10, &at), [0, 20]);
-        assert_eq!(speak(Count::Limit, 2, 10, &at), [0, 1, 20, 21]);
-        assert_eq!(speak(Count::Threshold, 3, 10, &at), [2, 5]);
-        assert_eq!(speak(Count::Both, 3, 10, &at), [2]);
-        assert_eq!(speak(Count::Filter, 3, 10, &at), [3, 4, 5]);
-        assert_eq!(speak(Count::Backoff { multiplier: 2 }, 1, 10, &at), [0, 1, 3, 21]);
+        let speak = |count, n| come_to(Counted::Speaks, count, n, &at);
+        assert_eq!(speak(Count::Limit, 1), [0, 20]);
+        assert_eq!(speak(Count::Limit, 2), [0, 1, 20, 21]);
+        assert_eq!(speak(Count::Threshold, 3), [2, 5]);
+        assert_eq!(speak(Count::Both, 3), [2]);
+        assert_eq!(speak(Count::Filter, 3), [3, 4, 5]);
+        assert_eq!(speak(Count::Backoff { multiplier: 2 }, 1), [0, 1, 3, 21]);
+    }
+
+    #[test]
+    fn what_is_not_told_is_done_only_where_there_are_too_many_words() {
+        let at = [0, 1, 2, 3, 4, 5, 20, 21];
+        let act = |count, n| come_to(Counted::Acts, count, n, &at);
+        assert_eq!(act(Count::Limit, 2), [2, 3, 4, 5]);
+        assert_eq!(act(Count::Threshold, 3), [0; 0]);
+        assert_eq!(act(Count::Both, 3), [3, 4, 5]);
+        assert_eq!(act(Count::Filter, 3), [0; 0]);
+        assert_eq!(act(Count::Backoff { multiplier: 2 }, 3), [1, 3, 4, 20, 21]);
     }
 
     #[test]
@@ -472,8 +503,9 @@ mod tests {
         let threshold = Threshold { count, scope, n: 1, seconds: 10, distinct };
         let key = Key::of((1, 1), Scope::Rule, None, None, Purpose::Threshold).unwrap();
         let mut memory = Thresholds::default();
-        let mut speaks =
-            |at, port| memory.count(key, &threshold, Some(port), Timestamp::from_secs(at));
+        let mut speaks = |at, port| {
+            memory.count(key, &threshold, Some(port), Timestamp::from_secs(at)) == Counted::Speaks
+        };
         assert!(!speaks(0, 2000));
         assert!(!speaks(1, 2000));
         assert!(speaks(2, 2001));
