@@ -3,8 +3,8 @@
 
 use crate::greeting::begins_with;
 use crate::{
-    Both, Dissector, Field, First, Malformed, Moment, Next, Outcome, Pending, Probe, Protocol,
-    Text, Transport, Wants,
+    Both, Dissector, Field, First, Keyword, Malformed, Moment, Next, Outcome, Pending, Probe,
+    Protocol, Text, Transport, Wants,
 };
 use flowtrack_event::{AppProto, Chunk, Confidence, Direction, LoginOutcome, Secret, Transaction};
 use serde::Serialize;
@@ -36,6 +36,8 @@ const LINE_CAP: usize = 4096;
 const WAITING_CAP: usize = 64;
 /// Longest tag.
 const TAG_CAP: usize = 64;
+/// Bytes of the lines of a command, or of its answers, that rules may look at.
+const LINES_CAP: usize = 16 * 1024;
 
 const FIELDS: &[Field] = &[
     Field::added("tag", "string", "mark of the command and its answer"),
@@ -43,6 +45,11 @@ const FIELDS: &[Field] = &[
     Field::added("arguments", "string", "what follows it, without secrets"),
     Field::added("status", "string", "`OK`, `NO`, `BAD`, `BYE` or `PREAUTH`"),
     Field::added("text", "string", "what the answer says"),
+];
+
+const KEYWORDS: &[Keyword] = &[
+    Keyword::buffer("imap.request", "each line of a command").multi().to_server(),
+    Keyword::buffer("imap.response", "each line of its answers").multi().to_client(),
 ];
 
 /// IMAP.
@@ -78,6 +85,10 @@ impl Protocol for Imap {
 
     fn fields(&self) -> &'static [Field] {
         FIELDS
+    }
+
+    fn keywords(&self) -> &'static [Keyword] {
+        KEYWORDS
     }
 }
 
@@ -117,8 +128,29 @@ struct Exchange {
     status: Text,
     #[serde(skip_serializing_if = "is_empty")]
     text: Text,
+    /// What each side said of it, for rules alone.
+    #[serde(skip)]
+    lines: Both<Lines>,
     #[serde(skip)]
     tx_id: u64,
+}
+
+/// Lines without their ends; bounded.
+#[derive(Clone, Default, Debug)]
+struct Lines {
+    lines: Vec<Text>,
+    bytes: usize,
+}
+
+impl Lines {
+    fn push(&mut self, line: &[u8]) {
+        let room = LINES_CAP.saturating_sub(self.bytes);
+        if room > 0 && !line.is_empty() {
+            // A line costs something even if it is short.
+            self.bytes += line.len().max(64);
+            self.lines.push(Text::capped(line, room.min(LINE_CAP)));
+        }
+    }
 }
 
 fn is_empty(text: &Text) -> bool {
@@ -132,6 +164,15 @@ impl Transaction for Exchange {
 
     fn record(&self) -> &dyn erased_serde::Serialize {
         self
+    }
+
+    fn buffer_towards(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(&[u8])) {
+        let said = match (direction, name) {
+            (Direction::ToServer, "imap.request") => &self.lines.to_server,
+            (Direction::ToClient, "imap.response") => &self.lines.to_client,
+            _ => return,
+        };
+        said.lines.iter().for_each(|line| visit(line));
     }
 
     fn summary(&self) -> String {
@@ -231,6 +272,9 @@ impl Reading {
         let tag = words.next().unwrap_or_default();
         let Some(command) = words.next().filter(|c| c.iter().all(u8::is_ascii_alphabetic)) else {
             // The answer to a challenge, or `DONE`.
+            if let (true, Some(exchange)) = (self.wants.buffers, self.waiting.last_mut()) {
+                exchange.lines.of(Direction::ToServer).push(line);
+            }
             return;
         };
         if tag.is_empty() || tag.len() > TAG_CAP || self.waiting.len() >= WAITING_CAP {
@@ -244,7 +288,13 @@ impl Reading {
             }
             _ => arguments,
         };
+        let mut lines = Both::default();
+        if self.wants.buffers {
+            let said: &mut Lines = lines.of(Direction::ToServer);
+            said.push(line);
+        }
         self.waiting.push(Exchange {
+            lines,
             tag: Text::new(tag),
             command: Text::capped(&command, TAG_CAP),
             arguments: Text::capped(arguments, 1024),
@@ -256,25 +306,41 @@ impl Reading {
 
     /// One line of the server; says whether encryption begins behind it.
     fn answer(&mut self, line: &[u8], out: &mut Outcome) -> bool {
+        let whole = line;
         let mut words = line.splitn(3, |&b| b == b' ');
         let (tag, status) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let text = Text::capped(words.next().unwrap_or_default(), 1024);
         let status = Text::capped(&status.to_ascii_uppercase(), 16);
-        if tag == b"*" {
-            if !std::mem::replace(&mut self.greeted, true) && self.waiting.is_empty() {
-                let exchange = Exchange { status, text, tx_id: self.tx_id, ..Exchange::default() };
-                self.tx_id += 1;
-                self.tell(Direction::ToClient, exchange, out);
-            }
+        let greets = tag == b"*" && !std::mem::replace(&mut self.greeted, true);
+        if greets && self.waiting.is_empty() {
+            let mut exchange = Exchange { status, text, tx_id: self.tx_id, ..Exchange::default() };
+            self.note(&mut exchange, whole);
+            self.tx_id += 1;
+            self.tell(Direction::ToClient, exchange, out);
             return false;
         }
-        let Some(at) = self.waiting.iter().position(|e| *e.tag == *tag) else { return false };
+        let found = self.waiting.iter().position(|e| *e.tag == *tag);
+        let Some(at) = found.filter(|_| tag != b"*" && tag != b"+") else {
+            // Of what is asked first, as far as anybody can tell.
+            if let (true, Some(exchange)) = (self.wants.buffers, self.waiting.first_mut()) {
+                exchange.lines.of(Direction::ToClient).push(whole);
+            }
+            return false;
+        };
         let mut exchange = self.waiting.remove(at);
+        self.note(&mut exchange, whole);
         let upgrades = *exchange.command == *b"STARTTLS" && *status == *b"OK";
         (exchange.status, exchange.text) = (status, text);
         login(&exchange, out);
         self.tell(Direction::ToClient, exchange, out);
         upgrades
+    }
+
+    /// Keeps a line of the server for rules.
+    fn note(&self, exchange: &mut Exchange, line: &[u8]) {
+        if self.wants.buffers {
+            exchange.lines.of(Direction::ToClient).push(line);
+        }
     }
 
     fn tell(&self, direction: Direction, exchange: Exchange, out: &mut Outcome) {

@@ -35,6 +35,7 @@ const SNMP: &[&str] = &["snmp"];
 const RFB: &[&str] = &["rfb"];
 const QUIC: &[&str] = &["quic"];
 const PGSQL: &[&str] = &["pgsql"];
+const IMAP: &[&str] = &["imap"];
 const NTP: &[&str] = &["ntp"];
 const NFS: &[&str] = &["nfs"];
 const MDNS: &[&str] = &["mdns"];
@@ -231,6 +232,8 @@ buffers! {
     "quic.cyu.hash", QUIC, BOTH, true, "quic", "MD5 of what the client offered";
     "quic.cyu.string", QUIC, BOTH, true, "quic", "what the client offered";
     "ntp.reference_id", NTP, BOTH, false, "ntp", "what names the reference clock: four bytes";
+    "imap.request", IMAP, UP, true, "imap", "each line of a command";
+    "imap.response", IMAP, DOWN, true, "imap", "each line of the answers to a command";
     "pgsql.query", PGSQL, UP, false, "pgsql", "the query";
     "nfs.filename", NFS, BOTH, false, "nfs", "the name of the file";
     "websocket.payload", WEBSOCKET, BOTH, false, "websocket", "the payload without its mask";
