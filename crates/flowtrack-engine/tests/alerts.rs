@@ -218,6 +218,64 @@ fn what_an_expression_captures_is_asked_by_other_rules_and_told() {
 }
 
 #[test]
+fn what_is_captured_of_a_stream_is_told_with_the_transaction() {
+    let packets = Tcp::open(80)
+        .say(true, b"GET /a HTTP/1.1\r\nHost: a\r\nX-User: root\r\n\r\n")
+        .say(false, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        .packets;
+    let rules = "alert http any any -> any any (content:\"X-User\"; \
+                 pcre:\"/X-User: (\\w+)/, flow:user\"; http.uri; content:\"/a\"; sid:1;)\n\
+                 alert http any any -> any any (content:\"X-User\"; \
+                 pcre:\"/X-User: (\\w+)/, alert:who\"; http.uri; content:\"/a\"; sid:2;)\n\
+                 alert http any any -> any any (content:\"X-User\"; \
+                 pcre:\"/X-User: (\\w+)/, flow:other\"; http.uri; content:\"/b\"; sid:3;)\n";
+    let (events, _) = told(&Config::default(), rules, &packets);
+    let mut found = Vec::new();
+    for event in &events {
+        let Event::Alert(alert) = event else { continue };
+        let remembered = alert.remembered.as_deref().cloned().unwrap_or_default();
+        let names = |list: &[(Arc<str>, Box<[u8]>)]| {
+            let text = |(name, text): &(Arc<str>, Box<[u8]>)| {
+                format!("{name}={}", String::from_utf8_lossy(text))
+            };
+            list.iter().map(text).collect::<Vec<_>>().join(" ")
+        };
+        let Remembered { flowvars, context, .. } = &remembered;
+        found.push(format!("{} {} {}", alert.rule.sid, names(flowvars), names(context)));
+    }
+    assert_eq!(found, ["1 user=root ", "2 user=root who=root"]);
+}
+
+#[test]
+fn what_is_looked_for_in_the_stream_is_of_the_request_it_came_with() {
+    let mut talk = Tcp::open(80);
+    for (path, field) in [("a", "X-User: root"), ("b", "X-Other: 1"), ("c", "X-User: me")] {
+        let head = format!("GET /{path} HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n");
+        talk = talk
+            .say(true, head.as_bytes())
+            .say(false, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    }
+    let rule = |sid: u32, path: &str, rest: &str| {
+        format!(
+            "alert http any any -> any any (http.uri; content:\"/{path}\"; pkt_data; {rest}; \
+             sid:{sid};)\n"
+        )
+    };
+    let rules = [
+        rule(1, "a", "content:\"X-User\""),
+        rule(2, "b", "content:\"X-User\""),
+        rule(3, "c", "content:\"X-User\""),
+        rule(4, "a", "content:!\"X-User\""),
+        rule(5, "b", "content:!\"X-User\""),
+        rule(6, "c", "content:!\"X-User\""),
+        rule(7, "a", "content:\"GET \"; depth:4; content:\"/a\"; distance:0; within:2"),
+    ];
+    let sids: Vec<u32> =
+        alerts(&rules.concat(), &talk.packets).into_iter().map(|(sid, _)| sid).collect();
+    assert_eq!(sids, [1, 3, 5, 7]);
+}
+
+#[test]
 fn packets_of_protocols_without_flows_are_judged_one_by_one() {
     let (gre, ipip) = (47, 4);
     let inner = ip(17, CLIENT, SERVER, &[0x9c, 0x40, 3, 0xe7, 0, 9, 0, 0, b'x']);
@@ -521,6 +579,37 @@ fn what_is_dropped_is_with_all_of_its_flow() {
     assert_eq!(limited("threshold", 9), [3]);
     assert_eq!(limited("both", 2), [1]);
     assert_eq!(limited("both", 9), [3]);
+}
+
+#[test]
+fn an_action_applies_to_what_the_rule_says() {
+    let mut talk = Tcp::open(80);
+    for path in ["first", "then", "second"] {
+        talk = talk
+            .say(true, format!("GET /{path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes())
+            .say(false, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    }
+    let packets = talk.packets;
+    let sids = |action: &str| -> Vec<u32> {
+        let rules = format!(
+            "{action} http any any -> any any (http.uri; content:\"first\"; sid:1;)\n\
+             alert http any any -> any any (http.uri; content:\"second\"; sid:2;)\n"
+        );
+        alerts(&rules, &packets).into_iter().map(|(sid, _)| sid).collect()
+    };
+    assert_eq!(sids("drop"), [1]);
+    assert_eq!(sids("drop:packet"), [1, 2]);
+    assert_eq!(sids("drop:flow,alert"), [1]);
+    assert_eq!(sids("pass"), []);
+    assert_eq!(sids("pass:packet"), [2]);
+    let of_packets = |action: &str| -> Vec<u64> {
+        let rules = format!(
+            "{action} tcp-pkt any any -> any any (flow:to_server; dsize:>4; content:!\"then\"; sid:1;)"
+        );
+        alerts(&rules, &packets).into_iter().map(|(_, packet)| packet).collect()
+    };
+    assert_eq!(of_packets("drop"), [4, 12]);
+    assert_eq!(of_packets("drop:flow"), [4]);
 }
 
 #[test]

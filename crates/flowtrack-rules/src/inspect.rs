@@ -270,6 +270,9 @@ impl Inspector {
                 profile.count(index, began, matched, subject.len());
             }
             if matched {
+                if let (Some(partial), Some(flow)) = (plan.partial, &mut cx.flow) {
+                    flow.vars.set_kept_texts(partial, index);
+                }
                 if let (false, Some(flow)) = (self.searcher.captured.is_empty(), &mut cx.flow) {
                     for (whom, name, text) in self.searcher.captured.drain(..) {
                         flow.vars.set_text(whom, index, &name, &text);
@@ -315,6 +318,10 @@ impl Inspector {
             // The part about the payload of a signature about transactions: what is found is kept
             // until a transaction is judged.
             let Some(partial) = plan.partial else { return false };
+            // What a bare acknowledgement does not say says nothing of the stream.
+            if let Subject::Packet([]) = subject {
+                return false;
+            }
             let is_found = if is_between(signature, cx) {
                 self.searches(set, signature, plan, cx, subject)
             } else {
@@ -323,6 +330,10 @@ impl Inspector {
             };
             if is_found && let Some(flow) = &mut cx.flow {
                 flow.vars.set_part(partial);
+                // What was captured there is told with the transaction.
+                for (whom, name, text) in self.searcher.captured.drain(..) {
+                    flow.vars.keep_text(partial, whom, &name, text);
+                }
             }
             return false;
         }
@@ -350,8 +361,11 @@ impl Inspector {
                     self.searcher.holds(&search.steps, window.bytes, window.offset, cx)
                 }
                 (Source::Payload, Subject::Transaction) => match cx.packet {
-                    Some(packet) if !cx.in_stream => {
-                        self.searcher.holds(&search.steps, packet.payload, 0, cx)
+                    // The packet in hand may well be an acknowledgement alone.
+                    Some(packet)
+                        if !matches!(packet.transport, flowtrack_wire::Transport::Tcp(_)) =>
+                    {
+                        self.searcher.holds(&search.steps, packet.user_data(), 0, cx)
                     }
                     _ => plan.partial.is_some_and(|partial| {
                         cx.flow.as_ref().is_some_and(|flow| flow.vars.has_part(partial))

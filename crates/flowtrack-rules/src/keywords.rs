@@ -27,7 +27,7 @@ mod transforms;
 mod xbits;
 
 use crate::builder::{Builder, Complaint, Keyword, Value};
-use crate::lang::{Headers, Rule, Span, did_you_mean};
+use crate::lang::{Action, Headers, Rule, Span, did_you_mean};
 use crate::signature::Signature;
 use ahash::AHashMap;
 use std::sync::{Arc, LazyLock};
@@ -116,6 +116,15 @@ pub fn understand(rule: &Rule, headers: &mut Headers) -> Result<Understood, Refu
             keyword: Some(option.name.clone()),
             ..refused(option.value_at, complaint)
         })?;
+    }
+    if rule.header.action == Action::Accept {
+        return Err(Refused {
+            at: rule.at,
+            keyword: None,
+            message: "rules of a firewall that drops what no rule accepts are not applied"
+                .to_owned(),
+            skip: Some("for a firewall"),
+        });
     }
     let header = headers.compile(&rule.header).map_err(|(at, message)| Refused {
         at,

@@ -20,7 +20,9 @@ mod threshold;
 mod variables;
 
 pub use address::Addresses;
-pub use ast::{Action, ActionOrder, Arrow, Header, HeaderSpans, Opt, Problem, Rule, Span};
+pub use ast::{
+    Action, ActionOrder, ActionScope, Arrow, Header, HeaderSpans, Opt, Problem, Rule, Span,
+};
 pub use class::{Class, Classifications};
 pub use header::{Base, Carrier, HeaderMatch, Headers, Protocol, Side};
 use lines::logical_lines;

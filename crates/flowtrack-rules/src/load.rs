@@ -210,6 +210,17 @@ mod tests {
     }
 
     #[test]
+    fn rules_of_a_firewall_are_left_out_and_not_wrong() {
+        let loaded = load(
+            "accept:hook tcp:all any any -> any any (sid:1;)\n\
+             accept:flow,pass:flow,alert tls:<client_hello_done any any -> any any (sid:2;)\n\
+             drop:flow,alert tcp any any -> any any (ttl:1; sid:3;)\n",
+        );
+        assert_eq!((loaded.read, loaded.refused, loaded.signatures.len()), (3, 0, 1));
+        assert_eq!(loaded.skipped.get("for a firewall"), Some(&2));
+    }
+
+    #[test]
     fn the_highest_revision_stays() {
         let loaded = load(
             "alert ip any any -> any any (ttl:1; sid:1; rev:1;)\n\

@@ -6,7 +6,7 @@ use crate::keywords::base64::Base64;
 use crate::keywords::bytes::{ByteExtract, ByteJump, ByteMath, ByteTest, IsDataAt};
 use crate::keywords::content::{Amount, Content};
 use crate::keywords::pcre::Pcre;
-use crate::lang::{Action, HeaderMatch};
+use crate::lang::{Action, ActionScope, HeaderMatch};
 use crate::state::{DatasetSpec, Limits, TagRequest, VarId};
 use flowtrack_event::{Direction, FileRecord, RuleInfo};
 use std::sync::Arc;
@@ -198,6 +198,8 @@ pub struct Signature {
     pub info: Arc<RuleInfo>,
     /// What to do.
     pub action: Action,
+    /// To what that applies, where the rule says so.
+    pub scope: Option<ActionScope>,
     /// Protocol, addresses and ports.
     pub header: HeaderMatch,
     /// On what it is judged.

@@ -1,6 +1,7 @@
 //! One decoded packet: what the rest of the packet path needs from all its headers.
 
 use crate::anomaly::Anomalies;
+use crate::transport::sctp;
 use flowtrack_event::{IpProto, LinkType, MacAddr, TunnelKind, Vlans};
 use std::net::IpAddr;
 
@@ -52,6 +53,15 @@ impl Default for Packet<'_> {
 }
 
 impl<'a> Packet<'a> {
+    /// What programs sent: the payload, or of SCTP the data of the first chunk that has any.
+    #[inline]
+    pub fn user_data(&self) -> &'a [u8] {
+        match self.transport {
+            Transport::Sctp(_) => sctp::user_data(self.payload).unwrap_or(self.payload),
+            _ => self.payload,
+        }
+    }
+
     /// Forgets what was read, for a packet of `len` bytes.
     #[inline]
     pub(crate) fn reset(&mut self, len: usize) {

@@ -2,6 +2,6 @@
 
 pub(crate) mod icmp;
 mod igmp;
-mod sctp;
+pub(crate) mod sctp;
 pub(crate) mod tcp;
 mod udp;

@@ -7,6 +7,7 @@ use flowtrack_event::{
     Alert, AlertAction, AlertEnds, AlertFlow, DetectStats, Direction, Event, FileRecord, FlowKey,
     FlowState, LinkType, Remembered, TaggedPacket, Timestamp, Transaction,
 };
+use flowtrack_rules::lang::ActionScope;
 use flowtrack_rules::state::{Tagged, Verdict};
 use flowtrack_rules::{
     Action, Clock, Context, FlowScope, Hit, Inspector, Kind, On, Requirements, RuleSet, Shared,
@@ -239,6 +240,9 @@ impl Work {
             return;
         }
         while let Some(piece) = watch.waiting_mut(now.direction).take(all) {
+            if now.direction == Direction::ToServer {
+                watch.vars.begin_request();
+            }
             // What was sent before encryption began may be judged only now.
             let mut cx = Context {
                 is_last: all,
@@ -258,7 +262,7 @@ impl Work {
     }
 
     fn judge_packet(&mut self, rules: &Rules, now: &Now<'_>, mut cx: Context<'_>) {
-        let payload = now.packet.map_or(&[][..], |packet| packet.payload);
+        let payload = now.packet.map_or(&[][..], Packet::user_data);
         self.inspector.packet(&rules.set, &mut cx, payload, &mut self.hits);
         self.collect(rules, &mut cx, None);
     }
@@ -283,6 +287,10 @@ impl Work {
             self.inspector.transaction(&rules.set, &mut cx, &mut self.hits);
             let before = self.found.len();
             self.collect(rules, &mut cx, Some((tx_id, &transaction, &files)));
+            let is_whole = !is_half && tx_id < TxScope::FRAME;
+            if now.direction == Direction::ToServer && is_whole {
+                watch.vars.end_request();
+            }
             self.choices.drain(..).for_each(|choice| watch.choose(&choice));
             if rules.needs.halves && now.direction == Direction::ToServer {
                 let spoke = |found: &mut Found| watch.spoke_of(tx_id, found.hit.signature, is_half);
@@ -444,7 +452,7 @@ impl Work {
             self.told += 1;
             let payload = self.tell.alert_payload.then(|| match found.hit.on {
                 On::Stream => self.matched.as_slice().into(),
-                _ => head(now.packet.map_or(&[], |packet| packet.payload)).into(),
+                _ => head(now.packet.map_or(&[][..], Packet::user_data)).into(),
             });
             out.events.push(Event::Alert(Box::new(Alert {
                 ts: now.ts,
@@ -496,13 +504,15 @@ fn head(payload: &[u8]) -> &[u8] {
 }
 
 /// Whether nothing more of a flow is judged once a signature matched: what passes and what is
-/// dropped does so with all of its flow, unless the signature is about single packets.
+/// dropped does so with all of its flow, unless the signature says otherwise or is about single
+/// packets.
 fn ends_flow(signature: &Signature, action: Action, on: On) -> bool {
     let decides = matches!(
         action,
         Action::Pass | Action::Drop | Action::Reject | Action::RejectBoth | Action::RejectDst
     );
     let is_of_packets = match signature.kind {
+        _ if signature.scope.is_some() => signature.scope == Some(ActionScope::Packet),
         Kind::Addresses | Kind::Recognition | Kind::App | Kind::Transaction => false,
         Kind::Packet => !signature.is_about_ends(),
         Kind::Stream | Kind::PacketAndStream => on != On::Stream,

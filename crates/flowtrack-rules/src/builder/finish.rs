@@ -36,6 +36,7 @@ impl Builder<'_> {
         Ok(Signature {
             info: Arc::new(self.info),
             action: self.rule.header.action,
+            scope: self.rule.header.scope,
             header: self.header,
             kind,
             direction,

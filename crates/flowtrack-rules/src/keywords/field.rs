@@ -126,10 +126,9 @@ fields! {
     "mqtt.connect.flags", "mqtt.connect.flags", "mqtt", ["mqtt"], None, U8, Bits, MQTT_CONNECT_FLAGS, "What a client sends along and asks for.", "username,password";
     "mqtt.connack.session_present", "mqtt.connack.session_present", "mqtt", ["mqtt"], None, U8, List, NO_YES, "Whether the server knew the session.", "yes";
     "mqtt.reason_code" | "mqtt.connack.return_code", "mqtt.reason_code", "mqtt", ["mqtt"], None, U8, List, NONE, "Result.", ">127";
-    "nfs_procedure", "nfs_procedure", "nfs", ["nfs"], None, U32, List, NONE, "Number of the procedure that is called.", "4";
     "nfs.version" | "nfs_version", "nfs.version", "nfs", ["nfs"], None, U32, List, NONE, "Version of NFS.", "3";
     "ntp.version", "ntp.version", "ntp", ["ntp"], None, U8, List, NONE, "Version.", "4";
-    "ntp.mode", "ntp.mode", "ntp", ["ntp"], None, U8, List, NONE, "Who says it: 3 is a client, 4 a server.", "7";
+    "ntp.mode", "ntp.mode", "ntp", ["ntp"], None, U8, List, NTP_MODES, "Who says it: 3 is a client, 4 a server.", "!server";
     "ntp.stratum", "ntp.stratum", "ntp", ["ntp"], None, U8, List, NONE, "Steps to a reference clock.", "16";
     "rfb.sectype", "rfb.sectype", "rfb", ["rfb"], None, U32, List, NONE, "Way to log on.", "1";
     "rfb.secresult", "rfb.secresult", "rfb", ["rfb"], Some(ToClient), U32, List, RFB_RESULTS, "Outcome of the log-on.", "fail";
@@ -285,6 +284,17 @@ fn ranges(text: &str, max: u64) -> Result<Vec<(u64, u64)>, Complaint> {
 
 const NO_YES: Words = &[("no", 0), ("yes", 1), ("false", 0), ("true", 1), ("off", 0), ("on", 1)];
 
+const NTP_MODES: Words = &[
+    ("reserved", 0),
+    ("symmetric_active", 1),
+    ("symmetric_passive", 2),
+    ("client", 3),
+    ("server", 4),
+    ("broadcast", 5),
+    ("control", 6),
+    ("private", 7),
+];
+
 const FTP_MODES: Words = &[("active", 0), ("passive", 1)];
 
 const HTTP2_FRAMES: Words = &[
@@ -348,34 +358,104 @@ const DNS_RCODES: Words = &[
     ("NXRRSET", 8),
     ("NOTAUTH", 9),
     ("NOTZONE", 10),
+    ("BADVERS", 16),
+    ("BADSIG", 16),
+    ("BADKEY", 17),
+    ("BADTIME", 18),
+    ("BADMODE", 19),
+    ("BADNAME", 20),
+    ("BADALG", 21),
+    ("BADTRUNC", 22),
+    ("BADCOOKIE", 23),
 ];
 
 const DNS_TYPES: Words = &[
     ("A", 1),
     ("NS", 2),
+    ("MD", 3),
+    ("MF", 4),
     ("CNAME", 5),
     ("SOA", 6),
+    ("MB", 7),
+    ("MG", 8),
+    ("MR", 9),
     ("NULL", 10),
+    ("WKS", 11),
     ("PTR", 12),
     ("HINFO", 13),
+    ("MINFO", 14),
     ("MX", 15),
     ("TXT", 16),
+    ("RP", 17),
+    ("AFSDB", 18),
+    ("X25", 19),
+    ("ISDN", 20),
+    ("RT", 21),
+    ("NSAP", 22),
+    ("NSAP-PTR", 23),
+    ("NSAPPTR", 23),
+    ("SIG", 24),
+    ("KEY", 25),
+    ("PX", 26),
+    ("GPOS", 27),
     ("AAAA", 28),
+    ("LOC", 29),
+    ("NXT", 30),
+    ("EID", 31),
+    ("NIMLOC", 32),
     ("SRV", 33),
+    ("ATMA", 34),
     ("NAPTR", 35),
+    ("KX", 36),
+    ("CERT", 37),
+    ("A6", 38),
+    ("DNAME", 39),
+    ("SINK", 40),
     ("OPT", 41),
+    ("APL", 42),
     ("DS", 43),
     ("SSHFP", 44),
+    ("IPSECKEY", 45),
     ("RRSIG", 46),
     ("NSEC", 47),
     ("DNSKEY", 48),
+    ("DHCID", 49),
+    ("NSEC3", 50),
+    ("NSEC3PARAM", 51),
     ("TLSA", 52),
+    ("SMIMEA", 53),
+    ("HIP", 55),
+    ("CDS", 59),
+    ("CDNSKEY", 60),
+    ("OPENPGPKEY", 61),
+    ("CSYNC", 62),
+    ("ZONEMD", 63),
     ("SVCB", 64),
     ("HTTPS", 65),
     ("SPF", 99),
+    ("UINFO", 100),
+    ("UID", 101),
+    ("GID", 102),
+    ("UNSPEC", 103),
+    ("NID", 104),
+    ("L32", 105),
+    ("L64", 106),
+    ("LP", 107),
+    ("EUI48", 108),
+    ("EUI64", 109),
+    ("TKEY", 249),
+    ("TSIG", 250),
+    ("IXFR", 251),
     ("AXFR", 252),
+    ("MAILB", 253),
+    ("MAILA", 254),
     ("ANY", 255),
+    ("URI", 256),
     ("CAA", 257),
+    ("DOA", 259),
+    ("AMTRELAY", 260),
+    ("TA", 32768),
+    ("DLV", 32769),
 ];
 
 const TLS_VERSIONS: Words = &[("1.0", 0x0301), ("1.1", 0x0302), ("1.2", 0x0303), ("1.3", 0x0304)];

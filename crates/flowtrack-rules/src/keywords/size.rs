@@ -24,10 +24,11 @@ impl Test for PayloadSize {
     fn test(&self, cx: &mut Context<'_>) -> bool {
         // An empty payload is of no other size than any.
         cx.packet.is_some_and(|packet| {
-            let is_empty = packet.payload.is_empty();
+            let payload = packet.user_data();
+            let is_empty = payload.is_empty();
             // Of other protocols nobody knows where headers end.
             packet.ip().is_some_and(|ip| matches!(ip.proto.0, 1 | 6 | 17 | 50 | 58 | 132))
-                && self.0.holds(packet.payload.len() as u64)
+                && self.0.holds(payload.len() as u64)
                 && !(is_empty && matches!(self.0, Comparison::NotEqual(_)))
         })
     }
@@ -220,6 +221,11 @@ fn parse_entropy(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Com
 #[cfg(test)]
 mod tests {
     use super::entropy;
+    use crate::keywords::understand;
+    use crate::lang::{Headers, Variables, parse_rules};
+    use crate::signature::Step;
+    use crate::{Context, Shared};
+    use flowtrack_event::{Direction, Timestamp};
 
     #[test]
     fn entropy_is_between_none_and_eight_bits() {
@@ -227,5 +233,24 @@ mod tests {
         assert!((entropy(&all) - 8.0).abs() < 1e-9);
         assert!(entropy(&[7; 100]).abs() < 1e-9);
         assert!((entropy(b"abab") - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_bare_value_of_entropy_is_compared() {
+        let holds = |options: &str| {
+            let text =
+                format!("alert http any any -> any any (file.data; entropy:{options}; sid:1;)");
+            let (rules, _) = parse_rules("test", &text);
+            let understood = understand(&rules[0], &mut Headers::new(Variables::default()));
+            let signature = understood.unwrap().signature;
+            let Step::Check(check) = &signature.searches[0].steps[0] else { panic!("{text}") };
+            let shared = Shared::default();
+            let mut cx = Context::new(Timestamp::from_secs(1), Direction::ToServer, &shared);
+            check.check(b"abab", &mut cx)
+        };
+        for options in ["1.0", "<1.1", "value >= 1", "bytes 2, offset 1, value 1", "0.9-1.1"] {
+            assert!(holds(options), "{options}");
+        }
+        assert!(!holds(">1") && !holds("bytes 1, <1, offset 0, 2.5"));
     }
 }

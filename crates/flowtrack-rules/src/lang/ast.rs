@@ -1,5 +1,6 @@
 //! A rule as it is written.
 
+use super::did_you_mean;
 use std::sync::Arc;
 
 /// A place in a rule file.
@@ -28,6 +29,17 @@ pub enum Action {
     Alert,
     /// Change how what it matches is recorded (`config:logging disable`); never an alert.
     Config,
+    /// Let it through a firewall that lets nothing else through.
+    Accept,
+}
+
+/// To what an action applies, where the rule says so (`drop:flow`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ActionScope {
+    /// The packet in hand.
+    Packet,
+    /// The packet in hand and all of its flow that comes behind it.
+    Flow,
 }
 
 /// The order in which signatures are judged by what they do; one that passes silences those behind
@@ -60,6 +72,7 @@ impl ActionOrder {
         let action = match action {
             Action::RejectBoth | Action::RejectDst => Action::Reject,
             Action::Config => Action::Alert,
+            Action::Accept => Action::Pass,
             other => other,
         };
         self.0.iter().position(|known| *known == action).unwrap_or(self.0.len())
@@ -76,6 +89,7 @@ impl Action {
         (Self::RejectDst, &["rejectdst"]),
         (Self::RejectBoth, &["rejectboth"]),
         (Self::Config, &["config"]),
+        (Self::Accept, &["accept"]),
     ];
 
     /// The action that a word names, in either case.
@@ -96,7 +110,41 @@ impl Action {
             Self::RejectDst => "rejectdst",
             Self::Alert => "alert",
             Self::Config => "config",
+            Self::Accept => "accept",
         }
+    }
+
+    /// The action of a header, and to what it applies: `drop`, `pass:flow`, or `drop:flow,alert`,
+    /// of which the first counts.
+    ///
+    /// # Errors
+    /// What is wrong with the word.
+    pub(crate) fn parse(word: &str) -> Result<(Self, Option<ActionScope>), String> {
+        let (action, more) = word.split_once(',').map_or((word, None), |(a, more)| (a, Some(more)));
+        let (action, scope) =
+            action.split_once(':').map_or((action, None), |(action, scope)| (action, Some(scope)));
+        let Some(known) = Self::by_name(action) else {
+            let words = Self::WORDS.iter().flat_map(|(_, words)| words.iter().copied());
+            let near = did_you_mean(&action.to_ascii_lowercase(), words);
+            return Err(format!("unknown action \"{action}\"{near}"));
+        };
+        if let Some(wrong) = more.and_then(|more| more.split(',').find(|w| Self::parse(w).is_err()))
+        {
+            return Err(format!("unknown action \"{wrong}\""));
+        }
+        // Hooks and transactions are what rules of a firewall let through.
+        let scope = match (known, scope) {
+            (_, None) | (Self::Accept, Some("hook" | "tx")) => None,
+            (Self::Alert | Self::Config, Some(scope)) => {
+                return Err(format!("{action} applies to what it matches: leave out :{scope}"));
+            }
+            (_, Some("packet")) => Some(ActionScope::Packet),
+            (_, Some("flow")) => Some(ActionScope::Flow),
+            (_, Some(scope)) => {
+                return Err(format!("{action} applies to packet or flow, not to \"{scope}\""));
+            }
+        };
+        Ok((known, scope))
     }
 }
 
@@ -131,6 +179,8 @@ pub struct HeaderSpans {
 pub struct Header {
     /// First word.
     pub action: Action,
+    /// What stands behind it and a colon.
+    pub scope: Option<ActionScope>,
     /// Protocol word, in lower case.
     pub protocol: Arc<str>,
     /// Source addresses, as written.

@@ -1,7 +1,6 @@
 //! From the text of a file to rules.
 
 use super::ast::{Action, Arrow, Header, HeaderSpans, Opt, Problem, Rule};
-use super::did_you_mean;
 use super::lines::{Line, logical_lines};
 use ahash::AHashSet;
 use std::borrow::Cow;
@@ -107,11 +106,7 @@ impl<'s> Reader<'s> {
         let text: &str = &self.source.text;
         let (action_at, action) = self.word("an action")?;
         let at = self.source.span(action_at);
-        let Some(action) = Action::by_name(action) else {
-            let known = Action::WORDS.iter().flat_map(|(_, words)| words.iter().copied());
-            let near = did_you_mean(&action.to_ascii_lowercase(), known);
-            return Err((action_at, format!("unknown action \"{action}\"{near}")));
-        };
+        let (action, scope) = Action::parse(action).map_err(|message| (action_at, message))?;
         let protocol = self.word("a protocol")?;
         let src = self.list("source addresses")?;
         let src_ports = self.list("source ports")?;
@@ -132,6 +127,7 @@ impl<'s> Reader<'s> {
         let dst_ports = self.list("destination ports")?;
         let header = Header {
             action,
+            scope,
             protocol: words.keep(&protocol.1.to_ascii_lowercase()),
             src: words.keep(src.1),
             src_ports: words.keep(src_ports.1),

@@ -1,5 +1,6 @@
 //! What expressions of rules captured: of a flow, of the packet in hand, for one alert.
 
+use super::vars::VarId;
 use std::sync::Arc;
 
 /// Texts kept of each kind; more are dropped.
@@ -28,6 +29,8 @@ pub struct Texts {
     packet: Vec<Text>,
     /// With the place of the signature.
     alerts: Vec<(u32, Text)>,
+    /// Of parts of signatures whose rest was not found yet.
+    kept: Vec<(VarId, CapturedFor, Text)>,
 }
 
 impl Texts {
@@ -66,6 +69,34 @@ impl Texts {
         has_room
     }
 
+    /// Keeps a text for later; says whether there was room.
+    pub(super) fn keep(
+        &mut self,
+        part: VarId,
+        whom: CapturedFor,
+        name: &Arc<str>,
+        mut bytes: Box<[u8]>,
+    ) -> bool {
+        let has_room = self.kept.len() < CAP;
+        if has_room {
+            if bytes.len() > MAX_TEXT {
+                bytes = bytes.get(..MAX_TEXT).unwrap_or_default().into();
+            }
+            self.kept.push((part, whom, (Arc::clone(name), bytes)));
+        }
+        has_room
+    }
+
+    /// Takes what was kept of a part; says how many texts had no room.
+    pub(super) fn set_kept(&mut self, part: VarId, signature: u32) -> u32 {
+        // They stay for the transactions that follow.
+        let of_it = self.kept.iter().filter(|(of, ..)| *of == part).cloned();
+        let texts: Vec<_> = of_it.collect();
+        let dropped =
+            texts.iter().filter(|(_, whom, (name, text))| !self.set(*whom, signature, name, text));
+        dropped.count() as u32
+    }
+
     /// The text of a name.
     pub(super) fn get(&self, whom: CapturedFor, name: &str) -> Option<&[u8]> {
         let list = match whom {
@@ -89,6 +120,11 @@ impl Texts {
     /// Texts for the alerts of one signature on the packet in hand.
     pub fn of_alert(&self, signature: u32) -> impl Iterator<Item = &Text> {
         self.alerts.iter().filter(move |(of, _)| *of == signature).map(|(_, text)| text)
+    }
+
+    /// What was found of parts belongs to what was judged.
+    pub(super) fn forget_kept(&mut self) {
+        self.kept.clear();
     }
 
     /// Another packet is in hand.

@@ -383,7 +383,7 @@ impl Thresholds {
         }
         counter.count = counter.count.saturating_add(1);
         match threshold.count {
-            Count::Limit if counter.count > n => Counted::Acts,
+            Count::Limit | Count::Both if counter.count > n => Counted::Acts,
             Count::Limit => Counted::Speaks,
             Count::Threshold => {
                 let speaks = counter.count >= n;
@@ -392,7 +392,6 @@ impl Thresholds {
                 }
                 Counted::once(speaks)
             }
-            Count::Both if counter.count > n => Counted::Acts,
             Count::Both => Counted::once(counter.count == n),
             Count::Filter => Counted::once(counter.count > n),
             Count::Backoff { .. } => Counted::Acts,

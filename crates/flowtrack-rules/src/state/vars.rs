@@ -34,6 +34,8 @@ pub struct FlowVars {
     bits: SmallVec<[VarId; 2]>,
     /// What was found of signatures that are about more than one thing, in order.
     parts: SmallVec<[VarId; 2]>,
+    /// Whether transactions were judged by these parts.
+    parts_judged: bool,
     numbers: SmallVec<[(VarId, u32); 1]>,
     /// What is recorded of it.
     tags: Option<Box<Tags>>,
@@ -64,6 +66,24 @@ impl FlowVars {
         if add(&mut self.parts, part) {
             self.dropped = self.dropped.saturating_add(1);
         }
+    }
+
+    /// More of the stream to the server is judged: what was found of it before belongs to the
+    /// transactions that are judged already, if there are any.
+    #[inline]
+    pub fn begin_request(&mut self) {
+        if std::mem::take(&mut self.parts_judged) {
+            self.parts.clear();
+            if let Some(texts) = &mut self.texts {
+                texts.forget_kept();
+            }
+        }
+    }
+
+    /// A transaction is judged that says nothing more to the server.
+    #[inline]
+    pub fn end_request(&mut self) {
+        self.parts_judged = true;
     }
 
     /// Sets a bit.
@@ -137,6 +157,26 @@ impl FlowVars {
     ) {
         if !self.texts.get_or_insert_default().set(whom, signature, name, bytes) {
             self.dropped = self.dropped.saturating_add(1);
+        }
+    }
+
+    /// Keeps a text that a signature captured in the part of it that was found, until the rest is.
+    pub(crate) fn keep_text(
+        &mut self,
+        part: VarId,
+        whom: CapturedFor,
+        name: &Arc<str>,
+        bytes: Box<[u8]>,
+    ) {
+        if !self.texts.get_or_insert_default().keep(part, whom, name, bytes) {
+            self.dropped = self.dropped.saturating_add(1);
+        }
+    }
+
+    /// The rest of a signature was found too: what was kept of it counts.
+    pub(crate) fn set_kept_texts(&mut self, part: VarId, signature: u32) {
+        if let Some(texts) = &mut self.texts {
+            self.dropped = self.dropped.saturating_add(texts.set_kept(part, signature));
         }
     }
 

@@ -13,6 +13,9 @@ const HEADER: usize = 12;
 /// Length of a chunk header.
 const CHUNK_HEADER: usize = 4;
 
+/// Length of the header of a chunk of data.
+const DATA_HEADER: usize = 16;
+
 /// Chunks that are checked in one packet.
 const MAX_CHUNKS: usize = 64;
 
@@ -20,6 +23,22 @@ const MAX_CHUNKS: usize = 64;
 const DATA: u8 = 0;
 const INIT: u8 = 1;
 const INTERLEAVED_DATA: u8 = 64;
+
+/// The data of the first of these chunks that has any.
+pub(crate) fn user_data(mut chunks: &[u8]) -> Option<&[u8]> {
+    for _ in 0..MAX_CHUNKS {
+        let kind = *chunks.first()?;
+        let len = usize::from(be16(chunks, 2)?);
+        if kind == DATA {
+            return chunks.get(DATA_HEADER..len.min(chunks.len()));
+        }
+        if len < CHUNK_HEADER {
+            return None;
+        }
+        chunks = behind(chunks, len.next_multiple_of(4));
+    }
+    None
+}
 
 impl<'a> Decoder<'a, '_> {
     /// An SCTP packet.

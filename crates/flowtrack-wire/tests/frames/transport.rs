@@ -88,6 +88,16 @@ fn sctp() {
     let (packet, stats) = ip(&data);
     assert_eq!(ports(&packet), Ports { src: 2905, dst: 2906 });
     assert_eq!((packet.payload, names(&packet), stats.sctp), (&chunk[..], vec![], 1));
+    assert_eq!(packet.user_data(), b"x");
+    // Data behind another chunk, and a packet that has none.
+    let sack = [3, 0, 0, 16, 0, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0, 0];
+    let data = ipv4(132, &bytes![header, sack, chunk]);
+    assert_eq!(ip(&data).0.user_data(), b"x");
+    let data = ipv4(132, &bytes![header, sack]);
+    assert_eq!(ip(&data).0.user_data(), sack);
+    let broken = [3, 0, 0, 0, 0, 0, 0, 1];
+    let data = ipv4(132, &bytes![header, broken]);
+    assert_eq!(ip(&data).0.user_data(), broken);
 }
 
 #[test]

@@ -33,6 +33,14 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
         parse: cip_service,
     },
     Keyword {
+        name: "nfs_procedure",
+        aliases: &[],
+        doc: "The procedure that is called: its name, as the versions of NFS have it, or its \
+              number, a comparison or a range, both ends included.",
+        example: "alert nfs any any -> any any (nfs_procedure:getattr; sid:1;)",
+        parse: nfs_procedure,
+    },
+    Keyword {
         name: "ike.chosen_sa_attribute",
         aliases: &[],
         doc: "An attribute of the security association that the responder chose: its name, and \
@@ -57,7 +65,7 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     Keyword {
         name: "krb5.ticket_encryption",
         aliases: &[],
-        doc: "Encryption of a ticket: names or numbers with commas between them, or `weak`.",
+        doc: "Encryption of a ticket: names or numbers with commas between them, `!` before those that must not be, or `weak`.",
         example: "alert krb5 any any -> any any (krb5.ticket_encryption:weak; sid:1;)",
         parse: encryption,
     },
@@ -330,8 +338,12 @@ fn encryption(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Compla
             AnyOf { asked: "krb5.ticket_weak_encryption", wanted: vec![Comparison::Equal(1)] };
         return add(builder, &["krb5"], None, test);
     }
-    let mut wanted = Vec::new();
+    let (mut wanted, mut unwanted) = (Vec::new(), Vec::new());
     for word in text.split(',').map(str::trim) {
+        let (list, word) = match word.strip_prefix('!') {
+            Some(word) => (&mut unwanted, word.trim_start()),
+            None => (&mut wanted, word),
+        };
         let number = word.parse().ok().or_else(|| {
             let found = ENCRYPTIONS.iter().find(|(known, _)| known.eq_ignore_ascii_case(word));
             found.map(|(_, number)| *number)
@@ -341,10 +353,220 @@ fn encryption(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Compla
             return Err(Complaint::new(format!("\"{word}\" is no encryption of Kerberos{near}")));
         };
         // Numbers below zero are compared as two's complement.
-        wanted.push(Comparison::Equal(i64::from(number).cast_unsigned()));
+        list.push(i64::from(number).cast_unsigned());
     }
-    add(builder, &["krb5"], None, AnyOf { asked: "krb5.ticket_encryption", wanted })
+    add(builder, &["krb5"], None, Encryption { wanted, unwanted })
 }
+
+/// How a ticket is encrypted.
+#[derive(Debug)]
+struct Encryption {
+    /// One of these, where there are any.
+    wanted: Vec<u64>,
+    /// None of these.
+    unwanted: Vec<u64>,
+}
+
+impl Test for Encryption {
+    fn test(&self, cx: &mut Context<'_>) -> bool {
+        let Some(numbers) = numbers(cx, "krb5.ticket_encryption") else { return false };
+        numbers.iter().any(|number| {
+            (self.wanted.is_empty() || self.wanted.contains(number))
+                && !self.unwanted.contains(number)
+        })
+    }
+
+    fn cost(&self) -> u8 {
+        2
+    }
+}
+
+fn nfs_procedure(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
+    let text = value.needed("a number, a range such as 1<>3, or the name of a procedure")?;
+    let (is_not, name) = match text.strip_prefix('!') {
+        Some(rest) => (true, rest.trim_start_matches('=').trim()),
+        None => (false, text.trim_start_matches('=').trim()),
+    };
+    let of = |names: Words| by_name(names, name);
+    let named = [of(NFS2_PROCEDURES), of(NFS3_PROCEDURES), of(NFS4_PROCEDURES)];
+    let called = if named.iter().any(Option::is_some) {
+        Called::Named(named, is_not)
+    } else {
+        // Both ends count, which they do nowhere else.
+        match Comparison::parse(text, u64::from(u32::MAX)) {
+            Ok(Comparison::Between(first, last)) => Called::Within(first, last, false),
+            Ok(Comparison::NotBetween(first, last)) => Called::Within(first, last, true),
+            Ok(comparison) => Called::Number(comparison),
+            Err(complaint) => {
+                let words = [NFS2_PROCEDURES, NFS3_PROCEDURES, NFS4_PROCEDURES].into_iter();
+                let near = did_you_mean(name, words.flatten().map(|(word, _)| *word));
+                let message = format!("{}{near}", complaint.message);
+                return Err(Complaint { message, ..complaint });
+            }
+        }
+    };
+    add(builder, &["nfs"], None, called)
+}
+
+/// What must hold of the procedure that is called.
+#[derive(Debug)]
+enum Called {
+    /// Its number in versions 2, 3 and 4, and whether it must be another.
+    Named([Option<u64>; 3], bool),
+    /// The first and the last number, and whether it must be outside.
+    Within(u64, u64, bool),
+    Number(Comparison),
+}
+
+impl Test for Called {
+    fn test(&self, cx: &mut Context<'_>) -> bool {
+        let Some(called) = numbers(cx, "nfs_procedure") else { return false };
+        match self {
+            Self::Named(wanted, is_not) => {
+                let version = numbers(cx, "nfs.version").and_then(|all| all.first().copied());
+                let [of_2, of_3, of_4] = *wanted;
+                let wanted = match version {
+                    Some(..=2) => of_2,
+                    Some(3) => of_3,
+                    Some(_) => of_4,
+                    None => None,
+                };
+                called.iter().any(|number| (Some(*number) == wanted) != *is_not)
+            }
+            Self::Within(first, last, is_not) => {
+                called.iter().any(|number| (first..=last).contains(&number) != *is_not)
+            }
+            Self::Number(comparison) => called.iter().any(|number| comparison.holds(*number)),
+        }
+    }
+
+    fn cost(&self) -> u8 {
+        2
+    }
+}
+
+/// Procedures of NFS version 2 (RFC 1094).
+const NFS2_PROCEDURES: Words = &[
+    ("null", 0),
+    ("getattr", 1),
+    ("setattr", 2),
+    ("root", 3),
+    ("lookup", 4),
+    ("readlink", 5),
+    ("read", 6),
+    ("writecache", 7),
+    ("write", 8),
+    ("create", 9),
+    ("remove", 10),
+    ("rename", 11),
+    ("link", 12),
+    ("symlink", 13),
+    ("mkdir", 14),
+    ("rmdir", 15),
+    ("readdir", 16),
+    ("statfs", 17),
+];
+
+/// Procedures of NFS version 3 (RFC 1813).
+const NFS3_PROCEDURES: Words = &[
+    ("null", 0),
+    ("getattr", 1),
+    ("setattr", 2),
+    ("lookup", 3),
+    ("access", 4),
+    ("readlink", 5),
+    ("read", 6),
+    ("write", 7),
+    ("create", 8),
+    ("mkdir", 9),
+    ("symlink", 10),
+    ("mknod", 11),
+    ("remove", 12),
+    ("rmdir", 13),
+    ("rename", 14),
+    ("link", 15),
+    ("readdir", 16),
+    ("readdirplus", 17),
+    ("fsstat", 18),
+    ("fsinfo", 19),
+    ("pathconf", 20),
+    ("commit", 21),
+];
+
+/// Procedures of NFS version 4, and the operations that are put together in one (RFC 7862).
+const NFS4_PROCEDURES: Words = &[
+    ("null", 0),
+    ("compound", 1),
+    ("access", 3),
+    ("close", 4),
+    ("commit", 5),
+    ("create", 6),
+    ("delegpurge", 7),
+    ("delegreturn", 8),
+    ("getattr", 9),
+    ("getfh", 10),
+    ("link", 11),
+    ("lock", 12),
+    ("lockt", 13),
+    ("locku", 14),
+    ("lookup", 15),
+    ("lookupp", 16),
+    ("nverify", 17),
+    ("open", 18),
+    ("openattr", 19),
+    ("open_confirm", 20),
+    ("open_downgrade", 21),
+    ("putfh", 22),
+    ("putpubfh", 23),
+    ("putrootfh", 24),
+    ("read", 25),
+    ("readdir", 26),
+    ("readlink", 27),
+    ("remove", 28),
+    ("rename", 29),
+    ("renew", 30),
+    ("restorefh", 31),
+    ("savefh", 32),
+    ("secinfo", 33),
+    ("setattr", 34),
+    ("setclientid", 35),
+    ("setclientid_confirm", 36),
+    ("verify", 37),
+    ("write", 38),
+    ("release_lockowner", 39),
+    ("backchannel_ctl", 40),
+    ("bind_conn_to_session", 41),
+    ("exchange_id", 42),
+    ("create_session", 43),
+    ("destroy_session", 44),
+    ("free_stateid", 45),
+    ("get_dir_delegation", 46),
+    ("getdeviceinfo", 47),
+    ("getdevicelist", 48),
+    ("layoutcommit", 49),
+    ("layoutget", 50),
+    ("layoutreturn", 51),
+    ("secinfo_no_name", 52),
+    ("sequence", 53),
+    ("set_ssv", 54),
+    ("test_stateid", 55),
+    ("want_delegation", 56),
+    ("destroy_clientid", 57),
+    ("reclaim_complete", 58),
+    ("allocate", 59),
+    ("copy", 60),
+    ("copy_notify", 61),
+    ("deallocate", 62),
+    ("io_advise", 63),
+    ("layouterror", 64),
+    ("layoutstats", 65),
+    ("offload_cancel", 66),
+    ("offload_status", 67),
+    ("read_plus", 68),
+    ("seek", 69),
+    ("write_same", 70),
+    ("clone", 71),
+];
 
 fn ssh(builder: &mut Builder<'_>, value: &Value<'_>, asked: &'static str) -> Result<(), Complaint> {
     let text = value.needed("a text")?.trim_matches('"').to_owned();
@@ -585,6 +807,76 @@ const ENCRYPTIONS: &[(&str, i32)] = &[
 #[cfg(test)]
 mod tests {
     use super::seconds_of;
+    use crate::keywords::understand;
+    use crate::lang::{Headers, Variables, parse_rules};
+    use crate::{Context, Shared, TxScope};
+    use flowtrack_event::{AppProto, Direction, Timestamp, Transaction};
+
+    /// A transaction that has numbers.
+    #[derive(Debug)]
+    struct Numbers(&'static str, &'static [(&'static str, u64)]);
+
+    impl Transaction for Numbers {
+        fn protocol(&self) -> AppProto {
+            AppProto(self.0)
+        }
+
+        fn record(&self) -> &dyn erased_serde::Serialize {
+            &()
+        }
+
+        fn number(&self, _: Direction, name: &str, visit: &mut dyn FnMut(u64)) {
+            self.1
+                .iter()
+                .filter(|(known, _)| *known == name)
+                .for_each(|(_, number)| visit(*number));
+        }
+    }
+
+    /// Whether the conditions of a rule hold of a transaction.
+    fn holds(transaction: &Numbers, options: &str) -> bool {
+        let text = format!("alert {} any any -> any any ({options}; sid:1;)", transaction.0);
+        let (rules, problems) = parse_rules("test", &text);
+        assert_eq!(problems, []);
+        let understood = understand(&rules[0], &mut Headers::new(Variables::default()));
+        let signature = understood.unwrap_or_else(|error| panic!("{text}: {error:?}")).signature;
+        let shared = Shared::default();
+        let mut cx = Context::new(Timestamp::from_secs(1), Direction::ToServer, &shared);
+        cx.tx = Some(TxScope { id: 0, transaction, files: &[], was_partial: false });
+        signature.tests.iter().all(|test| test.test(&mut cx))
+    }
+
+    #[test]
+    fn procedures_of_nfs_have_names_and_ranges_with_both_ends() {
+        let read = Numbers("nfs", &[("nfs_procedure", 6), ("nfs.version", 3)]);
+        for options in ["read", "6", "!write", "6<>9", "3-6", "!7-9", ">5", "!=7"] {
+            assert!(holds(&read, &format!("nfs_procedure:{options}")), "{options}");
+        }
+        for options in ["getattr", "!READ", "7<>9", "!3-6", "root", ">6"] {
+            assert!(!holds(&read, &format!("nfs_procedure:{options}")), "{options}");
+        }
+        // Elsewhere the same number is another one.
+        let lookup = Numbers("nfs", &[("nfs_procedure", 9), ("nfs.version", 4)]);
+        assert!(holds(&lookup, "nfs_procedure:getattr; nfs.version:>=4"));
+    }
+
+    #[test]
+    fn encryptions_of_kerberos_may_be_unwanted() {
+        let ticket = Numbers("krb5", &[("krb5.ticket_encryption", 23)]);
+        for (options, expected) in [
+            ("rc4-hmac", true),
+            ("23,18", true),
+            ("18", false),
+            ("!18", true),
+            ("!rc4-hmac", false),
+            ("!18,!23", false),
+        ] {
+            let found = holds(&ticket, &format!("krb5.ticket_encryption:{options}"));
+            assert_eq!(found, expected, "{options}");
+        }
+        assert!(holds(&Numbers("ntp", &[("ntp.mode", 3)]), "ntp.mode:client; ntp.mode:!server"));
+        assert!(holds(&Numbers("dns", &[("dns.rrtype", 43)]), "dns.rrtype:ds; dns.rrtype:!IXFR"));
+    }
 
     #[test]
     fn dates() {

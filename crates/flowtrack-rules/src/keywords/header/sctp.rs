@@ -11,6 +11,10 @@ const HEADER: usize = 12;
 /// Length of a chunk's header.
 const CHUNK_HEADER: usize = 4;
 
+/// The chunk that carries what programs sent, and the length of its header.
+const DATA: u8 = 0;
+const DATA_HEADER: usize = 16;
+
 /// Chunks that are looked at in one packet.
 const MAX_CHUNKS: usize = 64;
 
@@ -18,14 +22,13 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     Keyword {
         name: "sctp.hdr",
         aliases: &[],
-        doc: "The common header of SCTP.",
+        doc: "The common header of SCTP and all chunks behind it.",
         example: "alert sctp any any -> any any (sctp.hdr; content:\"|00 07|\"; startswith; sid:1;)",
         parse: |builder, value| {
             buffer(builder, value, "sctp.hdr", |packet, visit| {
-                if let Some(ip) = carrier(packet, IpProto::SCTP)
-                    && let Some(header) = ip.payload.get(..HEADER)
-                {
-                    visit(header);
+                let ip = carrier(packet, IpProto::SCTP);
+                if let Some(ip) = ip.filter(|ip| ip.payload.len() >= HEADER) {
+                    visit(ip.payload);
                 }
             })
         },
@@ -67,13 +70,14 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     Keyword {
         name: "sctp.chunk_data",
         aliases: &[],
-        doc: "The content of each chunk of SCTP, behind its type, flags and length.",
+        doc: "The data of each chunk of SCTP that carries what programs sent.",
         example: "alert sctp any any -> any any (sctp.chunk_data; content:\"hello\"; sid:1;)",
         parse: |builder, value| {
             value.none()?;
             let buffer = Buffer::of_packet("sctp.chunk_data", |packet, visit| {
-                for chunk in chunks(packet) {
-                    visit(chunk.get(CHUNK_HEADER..).unwrap_or_default());
+                let carries = |chunk: &&[u8]| chunk.first() == Some(&DATA);
+                for chunk in chunks(packet).filter(carries) {
+                    visit(chunk.get(DATA_HEADER..).unwrap_or_default());
                 }
             });
             builder.set_buffer(&buffer.multi())
@@ -95,9 +99,13 @@ fn chunks<'p>(packet: &Packet<'p>) -> impl Iterator<Item = &'p [u8]> + use<'p> {
 }
 
 fn by_name(name: &str) -> Option<u64> {
-    let at = TYPES.iter().position(|known| known.eq_ignore_ascii_case(name))?;
-    Some(at as u64)
+    let at = TYPES.iter().position(|known| known.eq_ignore_ascii_case(name));
+    let other = || OTHER_TYPES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+    at.map(|at| at as u64).or_else(|| other().map(|(_, kind)| *kind))
 }
+
+/// Other names, and types that do not stand in a row.
+const OTHER_TYPES: &[(&str, u64)] = &[("hb_ack", 5), ("forward_tsn", 192)];
 
 /// Names of the types from 0 on.
 const TYPES: &[&str] = &[

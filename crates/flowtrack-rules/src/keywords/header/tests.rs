@@ -219,15 +219,32 @@ fn igmp_and_sctp() {
     let mut sctp = vec![0, 7, 0, 7, 0, 0, 0, 5, 0, 0, 0, 0];
     sctp.extend([14, 0, 0, 5, 0xaa, 0, 0, 0]);
     sctp.extend([6, 0, 0, 4]);
+    sctp.extend([192, 0, 0, 8, 0, 0, 0, 1]);
+    for data in [b"hello", b"there"] {
+        sctp.extend([0, 3, 0, 21, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+        sctp.extend(data);
+        sctp.extend([0; 3]);
+    }
     let packet = ipv4(132, &[], &sctp);
     check(
         "sctp",
         &packet,
-        &["sctp.vtag:5", "sctp.chunk_cnt:2", "sctp.chunk_type:abort", "sctp.chunk_type:14,0"],
-        &["sctp.vtag:0", "sctp.chunk_type:data", "sctp.chunk_type:abort,all"],
+        &[
+            "sctp.vtag:5",
+            "sctp.chunk_cnt:5",
+            "sctp.chunk_type:abort",
+            "sctp.chunk_type:14,0",
+            "sctp.chunk_type:forward_tsn",
+            "sctp.chunk_type:!init",
+            "dsize:5",
+        ],
+        &["sctp.vtag:0", "sctp.chunk_type:hb_ack", "sctp.chunk_type:abort,all"],
     );
-    assert_eq!(bytes_of("sctp.chunk_data", LinkType::IPV4, &packet), [vec![0xaa], vec![]]);
-    assert_eq!(bytes_of("sctp.hdr", LinkType::IPV4, &packet), [sctp[..12].to_vec()]);
+    assert_eq!(
+        bytes_of("sctp.chunk_data", LinkType::IPV4, &packet),
+        [b"hello".to_vec(), b"there".to_vec()]
+    );
+    assert_eq!(bytes_of("sctp.hdr", LinkType::IPV4, &packet), [sctp]);
 }
 
 #[test]

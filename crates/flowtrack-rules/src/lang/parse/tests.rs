@@ -46,6 +46,14 @@ fn mistakes_say_where_and_what_was_expected() {
         "a.rules:2:1: unknown action \"alrt\"; did you mean \"alert\"?"
     );
     assert_eq!(
+        wrong("drop:flows tcp any any -> any any (sid:9;)"),
+        "a.rules:1:1: drop applies to packet or flow, not to \"flows\""
+    );
+    assert_eq!(
+        wrong("drop:flow,tell tcp any any -> any any (sid:9;)"),
+        "a.rules:1:1: unknown action \"tell\""
+    );
+    assert_eq!(
         wrong("alert tcp any any <- any any (sid:9;)"),
         "a.rules:1:19: \"<-\" is no direction: expected ->, <> or =>; swap the two sides and write ->"
     );
