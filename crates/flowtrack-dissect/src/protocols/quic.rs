@@ -298,11 +298,13 @@ impl Reading {
             }
             Sender::Server => dcid.clone(),
         };
-        let Some(keys) = self.make_keys(packet.version, &origin) else { return Opened::Unknown };
-        if let Some(frames) = keys.open(sender, packet) {
-            self.origin = (packet.version, origin);
-            self.keys = Some(keys);
-            return Opened::Frames(frames);
+        for &version in version::keyed_as(&packet.version) {
+            let Some(keys) = self.make_keys(version, &origin) else { return Opened::Unknown };
+            if let Some(frames) = keys.open(sender, packet) {
+                self.origin = (packet.version, origin);
+                self.keys = Some(keys);
+                return Opened::Frames(frames);
+            }
         }
         if sender == Sender::Server {
             return Opened::Unknown;
@@ -370,6 +372,22 @@ enum Opened {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_reserved_version_has_the_keys_of_one_that_is_spoken() {
+        const RESERVED: u32 = 0x1a2a_3a4a;
+        let frames = [1; 40];
+        for (version, is_opened) in
+            [(version::V1, true), (0xff00_001d, true), (0xff00_001b, true), (version::V2, false)]
+        {
+            let datagram = keys::seal(version, RESERVED, &[7; 8], &frames);
+            let Some((Packet::Long(long), [])) = packet::read(&datagram) else { panic!() };
+            match Reading::default().open(Sender::Client, &long) {
+                Opened::Frames(read) => assert!(is_opened && read == frames, "{version:x}"),
+                Opened::Damaged | Opened::Unknown => assert!(!is_opened, "{version:x}"),
+            }
+        }
+    }
 
     proptest! {
         #[test]

@@ -116,6 +116,32 @@ fn expand_label(secret: &Hkdf<Sha256>, label: &[u8], out: &mut [u8]) -> Option<(
     secret.expand_multi_info(&[&length, &[label_length], PREFIX, label, &[0]], out).ok()
 }
 
+/// An Initial packet of a client with the number 0 that says it is of version `told`.
+#[cfg(test)]
+pub fn seal(version: u32, told: u32, dcid: &[u8], frames: &[u8]) -> Vec<u8> {
+    let side = Keys::initial(version, dcid).unwrap().client;
+    let length = u16::try_from(1 + frames.len() + TAG).unwrap() | 0x4000;
+    let mut packet = vec![0xc0];
+    packet.extend(told.to_be_bytes());
+    packet.push(u8::try_from(dcid.len()).unwrap());
+    packet.extend(dcid);
+    packet.extend([0, 0]);
+    packet.extend(length.to_be_bytes());
+    let number_at = packet.len();
+    packet.push(0);
+    let mut body = frames.to_vec();
+    let nonce = Nonce::from(side.iv);
+    let tag = side.packet.encrypt_inout_detached(&nonce, &packet, body.as_mut_slice().into());
+    packet.extend(body);
+    packet.extend(tag.unwrap());
+    let sample: [u8; 16] = *packet[number_at + 4..].first_chunk().unwrap();
+    let mut mask = sample.into();
+    side.header.encrypt_block(&mut mask);
+    packet[0] ^= mask[0] & 0x0f;
+    packet[number_at] ^= mask[1];
+    packet
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -40,6 +40,14 @@ pub const fn is_reserved(version: u32) -> bool {
     version & 0x0f0f_0f0f == 0x0a0a_0a0a
 }
 
+/// Versions whose keys a client's first packet may have, likeliest first. One that is reserved has
+/// none of its own: clients take those of a version that they mean to speak.
+pub fn keyed_as(version: &u32) -> &[u32] {
+    /// The newest version, and the drafts that were deployed for long.
+    const SPOKEN: [u32; 3] = [V1, DRAFT + 29, DRAFT + 27];
+    if is_reserved(*version) { &SPOKEN } else { std::slice::from_ref(version) }
+}
+
 /// Whether its packets can be told from those of other protocols.
 pub fn is_known(version: u32) -> bool {
     matches!(version, V1 | V2 | V2_DRAFT)
