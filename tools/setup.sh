@@ -86,7 +86,7 @@ main() {
 
 # Servers that only tests start must not begin to serve this machine, now or when it starts next.
 install_packages() {
-  local log begun result=0
+  local log begun pause result=1
   log=$(mktemp)
   begun=$(begun_at_start)
   echo "setup: installing $*"
@@ -96,8 +96,13 @@ install_packages() {
     printf '#!/bin/sh\nexit 101\n' >"$OWN_POLICY"
     chmod 755 "$OWN_POLICY"
   fi
-  (apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@") \
-    >"$log" 2>&1 </dev/null || result=1
+  for pause in 0 10 20 30 60 90 90; do
+    sleep "$pause"
+    fetch_and_install "$@" >"$log" 2>&1 </dev/null && result=0 && break
+    # A mirror is tried three times; another program that reads lists, for which apt-get does not
+    # wait, has five minutes to end.
+    [ "$pause" -lt 20 ] || grep -q 'Could not get lock' "$log" || break
+  done
   rm -f "$OWN_POLICY"
   comm -13 <(echo "$begun") <(begun_at_start) | xargs --no-run-if-empty rm -f
   if [ "$result" = 0 ]; then
@@ -107,6 +112,13 @@ install_packages() {
     echo "setup: apt-get failed; the whole log is $log" >&2
   fi
   return "$result"
+}
+
+# Waits for another program that installs, and asks a mirror again.
+fetch_and_install() {
+  local options=(-o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
+  apt-get "${options[@]}" update &&
+    DEBIAN_FRONTEND=noninteractive apt-get "${options[@]}" install --yes --no-install-recommends "$@"
 }
 
 # What forbids packages to start services while they are installed, where it is ours.
