@@ -22,7 +22,8 @@ pub fn run(program: &'static str, args: &[&str], input: &[u8]) -> Result<Vec<u8>
         .spawn()
         .map_err(|e| refused(e.to_string()))?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let deadline = Instant::now() + PATIENCE;
+    let patience = PATIENCE + Duration::from_secs(input.len() as u64 / BYTES_A_SECOND);
+    let deadline = Instant::now() + patience;
     // Three pipes at once, so that neither side waits for the other for ever. Their threads end
     // with the child, which is ended at the latest when patience is.
     std::thread::scope(|scope| {
@@ -43,7 +44,7 @@ pub fn run(program: &'static str, args: &[&str], input: &[u8]) -> Result<Vec<u8>
         let (out, err) = (out.join().unwrap_or_default(), err.join().unwrap_or_default());
         let message = first_lines(&err);
         match status {
-            None => Err(FirewallError::Slow(program, PATIENCE.as_secs())),
+            None => Err(FirewallError::Slow(program, patience.as_secs())),
             Some(status) if status.success() => Ok(out),
             Some(_)
                 if ["not permitted", "ermission denied", "ccess is denied"]
@@ -100,8 +101,11 @@ fn first_lines(bytes: &[u8]) -> String {
     lines.join(" ").chars().take(300).collect()
 }
 
-/// How long a firewall may take; 50,000 elements take under a second.
+/// How long a firewall may take for a few blocks.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// For how many bytes of input it may take a second longer. Ten thousand blocks are about a megabyte,
+/// for which `nft` takes two seconds, and half a minute on a machine that is under attack.
+const BYTES_A_SECOND: u64 = 10_000;
 const PAUSE: Duration = Duration::from_millis(1);
 /// Bytes that are read of what it prints.
 const MAX_OUTPUT: u64 = 64 << 20;
