@@ -12,8 +12,10 @@ mod namespace;
 pub mod net;
 #[cfg(target_os = "linux")]
 pub mod pair;
+mod port;
 #[cfg(target_os = "linux")]
 pub mod servers;
 mod traffic;
 
+pub use port::free_port;
 pub use traffic::{End, Traffic, detections, tcp_flags};

@@ -4,7 +4,8 @@
 
 mod common;
 
-use common::{Certificates, Secrets, Server, free_port, has, message, send, wait_for};
+use common::{Certificates, Secrets, Server, has, message, send, wait_for};
+use flowtrack_lab::free_port;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use tempfile::TempDir;

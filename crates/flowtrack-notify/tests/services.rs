@@ -211,7 +211,7 @@ fn errors_of_servers_and_of_the_network_are_tried_again() {
         assert_eq!(error.again, again, "{answer}: {error}");
     }
     let settings =
-        format!("type = \"webhook\"\nurl = \"http://127.0.0.1:{}\"", common::free_port());
+        format!("type = \"webhook\"\nurl = \"http://127.0.0.1:{}\"", flowtrack_lab::free_port());
     let error = send(&settings, &Secrets::new(&[]), &message()).unwrap_err();
     assert_eq!(error.again, Again::Later(None));
 }
@@ -232,7 +232,7 @@ fn a_test_says_what_is_missing() {
 #[test]
 fn what_a_dead_server_did_not_take_is_delivered_once_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let port = common::free_port();
+    let port = flowtrack_lab::free_port();
     let mut config = config(&format!("type = \"webhook\"\nurl = \"http://127.0.0.1:{port}/\""));
     config.sensor = "gate".into();
     let keeper = Secrets::new(&[]).keeper();

@@ -131,7 +131,7 @@ fn receive(listener: TcpListener) -> Arc<Mutex<Vec<serde_json::Value>>> {
 
 #[test]
 fn alerts_outlive_kill_9_and_arrive_once() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = flowtrack_lab::free_port();
     let folder = folder(port);
     let folder = folder.path();
     let running = Running::start(folder, &["--notify"]);
