@@ -106,7 +106,13 @@ mod tests {
             system.sample()
         };
         work_and_look();
-        let now = work_and_look();
+        // On a machine that is busy none of it may be ours for a while.
+        let mut now = work_and_look();
+        for _ in 0..100 {
+            if now.own_cpu_percent == 0.0 {
+                now = work_and_look();
+            }
+        }
         assert!(now.cpus > 0, "{now:?}");
         assert!(now.own_cpu_percent > 0.0, "{now:?}");
         assert!((0.0..=100.0).contains(&now.cpu_percent), "{now:?}");

