@@ -158,9 +158,9 @@ const ROWS: &[Row] = &[
     row(
         "layer2/rogue_dhcp",
         Attacker,
-        "$T $DHCP --listen-address=$t --interface=br0 & sleep 0.5; $N $ASK; \
-         $A $DHCP --listen-address=$a --interface=eth0 & sleep 0.5; $N $ASK; $N $ASK",
-        "$T $DHCP --listen-address=$t --interface=br0 & sleep 0.5; $N $ASK; $A $ASK; $N $ASK",
+        "$T $DHCP --listen-address=$t --interface=br0 & $D/up u 67 $T; $N $ASK; \
+         $A $DHCP --listen-address=$a --interface=eth0 & $D/up u 67 $A; $N $ASK; $N $ASK",
+        "$T $DHCP --listen-address=$t --interface=br0 & $D/up u 67 $T; $N $ASK; $A $ASK; $N $ASK",
     ),
     // What makes attacks easy.
     row(
@@ -185,7 +185,7 @@ const ROWS: &[Row] = &[
     row(
         "hygiene/old_ssh",
         Attacker,
-        "$T ncat -l 2222 -c 'printf \"SSH-2.0-OpenSSH_5.3\\r\\n\"; sleep 1' & sleep 0.3; \
+        "$T ncat -l 2222 -c 'printf \"SSH-2.0-OpenSSH_5.3\\r\\n\"; sleep 1' & $D/up t 2222 $T; \
          $A $S -p 2222 root@$t true",
         "",
     ),

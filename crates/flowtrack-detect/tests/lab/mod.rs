@@ -22,8 +22,16 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// How soon an attack has to be noticed.
 const SOON: Duration = Duration::from_secs(10);
+/// How long one waits for it, on a machine that is busy.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// How often an attack is tried that was not noticed soon: a machine that is busy holds up attackers,
+/// and whoever watches them, and of several times only the shortest says how long it takes.
+const ROUNDS: usize = 3;
 /// How long one waits for word of what is harmless, after its end.
 const QUIET: Duration = Duration::from_millis(2_500);
+/// Waits until somebody listens: `up t 22 $T` by TCP, `up u 53 $T` by UDP.
+const UP: &str = "kind=$1 port=$2; shift 2; for i in $(seq 600); do \
+                  \"$@\" ss -Hln$kind \"sport = :$port\" | grep -q . && exit; sleep 0.05; done";
 /// How a script ends that could not do what it is there for.
 const FAILED: i32 = 9;
 /// Address of the target that is no private one, for what goes out of the house.
@@ -31,7 +39,8 @@ const OUTSIDE: &str = "198.51.100.1";
 
 /// An attack and what looks like it. Both are given to `sh`: `$A`, `$N` and `$T` run a command on
 /// the attacker, its neighbour and the target, `$a`, `$n`, `$t` and `$out` are addresses, `$D` is
-/// a folder, `$S` is `ssh` without questions, `$H` is `hydra` with a list of passwords for `me`.
+/// a folder, where `up` waits for a server, `$S` is `ssh` without questions, `$H` is `hydra` with a
+/// list of passwords for `me`.
 pub struct Row {
     /// Detector and kind; any kind where it ends with `/`.
     pub says: &'static str,
@@ -67,19 +76,26 @@ pub fn run(lab: &Lab, rows: &[Row]) {
     let mut wrong = Vec::new();
     let is_asked = |row: &&Row| row.says.contains(&only) || row.attack.contains(&only);
     for row in rows.iter().filter(is_asked) {
-        let found = lab.watch(row.device, row.attack, Some(row.says));
-        let shown: Vec<_> = found
-            .iter()
-            .map(|(at, d)| format!("{:.1} s {}/{}", at.as_secs_f64(), d.detector, d.kind))
-            .collect();
-        println!("{}: {}", row.says, shown.join(", "));
-        match found.iter().find(|(_, d)| is_it(d, row.says)) {
-            None => wrong.push(format!("{}: not noticed: {}: {shown:?}", row.says, row.attack)),
-            Some((at, _)) if *at > SOON => wrong.push(format!("{}: late: {shown:?}", row.says)),
-            Some((_, found)) if !is_from(found, row.source) => {
-                wrong.push(format!("{}: wrong source: {found:#?}", row.says));
+        for round in 1..=ROUNDS {
+            let found = lab.watch(row.device, row.attack, Some(row.says));
+            let shown: Vec<_> = found
+                .iter()
+                .map(|(at, d)| format!("{:.1} s {}/{}", at.as_secs_f64(), d.detector, d.kind))
+                .collect();
+            println!("{}: {}", row.says, shown.join(", "));
+            let late = match found.iter().find(|(_, d)| is_it(d, row.says)) {
+                None => format!("{}: not noticed: {}: {shown:?}", row.says, row.attack),
+                Some((at, _)) if *at > SOON => format!("{}: late: {shown:?}", row.says),
+                Some((_, found)) => {
+                    if !is_from(found, row.source) {
+                        wrong.push(format!("{}: wrong source: {found:#?}", row.says));
+                    }
+                    break;
+                }
+            };
+            if round == ROUNDS {
+                wrong.push(late);
             }
-            Some(_) => {}
         }
         if row.harmless.is_empty() {
             continue;
@@ -181,8 +197,11 @@ impl Lab {
             fs::write(folder.path().join(format!("mac.{host}")), read.stdout.trim_ascii()).unwrap();
         }
         let ask = folder.path().join("ask");
-        fs::write(&ask, "#!/bin/sh\necho wrong\n").unwrap();
-        fs::set_permissions(&ask, fs::Permissions::from_mode(0o755)).unwrap();
+        let up = folder.path().join("up");
+        for (path, script) in [(&ask, "echo wrong"), (&up, UP)] {
+            fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
         let lab = Self { _servers: servers, accounts, _resolver: resolver, folder, net };
         lab.wait_for_servers();
         Some(lab)
@@ -203,7 +222,7 @@ impl Lab {
             if closed.is_empty() {
                 return;
             }
-            assert!(begun.elapsed() < Duration::from_secs(40), "nobody listens on {closed:?}");
+            assert!(begun.elapsed() < Duration::from_mins(2), "nobody listens on {closed:?}");
             std::thread::sleep(Duration::from_millis(100));
         }
     }
@@ -239,7 +258,7 @@ impl Lab {
     }
 
     /// What detectors say of a script with the time since it began: until they said `awaited`, at
-    /// most for ten seconds; or until a while after its end.
+    /// most for a minute; or until a while after its end.
     fn watch(
         &self,
         device: &str,
@@ -270,7 +289,8 @@ impl Lab {
                 let is_over = match awaited {
                     Some(says) => {
                         let is_told = told.lock().unwrap().iter().any(|(_, d)| is_it(d, says));
-                        is_told || begin.elapsed() > SOON
+                        let is_past = ended.is_some_and(|at| at.elapsed() > 2 * SOON);
+                        is_told || is_past || begin.elapsed() > PATIENCE
                     }
                     None => ended.is_some_and(|at| at.elapsed() > QUIET),
                 };
