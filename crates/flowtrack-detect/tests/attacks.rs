@@ -87,11 +87,11 @@ const ROWS: &[Row] = &[
         "$A timeout --foreground 3 hping3 -q --udp -s 123 -k -p 4444 -d 440 -i u1000 --rand-source $t",
         "for i in $(seq 100); do $T dig +tries=1 +time=1 @$t www$i.good.test; done",
     ),
-    // What leaves the house.
+    // What leaves the house. One program calls, as a new one each time would begin soon or late.
     row(
         "beacon/calls",
         Attacker,
-        "for i in $(seq 30); do $A curl -s http://$out/task & sleep 0.28; done",
+        "$A curl -s --rate 4/s -H 'Connection: close' http://$out/task?[1-40]",
         "for pause in .1 .9 .02 .4 .03 .7 .01 .2 .05 1.1 .02 .3 .6 .01 .15 .8 .04 .01 .5 .1 .9 .02 \
          .3 .01 .07; do $A curl -s http://$out/page$pause; sleep $pause; done",
     ),
