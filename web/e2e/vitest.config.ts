@@ -6,7 +6,9 @@ export default defineConfig({
     include: ['e2e/**/*.e2e.ts'],
     fileParallelism: false,
     sequence: { concurrent: false },
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // A machine that is busy has a minute for each step.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+    expect: { poll: { timeout: 60_000 } },
   },
 });
