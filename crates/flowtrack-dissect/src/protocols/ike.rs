@@ -81,16 +81,19 @@ impl Protocol for Ike {
     fn probe(&self, first: &First<'_>) -> Probe {
         let bytes = message(first.bytes, first.key);
         let Some((header, _)) = bytes.and_then(Header::read) else { return Probe::No };
-        let sane = match header.major {
-            1 => matches!(header.exchange, 1..=6 | 32..=33),
-            2 => matches!(header.exchange, 34..=44),
-            _ => false,
-        };
+        let sane = header.minor == 0
+            && match header.major {
+                1 => matches!(header.exchange, 1..=6 | 32..=33),
+                2 => matches!(header.exchange, 34..=44),
+                _ => false,
+            };
+        // Version 1 left room for exchanges of anybody's own (RFC 2408 section 3.1).
+        let own = header.major == 1 && first.has_port(&[500]);
         // In a capture cut short the length cannot be held against the bytes.
         let length = header.length as usize;
         let usual = first.has_port(self.ports()) && (HEADER..=65_535).contains(&length);
         let exact = length == bytes.map_or(0, <[u8]>::len) && header.initiator != [0; 8];
-        Probe::content(sane && header.minor == 0 && (exact || usual))
+        Probe::content((sane || own) && (exact || usual))
     }
 
     fn dissector(&self, wants: Wants) -> Option<Box<dyn Dissector>> {
