@@ -836,3 +836,32 @@ fn tls_hello() -> Vec<u8> {
     record.extend(hello);
     record
 }
+
+#[test]
+fn frames_of_unknown_protocols_are_judged() {
+    let mut lldp = vec![1, 0x80, 0xc2, 0, 0, 0x0e, 2, 0, 0, 0, 0, 1, 0x88, 0xcc];
+    lldp.extend([2, 7, 4, 0, 1, 2, 3, 4, 5, 0, 0]);
+    let rules = "alert pkthdr any any -> any any (decode-event:ethernet.unknown_ethertype; sid:1;)\n\
+                 alert ether any any -> any any (ether.hdr; content:\"|88 cc|\"; offset:12; sid:2;)\n";
+    let mut loader = Loader::new(Variables::default());
+    loader.add("x", rules);
+    let mut engine = Engine::new(&Config::default(), 0, Seed([1, 2, 3, 4]));
+    let set = Arc::new(RuleSet::compile(loader.finish().signatures));
+    engine.set_rules(set, Arc::new(Shared::default()));
+    let mut out = Output::default();
+    let packet = RawPacket {
+        ts: Timestamp::from_secs(1_700_000_000),
+        data: &lldp,
+        wire_len: lldp.len() as u32,
+        vlan_tci: None,
+        link: LinkType::ETHERNET,
+        iface: IfaceId(0),
+        number: 1,
+    };
+    engine.process(&[packet], &mut out);
+    let sid = |event: &Event| match event {
+        Event::Alert(alert) => Some(alert.rule.sid),
+        _ => None,
+    };
+    assert_eq!(out.events.iter().filter_map(sid).collect::<Vec<_>>(), [1, 2]);
+}

@@ -25,6 +25,7 @@ const NAME_CAP: usize = 1024;
 const KEYWORDS: &[Keyword] = &[
     Keyword::number("nfs_procedure", "number of the procedure called").to_server(),
     Keyword::number("nfs.version", "version of NFS").to_server(),
+    Keyword::buffer("nfs.filename", "names of files").to_server().multi(),
 ];
 
 const FIELDS: &[Field] = &[

@@ -109,12 +109,11 @@ buffers! {
     "file.name" | "filename_buffer", FILES, BOTH, true, "http", "the names of files";
     "file.magic", FILES, BOTH, true, "http", "what kind of file it is, by its first bytes";
     "dns.query" | "dns_query", DNS, UP, true, "dns", "the name that is asked for";
-    "dns.queries.rrname", DNS, BOTH, true, "dns", "the names of the questions";
+    "dns.queries.rrname" | "dns.query.name", DNS, BOTH, true, "dns", "the names of the questions";
     "dns.answers.rrname" | "dns.answer.name", DNS, BOTH, true, "dns", "the names of the answers";
     "dns.authorities.rrname", DNS, BOTH, true, "dns", "the names of the authority section";
     "dns.additionals.rrname", DNS, BOTH, true, "dns", "the names of the additional section";
     "dns.response.rrname", DNS, DOWN, true, "dns", "every name in a response";
-    "dns.query.name", DNS, BOTH, true, "dns", "the name that is asked for, of requests and responses";
     "mdns.queries.rrname", MDNS, BOTH, true, "mdns", "the names of the questions";
     "mdns.answers.rrname", MDNS, BOTH, true, "mdns", "the names of the answers";
     "mdns.authorities.rrname", MDNS, BOTH, true, "mdns", "the names of the authority section";

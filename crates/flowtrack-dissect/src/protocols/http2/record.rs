@@ -92,6 +92,7 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     Keyword::buffer("file.data", "either body, decoded").multi(),
     Keyword::buffer("file.name", "names of files").multi(),
     Keyword::buffer("http2.header_name", "each name of a field").multi(),
+    Keyword::buffer("http2.header", "each field").multi(),
     Keyword::number("http2.frametype", "kind of each frame").multi(),
     Keyword::number("http2.errorcode", "why a stream or the connection was ended").multi(),
     Keyword::number("http2.priority", "weight of the stream").multi(),
@@ -450,6 +451,7 @@ impl Transaction for Exchange {
                 visit(&names);
             }
             "http2.header_name" => side.list.fields(0).for_each(|(name, _)| visit(name)),
+            "http2.header" => each_field(side, visit),
             "http.request_header" if is_request => each_field(side, visit),
             "http.response_header" if !is_request => each_field(side, visit),
             "http.stat_code" if !is_request => {

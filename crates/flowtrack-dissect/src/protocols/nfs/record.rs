@@ -159,6 +159,13 @@ impl Transaction for Exchange {
         visit("rpc", &RpcRecord(self));
     }
 
+    fn buffer_towards(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(&[u8])) {
+        if (direction, name) == (Direction::ToServer, "nfs.filename") {
+            let names = std::iter::once(&self.filename).chain(&self.to);
+            names.filter(|name| !name.is_empty()).for_each(|name| visit(name));
+        }
+    }
+
     fn number(&self, direction: Direction, name: &str, visit: &mut dyn FnMut(u64)) {
         match name {
             _ if direction == Direction::ToClient => {}

@@ -4,7 +4,7 @@ use crate::builder::{Builder, Complaint, Keyword, Value};
 use crate::context::Context;
 use crate::lang::did_you_mean;
 use crate::signature::Test;
-use flowtrack_wire::DecodeAnomaly;
+use flowtrack_wire::{DecodeAnomaly, Network};
 
 pub(crate) const KEYWORDS: &[Keyword] = &[
     Keyword {
@@ -39,6 +39,10 @@ fn name<'a>(value: &Value<'a>) -> Result<&'a str, Complaint> {
 
 fn decode_event(builder: &mut Builder<'_>, name: &str) -> Result<(), Complaint> {
     let name = name.strip_prefix("decoder.").unwrap_or(name);
+    if name == "ethernet.unknown_ethertype" {
+        builder.packet_test(UnknownEthertype);
+        return Ok(());
+    }
     let found = DecodeAnomaly::ALL.iter().copied().find(|event| event.name() == name);
     if found.is_none() {
         if !NEVER_RAISED.contains(&name) {
@@ -67,6 +71,28 @@ impl Test for DecodeEvent {
         0
     }
 }
+
+/// Whether a frame carries a protocol that is not decoded: that is nothing malformed, so decoding
+/// raises no event for it.
+#[derive(Debug)]
+struct UnknownEthertype;
+
+impl Test for UnknownEthertype {
+    fn test(&self, cx: &mut Context<'_>) -> bool {
+        cx.packet.is_some_and(|packet| match packet.network {
+            Network::None(Some(kind)) => !matches!(kind, ARP | PPPOE_DISCOVERY),
+            _ => false,
+        })
+    }
+
+    fn cost(&self) -> u8 {
+        0
+    }
+}
+
+/// Ethertypes that are decoded, as far as a packet of theirs is whole.
+const ARP: u16 = 0x0806;
+const PPPOE_DISCOVERY: u16 = 0x8863;
 
 fn stream_event(builder: &mut Builder<'_>, name: &str) -> Result<(), Complaint> {
     let name = name.strip_prefix("stream.").unwrap_or(name);
@@ -108,7 +134,6 @@ const NEVER_RAISED: &[&str] = &[
     "vlan.unknown_type",
     "vntag.unknown_type",
     "ieee8021ah.unknown_type",
-    "ethernet.unknown_ethertype",
     "udp.hlen_invalid",
 ];
 

@@ -56,7 +56,11 @@ fn ethernet(packet: &Packet<'_>, visit: &mut dyn FnMut(&[u8])) {
         Network::None(None) => return,
     };
     // Linux cooked and wireless captures have addresses without an Ethernet header.
-    if packet.link_len < ETHERNET || packet.link_len == 16 && packet.vlans.as_slice().is_empty() {
+    // How long the header was is known where something decoded follows it.
+    let is_followed = !matches!(packet.network, Network::None(_));
+    let has_none =
+        packet.link_len < ETHERNET || packet.link_len == 16 && packet.vlans.as_slice().is_empty();
+    if is_followed && has_none {
         return;
     }
     let mut header = Vec::with_capacity(ETHERNET as usize);

@@ -289,6 +289,17 @@ fn events() {
     assert!(!fires("decode-event:tcp.opt_duplicate"));
     assert!(fires("stream-event:reassembly_seq_gap") && !fires("stream-event:est_invalid_ack"));
     assert!(fires("engine-event:stream.reassembly_seq_gap"));
+    let unknown = |frame: &[u8]| {
+        let options = "decode-event:ethernet.unknown_ethertype";
+        fires_on(LinkType::ETHERNET, "pkthdr", options, frame, &[])
+    };
+    let mut frame = ethernet(&[], &syn());
+    assert!(!unknown(&frame));
+    frame[12..14].copy_from_slice(&[0x88, 0xcc]);
+    assert!(unknown(&frame));
+    // What of ARP is cut off is not unknown.
+    frame[12..14].copy_from_slice(&[8, 6]);
+    assert!(!unknown(&frame[..20]));
 }
 
 #[test]
