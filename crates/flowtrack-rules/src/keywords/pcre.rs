@@ -1,6 +1,7 @@
 //! `pcre`: Perl's regular expressions, with a bound on the work that one search may do.
 
 mod dialect;
+mod hull;
 
 use super::buffers::legacy;
 use crate::builder::{Buffer, Builder, Complaint, Keyword, Memory, Usage, Value};
@@ -8,6 +9,7 @@ use crate::signature::Step;
 use crate::state::CapturedFor;
 use dialect::{Options, translate};
 use fancy_regex::{BytesMode, Regex, RegexBuilder};
+use hull::hull;
 use std::sync::{Arc, OnceLock};
 
 /// Steps back that one search may make, as Suricata limits them by default.
@@ -33,7 +35,14 @@ pub struct Pcre {
     /// The expression in the engine's dialect.
     pattern: Box<str>,
     /// Compiled when it is first needed: few of many thousands ever are.
-    compiled: OnceLock<Option<Regex>>,
+    compiled: OnceLock<Option<Compiled>>,
+}
+
+#[derive(Debug)]
+struct Compiled {
+    regex: Regex,
+    /// What is asked first where `regex` takes steps back: without a match of this there is none.
+    hull: Option<Regex>,
 }
 
 /// A part of a match that is kept under a name.
@@ -138,9 +147,14 @@ impl Pcre {
     /// The first match in `bytes` that begins at `from` or later: its start and end. An error where
     /// the search was given up.
     pub fn find(&self, bytes: &[u8], from: usize) -> Result<Option<(usize, usize)>, GaveUp> {
-        let regex = self.compiled.get_or_init(|| compile(&self.pattern).ok());
-        let Some(regex) = regex else { return Err(GaveUp) };
+        let Some(Compiled { regex, hull }) = self.compiled() else { return Err(GaveUp) };
         if from > bytes.len() {
+            return Ok(None);
+        }
+        if hull
+            .as_ref()
+            .is_some_and(|hull| hull.find_from_pos(bytes, from).is_ok_and(|f| f.is_none()))
+        {
             return Ok(None);
         }
         match regex.find_from_pos(bytes, from) {
@@ -151,9 +165,18 @@ impl Pcre {
 }
 
 impl Pcre {
+    /// None where it cannot be compiled.
+    fn compiled(&self) -> Option<&Compiled> {
+        let compile_both = || {
+            let hull = hull(&self.pattern).and_then(|hull| compile(&hull).ok());
+            Some(Compiled { regex: compile(&self.pattern).ok()?, hull })
+        };
+        self.compiled.get_or_init(compile_both).as_ref()
+    }
+
     /// Hands out what is kept of the first match that begins at `from` or later.
     pub(crate) fn capture(&self, bytes: &[u8], from: usize, keep: &mut dyn FnMut(&Capture, &[u8])) {
-        let Some(regex) = self.compiled.get_or_init(|| compile(&self.pattern).ok()) else { return };
+        let Some(Compiled { regex, .. }) = self.compiled() else { return };
         let Ok(Some(found)) = regex.captures_from_pos(bytes, from) else { return };
         for capture in &self.captures {
             let group = match &capture.group {
@@ -168,8 +191,7 @@ impl Pcre {
 
     /// What the first group matched; the whole match where there is no group.
     pub(crate) fn first_group(&self, bytes: &[u8]) -> Option<(usize, usize)> {
-        let regex = self.compiled.get_or_init(|| compile(&self.pattern).ok()).as_ref()?;
-        let captures = regex.captures(bytes).ok()??;
+        let captures = self.compiled()?.regex.captures(bytes).ok()??;
         let found = captures.get(1).or_else(|| captures.get(0))?;
         Some((found.start(), found.end()))
     }
@@ -311,7 +333,9 @@ mod tests {
     #[test]
     fn endless_backtracking_is_given_up() {
         let (pcre, _) = Pcre::parse(r#""/(?=a)(a|aa)+(?<x>b)\k<x>$/""#).unwrap();
-        let text = [b'a'; 60];
+        let mut text = vec![b'a'; 60];
+        assert_eq!(pcre.find(&text, 0), Ok(None), "one pass shows that there is no b");
+        text.extend(b"bc");
         assert_eq!(pcre.find(&text, 0), Err(GaveUp));
     }
 }
