@@ -41,7 +41,7 @@ const HOLDS: usize = 4;
 const MAX_REACH: usize = 128;
 
 /// Three or four bytes of a pattern.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Default, Debug)]
 struct Entry {
     gram: u32,
     pattern: u32,
@@ -103,11 +103,12 @@ impl Grams {
         for (at, pattern) in patterns {
             let bytes = pattern.bytes.get(..pattern.len().min(MAX_BEFORE)).unwrap_or_default();
             let Some(first) = rarest(bytes, stride, top, &taken) else { continue };
+            let is_all_run = pattern.is_run();
+            let others = others(bytes);
             for before in first..first + stride {
                 let window = gram(bytes.get(before..).unwrap_or_default());
                 let gram = fold(window) | top;
                 *taken.entry(gram).or_default() += 1;
-                let is_all_run = pattern.is_run();
                 if is_run(window, top) {
                     let own = if is_all_run { Some(0) } else { pattern.reach(before) };
                     match reaches.iter_mut().find(|(byte, _)| *byte == gram as u8) {
@@ -124,7 +125,8 @@ impl Grams {
                     *tags |= tag;
                 }
                 // The four bytes at hand need not be compared once more.
-                let other = other(bytes, (top == FOUR).then_some(before));
+                let is_new = |(at, _): &&(usize, u32)| top != FOUR || *at != before;
+                let other = others.iter().find(is_new).or(others.first()).copied();
                 let entry = Entry {
                     gram,
                     pattern: *at,
@@ -136,7 +138,6 @@ impl Grams {
                 placed.push((bucket, entry));
             }
         }
-        placed.sort_by_key(|(bucket, _)| *bucket);
         let mut starts = vec![0u32; buckets + 1];
         for (bucket, _) in &placed {
             if let Some(start) = starts.get_mut(bucket + 1) {
@@ -148,7 +149,16 @@ impl Grams {
             sum += *start;
             *start = sum;
         }
-        let entries = placed.into_iter().map(|(_, entry)| entry).collect();
+        let mut next = starts.clone();
+        let mut entries = vec![Entry::default(); placed.len()];
+        for (bucket, entry) in placed {
+            if let Some(next) = next.get_mut(bucket)
+                && let Some(place) = entries.get_mut(*next as usize)
+            {
+                *place = entry;
+                *next += 1;
+            }
+        }
         let end = patterns.iter().map(|(_, pattern)| pattern.to).max().unwrap_or(0);
         Self { bits, tags, top, end, reaches, starts, entries }
     }
@@ -354,16 +364,39 @@ const fn place(gram: u32, buckets: usize) -> (usize, u8) {
 /// Another odd number that spreads bits, so that what looks alike to [`bit`] does not here.
 const SPREAD_OTHERWISE: u32 = 0x85eb_ca6b;
 
-/// The rarest four bytes of a pattern, but those at `not` where there are others, and their place.
-fn other(bytes: &[u8], not: Option<usize>) -> Option<(usize, u32)> {
-    let windows = bytes.windows(4).enumerate();
-    let rarity = |window: &[u8]| {
-        window.iter().map(|byte| u32::from(commonness(*byte))).sum::<u32>()
-            + 100 * window.windows(2).filter(|pair| pair.first() == pair.last()).count() as u32
-    };
-    windows
-        .min_by_key(|(at, window)| (Some(*at) == not, rarity(window)))
-        .map(|(at, window)| (at, fold(gram(window))))
+/// The two rarest windows of four bytes of a pattern, with their places.
+fn others(bytes: &[u8]) -> SmallVec<[(usize, u32); 2]> {
+    let mut best: Option<(u32, usize)> = None;
+    let mut second: Option<(u32, usize)> = None;
+    for (at, cost) in costs(bytes, 4, 100).into_iter().enumerate() {
+        let this = (cost, at);
+        if best.is_none_or(|best| this < best) {
+            second = best.replace(this);
+        } else if second.is_none_or(|second| this < second) {
+            second = Some(this);
+        }
+    }
+    let window = |at: usize| fold(gram(bytes.get(at..).unwrap_or_default()));
+    best.into_iter().chain(second).map(|(_, at)| (at, window(at))).collect()
+}
+
+/// How common each window of `length` bytes is; a byte that repeats the one before it costs
+/// `repeated` more, because such bytes come in long runs.
+fn costs(bytes: &[u8], length: usize, repeated: u32) -> SmallVec<[u32; 64]> {
+    let common = |byte: &u8| u32::from(commonness(*byte));
+    let step = |pair: &[u8]| if pair.first() == pair.last() { repeated } else { 0 };
+    let Some(first) = bytes.get(..length) else { return SmallVec::new() };
+    let mut cost = first.iter().map(common).sum::<u32>() + first.windows(2).map(step).sum::<u32>();
+    let mut costs = SmallVec::with_capacity(bytes.len() + 1 - length);
+    costs.push(cost);
+    // What enters the window at its end, and what leaves it at its beginning.
+    let enters = bytes.get(length - 1..).unwrap_or_default().windows(2);
+    for (enters, leaves) in enters.zip(bytes.windows(2)) {
+        cost += step(enters) + enters.last().map_or(0, common);
+        cost -= step(leaves) + leaves.first().map_or(0, common);
+        costs.push(cost);
+    }
+    costs
 }
 
 /// Where the `stride` neighbouring windows of a pattern begin that are rarest in what travels;
@@ -375,18 +408,32 @@ fn rarest(
     taken: &ahash::AHashMap<u32, u32>,
 ) -> Option<usize> {
     let length = if top == FOUR { 4 } else { 3 };
-    let windows: SmallVec<[u32; 64]> = bytes
-        .windows(length)
-        .map(|window| {
-            let common: u32 = window.iter().map(|byte| u32::from(commonness(*byte))).sum();
-            // Bytes that repeat come in long runs.
-            let runs = window.windows(2).filter(|pair| pair.first() == pair.last()).count() as u32;
-            let crowd = taken.get(&(fold(gram(window)) | top)).copied().unwrap_or(0).min(32);
-            let common = common + runs * 40 + crowd * 8;
-            // What is common costs more than what is rare saves.
-            common * common
-        })
-        .collect();
-    let sums = windows.windows(stride).map(|windows| windows.iter().sum::<u32>());
-    sums.enumerate().min_by_key(|(_, sum)| *sum).map(|(at, _)| at)
+    // What is common costs more than what is rare saves.
+    let squared = |common: u32| common * common;
+    let windows = costs(bytes, length, 40);
+    // How many have a window already costs more to know, and can only make it dearer: so it is asked
+    // in order of what they cost without, until nothing better can come.
+    let squares: SmallVec<[u32; 64]> = windows.iter().map(|cost| squared(*cost)).collect();
+    let sums = squares.windows(stride).map(|windows| windows.iter().sum::<u32>());
+    let mut left: SmallVec<[(u32, usize); 64]> = sums.zip(0..).collect();
+    let with_crowd = |start: usize| {
+        let windows = windows.iter().enumerate().skip(start).take(stride);
+        windows
+            .map(|(at, common)| {
+                let window = gram(bytes.get(at..).unwrap_or_default());
+                let crowd = taken.get(&(fold(window) | top)).copied().unwrap_or(0).min(32);
+                squared(common + crowd * 8)
+            })
+            .sum::<u32>()
+    };
+    let mut best: Option<(u32, usize)> = None;
+    while let Some((place, next)) = left.iter().copied().enumerate().min_by_key(|(_, next)| *next) {
+        if best.is_some_and(|best| best < next) {
+            break;
+        }
+        let this = (with_crowd(next.1), next.1);
+        best = Some(best.map_or(this, |best| best.min(this)));
+        left.swap_remove(place);
+    }
+    best.map(|(_, at)| at)
 }
