@@ -1,8 +1,8 @@
 //! Signatures about payloads, so that what travels is searched only for what may matter to it.
 //!
 //! Most are about one application protocol or a few ports. Those are searched for only in flows of
-//! that protocol and between these ports, together with those that are about everything. What is
-//! searched for together is put together when such traffic is first seen, once for all workers.
+//! that protocol and between these ports, after those that are about everything. What is searched
+//! for together is put together when such traffic is first seen, once for all workers.
 
 use super::{Group, Mark, RuleSet, choose};
 use crate::lang::{Arrow, Ports};
@@ -210,7 +210,6 @@ impl Draft {
         Grid {
             groups: cells((dst.shelves.len() + 1) * (apps.len() + 1)),
             src_groups: cells(src.shelves.len()),
-            app_groups: cells(apps.len()),
             pairs: AtomicUsize::new(0),
             common,
             src,
@@ -258,12 +257,12 @@ pub(crate) struct Grid {
     apps: Vec<(&'static str, Shelf)>,
     /// The beginnings of their names, in order.
     names: Vec<u64>,
-    /// Made when first needed: what is common with what is about ports of the receiver (none in
-    /// the first row) and about an application protocol (none in the first column).
+    /// Made when first needed: what is about ports of the receiver (none in the first row) and
+    /// about an application protocol (none in the first column); in the corner what is about
+    /// everything. That is most of it, and stays in the caches because it is the same for all.
     groups: Vec<OnceLock<Group>>,
-    /// About ports of the sender alone, and about application protocols alone.
+    /// About ports of the sender alone.
     src_groups: Vec<OnceLock<Group>>,
-    app_groups: Vec<OnceLock<Group>>,
     /// How many were made of both ports and application protocol.
     pairs: AtomicUsize,
 }
@@ -277,26 +276,23 @@ impl Grid {
         set: &'a RuleSet,
         (src, dst): (u16, u16),
         app: Option<&str>,
-    ) -> [Option<&'a Group>; 3] {
+    ) -> [Option<&'a Group>; 4] {
         let row = self.dst.of(set.classes.dst.of(dst));
-        let app = app.and_then(|app| self.app(app));
-        let column = app.map_or(0, |app| app + 1);
-        let (near, own) = match self.group(set, row, column) {
-            Some(both) => (Some(both), None),
-            None => {
-                let own = app.and_then(|app| {
-                    let (cell, (_, shelf)) = (self.app_groups.get(app)?, self.apps.get(app)?);
-                    Some(cell.get_or_init(|| set.group_of(&[shelf])))
-                });
-                (self.group(set, row, 0), own)
-            }
+        let column = app.and_then(|app| self.app(app)).map_or(0, |app| app + 1);
+        let (one, other) = match (row, column) {
+            (0, 0) => (None, None),
+            (0, _) | (_, 0) => (self.group(set, row, column), None),
+            _ => match self.pair(set, row, column) {
+                Some(pair) => (Some(pair), None),
+                None => (self.group(set, row, 0), self.group(set, 0, column)),
+            },
         };
         let src = match self.src.of(set.classes.src.of(src)) {
             0 => None,
             row => self.src_groups.get(row - 1).zip(self.src.shelves.get(row - 1)),
         };
         let src = src.map(|(cell, shelf)| cell.get_or_init(|| set.group_of(&[shelf])));
-        [near, own, src]
+        [self.group(set, 0, 0), one, other, src]
     }
 
     /// The place of an application protocol.
@@ -310,25 +306,31 @@ impl Grid {
             .find(|at| self.apps.get(*at).is_some_and(|(name, _)| *name == app))
     }
 
-    /// The group of a row and column; none where too many were made.
-    fn group<'a>(&'a self, set: &RuleSet, row: usize, column: usize) -> Option<&'a Group> {
-        let cell = self.groups.get(row * (self.apps.len() + 1) + column)?;
-        if let Some(group) = cell.get() {
-            return Some(group);
-        }
-        if row > 0 && column > 0 && self.pairs.fetch_add(1, Ordering::Relaxed) >= MAX_PAIRS {
+    /// The group of a row and a column, neither the first; none where too many were made.
+    fn pair<'a>(&'a self, set: &RuleSet, row: usize, column: usize) -> Option<&'a Group> {
+        let is_made = self.cell(row, column)?.get().is_some();
+        if !is_made && self.pairs.fetch_add(1, Ordering::Relaxed) >= MAX_PAIRS {
             self.pairs.store(MAX_PAIRS, Ordering::Relaxed);
             return None;
         }
-        Some(cell.get_or_init(|| {
+        self.group(set, row, column)
+    }
+
+    /// The group of a row and column.
+    fn group<'a>(&'a self, set: &RuleSet, row: usize, column: usize) -> Option<&'a Group> {
+        let make = || {
             let ports = row.checked_sub(1).and_then(|row| self.dst.shelves.get(row));
             let app = column.checked_sub(1).and_then(|app| self.apps.get(app));
-            let shelves: Vec<_> = [Some(&self.common), ports, app.map(|(_, shelf)| shelf)]
-                .into_iter()
-                .flatten()
-                .collect();
+            let all = (row == 0 && column == 0).then_some(&self.common);
+            let shelves: Vec<_> =
+                [all, ports, app.map(|(_, shelf)| shelf)].into_iter().flatten().collect();
             set.group_of(&shelves)
-        }))
+        };
+        Some(self.cell(row, column)?.get_or_init(make))
+    }
+
+    fn cell(&self, row: usize, column: usize) -> Option<&OnceLock<Group>> {
+        self.groups.get(row * (self.apps.len() + 1) + column)
     }
 }
 
