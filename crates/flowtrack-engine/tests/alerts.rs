@@ -761,8 +761,31 @@ fn what_breaks_tcp_is_noticed() {
         .say(true, b"more");
     assert_eq!(packets("suspected_rst_inject", &reset), [5]);
     assert_eq!(packets("rst_with_data", &Tcp::open(80).segment(false, RST | ACK, b"why")), [4]);
-    let again = Tcp::open(80).say(true, b"x").segment(false, SYN | ACK, b"");
-    assert_eq!(packets("est_synack_resend", &again), [6]);
+    let mut again = Tcp::open(80);
+    again.next[1] -= 1;
+    let mut again = again.segment(false, SYN | ACK, b"").say(true, b"x");
+    assert_eq!(packets("est_synack_resend", &again), [4]);
+    again = again.segment(false, SYN | ACK, b"");
+    assert_eq!(packets("est_synack_resend_with_different_ack", &again), [7]);
+    let new = Tcp::open(80).segment(false, SYN | ACK, b"");
+    assert_eq!(packets("est_synack_resend_with_diff_seq", &new), [4]);
+    assert_eq!(packets("est_syn_resend_diff_seq", &Tcp::open(80).segment(true, SYN, b"")), [4]);
+    let asked = Tcp::silent(80).segment(true, SYN, b"");
+    let twice = asked.segment(false, SYN | ACK, b"").segment(false, SYN | ACK, b"");
+    assert_eq!(packets("3whs_synack_resend_with_diff_seq", &twice), [3]);
+    let mut wrong = Tcp::silent(80).segment(true, SYN, b"");
+    wrong.next[0] -= 5;
+    assert_eq!(packets("3whs_synack_with_wrong_ack", &wrong.segment(false, SYN | ACK, b"")), [2]);
+    let talk = Tcp::open(80).say(true, &[b'a'; 1000]).say(false, &[b'b'; 1400]).say(true, b"x");
+    for name in ["pkt_invalid_ack", "est_invalid_ack", "3whs_synack_with_wrong_ack"] {
+        assert_eq!(packets(name, &talk), [] as [u64; 0], "{name}");
+    }
+    // More than the client has room for was never sent.
+    let mut beyond = talk;
+    beyond.next[1] += 70_000;
+    let beyond = beyond.segment(true, ACK, b"");
+    assert_eq!(packets("pkt_invalid_ack", &beyond), [10]);
+    assert_eq!(packets("est_invalid_ack", &beyond), [10]);
     assert_eq!(packets("est_syn_resend", &again), [] as [u64; 0]);
     assert_eq!(packets("rst_but_no_session", &Tcp::silent(80).segment(true, RST | ACK, b"")), [1]);
     let hole = Tcp::open(80).say(true, b"begin").lose(9).say(true, b"end").say(false, b"ok");

@@ -18,6 +18,16 @@ pub(crate) struct Session {
     stamps: [Option<u32>; 2],
     /// Which way a RST went that nothing has contradicted.
     reset: Option<Direction>,
+    /// Sequence number of the client's SYN.
+    syn: Option<u32>,
+    /// Sequence and acknowledgement number of the server's SYN-ACK.
+    syn_ack: Option<(u32, u32)>,
+    /// How far each side may send as the other one says, to the server and to the client.
+    windows: [Option<u32>; 2],
+    /// By how many bits the windows that each side tells are shifted, where both sides do.
+    scales: [Option<u8>; 2],
+    /// Whether a side said that it ends.
+    ends: bool,
 }
 
 /// A segment and what is known of its session.
@@ -57,14 +67,12 @@ impl Session {
             }
             return;
         }
-        if was_established && syn {
-            events.push(match (ack, direction) {
-                (true, Direction::ToClient) => "est_synack_resend",
-                (true, Direction::ToServer) => "est_synack_toserver",
-                (false, Direction::ToServer) => "est_syn_resend",
-                (false, Direction::ToClient) => "est_syn_toclient",
-            });
+        if syn {
+            self.begin(&tcp, direction, was_established, events);
+        } else if ack && !rst {
+            self.acknowledge(&tcp, direction, was_established, events);
         }
+        self.ends |= fin;
         self.stamp(met, events);
         // A RST that its sender goes on behind was somebody else's.
         if rst {
@@ -72,6 +80,102 @@ impl Session {
         } else if has_payload && self.reset == Some(direction) {
             self.reset = None;
             events.push("suspected_rst_inject");
+        }
+    }
+
+    /// A SYN or a SYN-ACK: each is said once, the second in answer to the first.
+    fn begin(
+        &mut self,
+        tcp: &Tcp<'_>,
+        direction: Direction,
+        was_established: bool,
+        events: &mut Events,
+    ) {
+        let (ack, from_client) = (tcp.has(Tcp::ACK), direction == Direction::ToServer);
+        let answered = self.syn_ack.is_some();
+        let odd = match (was_established, ack, from_client) {
+            (true, true, true) => Some("est_synack_toserver"),
+            (true, true, false) => Some(match self.syn_ack {
+                Some((_, known)) if known != tcp.ack => "est_synack_resend_with_different_ack",
+                Some((known, _)) if known != tcp.seq => "est_synack_resend_with_diff_seq",
+                _ => "est_synack_resend",
+            }),
+            (true, false, false) => Some("est_syn_toclient"),
+            (true, false, true) => Some(match self.syn {
+                Some(known) if known != tcp.seq => "est_syn_resend_diff_seq",
+                _ => "est_syn_resend",
+            }),
+            (false, true, true) if answered => Some("3whs_synack_toserver_on_syn_recv"),
+            (false, true, false) => match (self.syn_ack, self.syn) {
+                (Some((_, known)), _) if known != tcp.ack => {
+                    Some("3whs_synack_resend_with_different_ack")
+                }
+                (Some((known, _)), _) if known != tcp.seq => {
+                    Some("3whs_synack_resend_with_diff_seq")
+                }
+                // Where nothing came with the SYN, only the SYN is answered.
+                (None, Some(syn)) if (tcp.ack.wrapping_sub(syn) as i32) < 1 => {
+                    Some("3whs_synack_with_wrong_ack")
+                }
+                _ => None,
+            },
+            (false, false, false) if answered => Some("3whs_syn_toclient_on_syn_recv"),
+            (false, false, true) if answered && self.syn.is_some_and(|syn| syn != tcp.seq) => {
+                Some("3whs_syn_resend_diff_seq_on_syn_recv")
+            }
+            _ => None,
+        };
+        if let Some(odd) = odd {
+            events.push(odd);
+            return;
+        }
+        let scale = tcp.options().find_map(|option| match option {
+            TcpOption::WindowScale(scale) => Some(scale.min(14)),
+            _ => None,
+        });
+        match (ack, from_client) {
+            (false, true) => {
+                (self.syn, self.syn_ack, self.ends) = (Some(tcp.seq), None, false);
+                (self.windows, self.scales) = ([None; 2], [scale, None]);
+            }
+            (true, false) => {
+                self.syn_ack = Some((tcp.seq, tcp.ack));
+                self.scales[1] = scale;
+                self.windows[0] = Some(tcp.ack.wrapping_add(tcp.window.into()));
+            }
+            _ => {}
+        }
+    }
+
+    /// An acknowledgement: not of more than its sender said the other side may send.
+    fn acknowledge(
+        &mut self,
+        tcp: &Tcp<'_>,
+        direction: Direction,
+        was_established: bool,
+        events: &mut Events,
+    ) {
+        let Some((isn, _)) = self.syn_ack else { return };
+        let [to_server, to_client] = &mut self.windows;
+        let (window, scale) = match (direction, self.scales) {
+            (Direction::ToServer, [Some(scale), Some(_)]) => (to_client, scale),
+            (Direction::ToServer, _) => (to_client, 0),
+            (Direction::ToClient, [Some(_), Some(scale)]) => (to_server, scale),
+            (Direction::ToClient, _) => (to_server, 0),
+        };
+        // The server's first bytes go behind its SYN.
+        let limit = window.unwrap_or_else(|| isn.wrapping_add(1));
+        let is_known = window.is_some() || !was_established;
+        if is_known && (tcp.ack.wrapping_sub(limit) as i32) > 0 {
+            events.push("pkt_invalid_ack");
+            if was_established && !self.ends {
+                events.push("est_invalid_ack");
+            }
+            return;
+        }
+        let end = tcp.ack.wrapping_add(u32::from(tcp.window) << scale);
+        if window.is_none_or(|known| (end.wrapping_sub(known) as i32) > 0) {
+            *window = Some(end);
         }
     }
 

@@ -100,6 +100,9 @@ fn stream_event(builder: &mut Builder<'_>, name: &str) -> Result<(), Complaint> 
         let near = did_you_mean(name, STREAM.iter().copied());
         return Err(Complaint::new(format!("unknown event \"{name}\"{near}")));
     };
+    if !STREAM_RAISED.contains(known) {
+        builder.warn(format!("the event stream.{known} is not noticed: the rule cannot match"));
+    }
     builder.requirements.stream_events = true;
     builder.packet_test(StreamEvent(known));
     Ok(())
@@ -135,6 +138,34 @@ const NEVER_RAISED: &[&str] = &[
     "vntag.unknown_type",
     "ieee8021ah.unknown_type",
     "udp.hlen_invalid",
+];
+
+/// Those events of streams that are noticed.
+const STREAM_RAISED: &[&str] = &[
+    "3whs_syn_resend_diff_seq_on_syn_recv",
+    "3whs_syn_toclient_on_syn_recv",
+    "3whs_synack_resend_with_diff_seq",
+    "3whs_synack_resend_with_different_ack",
+    "3whs_synack_toserver_on_syn_recv",
+    "3whs_synack_with_wrong_ack",
+    "est_invalid_ack",
+    "est_syn_resend",
+    "est_syn_resend_diff_seq",
+    "est_syn_toclient",
+    "est_synack_resend",
+    "est_synack_resend_with_diff_seq",
+    "est_synack_resend_with_different_ack",
+    "est_synack_toserver",
+    "fin_but_no_session",
+    "fin_syn",
+    "pkt_broken_ack",
+    "pkt_invalid_ack",
+    "pkt_invalid_timestamp",
+    "reassembly_overlap_different_data",
+    "reassembly_seq_gap",
+    "rst_but_no_session",
+    "rst_with_data",
+    "suspected_rst_inject",
 ];
 
 /// Events of streams.

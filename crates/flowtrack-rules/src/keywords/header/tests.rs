@@ -303,6 +303,16 @@ fn events() {
 }
 
 #[test]
+fn an_event_that_is_not_noticed_is_warned_of() {
+    let warnings = |name: &str| {
+        let text = format!("alert tcp any any -> any any (stream-event:{name}; sid:1;)");
+        let (rules, _) = parse_rules("x", &text);
+        understand(&rules[0], &mut Headers::new(Variables::default())).unwrap().warnings.len()
+    };
+    assert_eq!((warnings("est_invalid_ack"), warnings("wrong_thread")), (0, 1));
+}
+
+#[test]
 fn mistakes_name_what_was_meant() {
     let message = |options: &str| {
         let (rules, _) =
