@@ -29,6 +29,9 @@ const MAX_SHORT_WINDOWS: usize = 128;
 /// count as found.
 pub(super) const FREE_HITS: usize = 8;
 const BYTES_A_HIT: usize = 256;
+/// Windows that may be found at least for every pattern: each that counts as found is looked for by
+/// itself, which costs more than so many.
+const HITS_A_PATTERN: usize = 2;
 
 impl Packed {
     /// All patterns, with windows of `length`; none where these are too many, or the processor
@@ -85,7 +88,8 @@ impl Packed {
     #[inline]
     pub(super) fn search(&self, found: &mut Found<'_>) {
         let text = found.until(self.end);
-        let mut left = FREE_HITS + text.len() / BYTES_A_HIT;
+        let free = FREE_HITS + text.len() / BYTES_A_HIT;
+        let mut left = free.max(self.patterns.len() * HITS_A_PATTERN);
         let mut at = 0;
         while let Some(hit) = self.searcher.find_in(text, Span { start: at, end: text.len() }) {
             if left == 0 {
