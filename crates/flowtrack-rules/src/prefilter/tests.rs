@@ -87,7 +87,7 @@ fn what_stands_there_again_and_again_counts_as_found() {
     assert!(matcher.short.rare.is_empty() && matcher.packed_short.is_some());
     assert_eq!(search(&matcher, b"abAbcD"), [1]);
     assert_eq!(search(&matcher, &b"aB".repeat(FREE_HITS)), [1]);
-    assert_eq!(search(&matcher, &b"aB".repeat(FREE_HITS + 2)), [1, 2]);
+    assert_eq!(search(&matcher, &b"aB".repeat(FREE_HITS * 2)), [1, 2]);
 }
 
 #[test]
