@@ -522,7 +522,9 @@ fn an_expression_that_goes_back_for_ever_is_given_up_and_counted() {
         let head = [40_000, 999, 8 + data.len() as u16, 0].map(u16::to_be_bytes);
         ip(17, CLIENT, SERVER, &[head.as_flattened(), data].concat())
     };
-    let (alerts, counted) = judged(rules, &[datagram(&[b'a'; 200]), datagram(b"aaabb")]);
+    // Only with the steps back is it known that no second b follows.
+    let endless = [&[b'a'; 200][..], b"bc"].concat();
+    let (alerts, counted) = judged(rules, &[datagram(&endless), datagram(b"aaabb")]);
     // The other rule speaks of the same bytes, and the expression of the next ones.
     assert_eq!(alerts, [(1, 2), (2, 1), (2, 2)]);
     assert!(counted.pcre_given_up > 0, "{counted:?}");
