@@ -1817,6 +1817,11 @@ export interface components {
             events_dropped: number;
             /**
              * Format: int64
+             * @description Whole files that were not stored although they were to be, or before rules had chosen.
+             */
+            files_not_stored: number;
+            /**
+             * Format: int64
              * @description Flows begun.
              */
             flows: number;
@@ -1835,6 +1840,11 @@ export interface components {
              * @description Frames.
              */
             packets: number;
+            /**
+             * Format: int64
+             * @description Things that rules wanted to remember or count, for which there was no room.
+             */
+            rules_forgot: number;
             /**
              * Format: int64
              * @description Rows that history could not keep.
