@@ -1,6 +1,6 @@
 //! What an expression surely needs, in a form that is searched in one pass.
 
-use fancy_regex::Expr;
+use fancy_regex::{Assertion, Expr};
 
 /// An expression that matches in every text in which this one does, and in more: what looks around
 /// is left out, and anything may stand for what repeats a group (`\1`). So the engine needs no steps
@@ -29,7 +29,6 @@ fn widen(expr: &mut Expr, is_wider: &mut bool) -> Option<()> {
         }
         Expr::Repeat { child, .. } => return widen(child, is_wider),
         Expr::Delegate { inner, .. } => return inner.is_ascii().then_some(()),
-        Expr::Empty | Expr::Any { .. } | Expr::Assertion(_) => return Some(()),
         Expr::Literal { val, casei } => {
             if !val.is_ascii() {
                 *expr = by_number(val.chars().map(u32::from), *casei)?;
@@ -41,9 +40,12 @@ fn widen(expr: &mut Expr, is_wider: &mut bool) -> Option<()> {
             return Some(());
         }
         // Not nothing at all, lest a repetition of it becomes one of what is before it.
-        Expr::LookAround(..) | Expr::KeepOut => {
+        Expr::LookAround(..)
+        | Expr::KeepOut
+        | Expr::Assertion(Assertion::EndTextIgnoreTrailingNewlines { .. }) => {
             Expr::Delegate { inner: "(?:)".to_owned(), casei: false }
         }
+        Expr::Empty | Expr::Any { .. } | Expr::Assertion(_) => return Some(()),
         Expr::AtomicGroup(inner) => {
             let mut inner = std::mem::replace(&mut **inner, Expr::Empty);
             widen(&mut inner, is_wider)?;
@@ -80,6 +82,7 @@ mod tests {
         assert_eq!(hull(r"x(?>(?=y)){2}").unwrap(), "x(?:){2}");
         assert_eq!(hull(r"(?>ab|a)c{2,3}").unwrap(), "(?:ab|a)c{2,3}");
         assert_eq!(hull(r"(?i)\xe9(?<n>k)\k<n>").unwrap(), "(?i:(?:\\xe9))((?i:k))(?s:.)*");
+        assert_eq!(hull(r"(a)\1\Z").unwrap(), "(a)(?s:.)*(?:)");
         assert_eq!(hull("a[bc]+"), None, "one pass can tell as it is");
         assert_eq!(hull(r"(?=a)(b)?(?(1)c|d)"), None);
     }
