@@ -168,7 +168,7 @@ pub struct Wants {
     pub buffers: bool,
     /// Files: name, size, type.
     pub files: bool,
-    /// MD5, SHA-1 and SHA-256 of files.
+    /// MD5, SHA-1 and SHA-256 of files; for rules also the MD5 of what mails say.
     pub hashes: bool,
     /// The bytes of whole files, within these limits.
     pub contents: Option<FileLimits>,

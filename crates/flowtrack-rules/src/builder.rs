@@ -567,6 +567,7 @@ impl<'a> Builder<'a> {
             Source::Transaction => self.needs.transaction = true,
         }
         self.requirements.files |= buffer.name == FILE_KIND;
+        self.requirements.hashes |= buffer.name == "email.body_md5";
         if let Some(direction) = buffer.toward {
             self.toward(direction);
         }

@@ -186,7 +186,7 @@ impl MailReader {
             // Only where the mail ends is asked for.
             return;
         }
-        if !self.outermost && self.wants.buffers {
+        if !self.outermost && self.wants.buffers && self.wants.hashes {
             let body = self.body.get_or_insert_default();
             body.update(line);
             if ends {
