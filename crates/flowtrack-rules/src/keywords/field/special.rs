@@ -338,46 +338,53 @@ fn encryption(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Compla
             AnyOf { asked: "krb5.ticket_weak_encryption", wanted: vec![Comparison::Equal(1)] };
         return add(builder, &["krb5"], None, test);
     }
-    let (mut wanted, mut unwanted) = (Vec::new(), Vec::new());
-    for word in text.split(',').map(str::trim) {
-        let (list, word) = match word.strip_prefix('!') {
-            Some(word) => (&mut unwanted, word.trim_start()),
-            None => (&mut wanted, word),
-        };
-        let number = word.parse().ok().or_else(|| {
-            let found = ENCRYPTIONS.iter().find(|(known, _)| known.eq_ignore_ascii_case(word));
-            found.map(|(_, number)| *number)
-        });
-        let Some(number) = number else {
+    let test = Listed::parse("krb5.ticket_encryption", text, |word| {
+        let known = ENCRYPTIONS.iter().find(|(known, _)| known.eq_ignore_ascii_case(word));
+        let number = word.parse().ok().or(known.map(|(_, number)| *number)).ok_or_else(|| {
             let near = did_you_mean(word, ENCRYPTIONS.iter().map(|(word, _)| *word));
-            return Err(Complaint::new(format!("\"{word}\" is no encryption of Kerberos{near}")));
-        };
+            Complaint::new(format!("\"{word}\" is no encryption of Kerberos{near}"))
+        })?;
         // Numbers below zero are compared as two's complement.
-        list.push(i64::from(number).cast_unsigned());
-    }
-    add(builder, &["krb5"], None, Encryption { wanted, unwanted })
+        Ok(i64::from(number).cast_unsigned())
+    })?;
+    add(builder, &["krb5"], None, test)
 }
 
-/// How a ticket is encrypted.
+/// A number that must be one of some, and none of others.
 #[derive(Debug)]
-struct Encryption {
+struct Listed {
+    asked: &'static str,
     /// One of these, where there are any.
     wanted: Vec<u64>,
     /// None of these.
     unwanted: Vec<u64>,
 }
 
-impl Test for Encryption {
+impl Listed {
+    /// Words with commas between them, `!` before those that must not be.
+    fn parse(
+        asked: &'static str,
+        text: &str,
+        number: impl Fn(&str) -> Result<u64, Complaint>,
+    ) -> Result<Self, Complaint> {
+        let (mut wanted, mut unwanted) = (Vec::new(), Vec::new());
+        for word in text.split(',').map(str::trim) {
+            match word.strip_prefix('!') {
+                Some(word) => unwanted.push(number(word.trim_start())?),
+                None => wanted.push(number(word)?),
+            }
+        }
+        Ok(Self { asked, wanted, unwanted })
+    }
+}
+
+impl Test for Listed {
     fn test(&self, cx: &mut Context<'_>) -> bool {
-        let Some(numbers) = numbers(cx, "krb5.ticket_encryption") else { return false };
+        let Some(numbers) = numbers(cx, self.asked) else { return false };
         numbers.iter().any(|number| {
             (self.wanted.is_empty() || self.wanted.contains(number))
                 && !self.unwanted.contains(number)
         })
-    }
-
-    fn cost(&self) -> u8 {
-        2
     }
 }
 
@@ -601,36 +608,13 @@ impl Test for Named {
 
 fn ssl_version(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
     let text = value.needed("versions, such as sslv3,tls1.0")?;
-    let (mut wanted, mut unwanted) = (Vec::new(), Vec::new());
-    for word in text.trim_matches('"').split(',').map(str::trim) {
-        let (list, word) = match word.strip_prefix('!') {
-            Some(word) => (&mut unwanted, word.trim()),
-            None => (&mut wanted, word),
-        };
-        let Some(version) = by_name(VERSIONS, word) else {
+    let test = Listed::parse("tls.version", text.trim_matches('"'), |word| {
+        by_name(VERSIONS, word).ok_or_else(|| {
             let near = did_you_mean(word, VERSIONS.iter().map(|(word, _)| *word));
-            return Err(Complaint::new(format!("\"{word}\" is no version{near}")));
-        };
-        list.push(version);
-    }
-    add(builder, TLS, None, Version { wanted, unwanted })
-}
-
-/// A version of TLS.
-#[derive(Debug)]
-struct Version {
-    wanted: Vec<u64>,
-    unwanted: Vec<u64>,
-}
-
-impl Test for Version {
-    fn test(&self, cx: &mut Context<'_>) -> bool {
-        let Some(versions) = numbers(cx, "tls.version") else { return false };
-        versions.iter().any(|version| {
-            (self.wanted.is_empty() || self.wanted.contains(version))
-                && !self.unwanted.contains(version)
+            Complaint::new(format!("\"{word}\" is no version{near}"))
         })
-    }
+    })?;
+    add(builder, TLS, None, test)
 }
 
 fn ssl_state(builder: &mut Builder<'_>, value: &Value<'_>) -> Result<(), Complaint> {
