@@ -156,13 +156,11 @@ impl Session {
         events: &mut Events,
     ) {
         let Some((isn, _)) = self.syn_ack else { return };
-        let [to_server, to_client] = &mut self.windows;
-        let (window, scale) = match (direction, self.scales) {
-            (Direction::ToServer, [Some(scale), Some(_)]) => (to_client, scale),
-            (Direction::ToServer, _) => (to_client, 0),
-            (Direction::ToClient, [Some(_), Some(scale)]) => (to_server, scale),
-            (Direction::ToClient, _) => (to_server, 0),
+        let scale = match self.scales {
+            [Some(client), Some(server)] => *direction.of(&[client, server]),
+            _ => 0,
         };
+        let window = direction.opposite().of_mut(&mut self.windows);
         // The server's first bytes go behind its SYN.
         let limit = window.unwrap_or_else(|| isn.wrapping_add(1));
         let is_known = window.is_some() || !was_established;
