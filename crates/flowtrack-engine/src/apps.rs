@@ -6,9 +6,8 @@ use crate::meters::MeterId;
 use crate::{Config, Dissect, Output, Overlap, Tell};
 use flowtrack_dissect::{AppConfig, AppFlow, AppLayer, Expectation, Moment, Outcome};
 use flowtrack_event::{
-    Anomaly, AnomalyLayer, AppProto, Chunk, DetectStats, Direction, Event, FileRecord, FlowContext,
-    FlowKey, FlowRecord, IpProto, LinkType, LoginEvent, Stats, TcpStats, Timestamp,
-    TransactionEvent,
+    Anomaly, AnomalyLayer, AppProto, Chunk, Direction, Event, FileRecord, FlowContext, FlowKey,
+    FlowRecord, IpProto, LinkType, LoginEvent, Stats, TcpStats, Timestamp, TransactionEvent,
 };
 use flowtrack_flow::stream::{OverlapPolicy, Stream, StreamMemory};
 use flowtrack_flow::{Flow, HostPolicy, Seen};
@@ -55,7 +54,7 @@ pub(crate) struct Apps {
     tell: Tell,
     depth_reached: u64,
     /// Files told before it was known whether they are stored.
-    unchosen: u64,
+    pub(crate) unchosen: u64,
     /// The segment at hand repeats bytes of its stream with other values.
     differs: bool,
     /// What the segment at hand showed of its stream, while signatures ask for it.
@@ -472,11 +471,8 @@ impl Apps {
         }
     }
 
-    /// Adds what streams and files counted.
-    pub(crate) fn add_to(&self, tcp: &mut TcpStats, detect: &mut Option<DetectStats>) {
-        if let Some(detect) = detect {
-            detect.files_unchosen = self.unchosen;
-        }
+    /// Adds what streams counted.
+    pub(crate) fn add_to(&self, tcp: &mut TcpStats) {
         tcp.reassembly_gap = self.memory.gaps;
         tcp.reassembly_memuse = self.memory.used() as u64;
         tcp.segment_memcap_drop = self.memory.dropped;

@@ -635,8 +635,8 @@ impl Path {
         stats.flow = self.table.stats();
         stats.tcp = self.table.tcp_stats();
         stats.tcp.invalid_checksum = invalid_checksum;
-        stats.detect = self.judge.stats();
-        self.apps.add_to(&mut stats.tcp, &mut stats.detect);
+        self.apps.add_to(&mut stats.tcp);
+        stats.detect = self.judge.stats(self.apps.unchosen);
         if stats.tcp.overlap_diff_data > 0 {
             stats.anomalies.insert(OVERLAP_DIFFERS, stats.tcp.overlap_diff_data);
         }

@@ -136,8 +136,9 @@ impl Judge {
         self.rules.is_some()
     }
 
-    /// What was counted, where there are signatures.
-    pub(crate) fn stats(&self) -> Option<DetectStats> {
+    /// What was counted, where there are signatures; of files `files_unchosen` were told before these
+    /// had chosen.
+    pub(crate) fn stats(&self, files_unchosen: u64) -> Option<DetectStats> {
         self.rules.as_ref()?;
         let counters = self.work.inspector.counters();
         Some(DetectStats {
@@ -148,7 +149,7 @@ impl Judge {
             pcre_given_up: counters.pcre_given_up,
             values_dropped: counters.values_dropped,
             memory_dropped: self.work.memory_dropped,
-            files_unchosen: 0,
+            files_unchosen,
         })
     }
 
