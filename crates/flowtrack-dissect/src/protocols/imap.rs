@@ -92,12 +92,12 @@ impl Protocol for Imap {
     }
 }
 
-/// A client's line is a tag and a command that only IMAP has.
 /// Whether a tag may have this byte: all that is no list, string, wildcard or "+" (RFC 9051).
 fn is_of_tag(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"(){%*\"\\+".contains(&byte)
 }
 
+/// A client's line is a tag and a command that only IMAP has.
 fn probe_command(first: &First<'_>) -> Probe {
     let tag = first.bytes.iter().take_while(|&&b| is_of_tag(b)).count();
     if tag == 0 || tag > 16 {
@@ -149,6 +149,15 @@ impl Lines {
             // A line costs something even if it is short.
             self.bytes += line.len().max(64);
             self.lines.push(Text::capped(line, room.min(LINE_CAP)));
+        }
+    }
+}
+
+impl Exchange {
+    /// Keeps a line of one side, where rules may look at it.
+    fn note(&mut self, wants: Wants, direction: Direction, line: &[u8]) {
+        if wants.buffers {
+            self.lines.of(direction).push(line);
         }
     }
 }
@@ -272,8 +281,8 @@ impl Reading {
         let tag = words.next().unwrap_or_default();
         let Some(command) = words.next().filter(|c| c.iter().all(u8::is_ascii_alphabetic)) else {
             // The answer to a challenge, or `DONE`.
-            if let (true, Some(exchange)) = (self.wants.buffers, self.waiting.last_mut()) {
-                exchange.lines.of(Direction::ToServer).push(line);
+            if let Some(exchange) = self.waiting.last_mut() {
+                exchange.note(self.wants, Direction::ToServer, line);
             }
             return;
         };
@@ -288,25 +297,20 @@ impl Reading {
             }
             _ => arguments,
         };
-        let mut lines = Both::default();
-        if self.wants.buffers {
-            let said: &mut Lines = lines.of(Direction::ToServer);
-            said.push(line);
-        }
-        self.waiting.push(Exchange {
-            lines,
+        let mut exchange = Exchange {
             tag: Text::new(tag),
             command: Text::capped(&command, TAG_CAP),
             arguments: Text::capped(arguments, 1024),
             tx_id: self.tx_id,
             ..Exchange::default()
-        });
+        };
+        exchange.note(self.wants, Direction::ToServer, line);
+        self.waiting.push(exchange);
         self.tx_id += 1;
     }
 
     /// One line of the server; says whether encryption begins behind it.
     fn answer(&mut self, line: &[u8], out: &mut Outcome) -> bool {
-        let whole = line;
         let mut words = line.splitn(3, |&b| b == b' ');
         let (tag, status) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let text = Text::capped(words.next().unwrap_or_default(), 1024);
@@ -314,7 +318,7 @@ impl Reading {
         let greets = tag == b"*" && !std::mem::replace(&mut self.greeted, true);
         if greets && self.waiting.is_empty() {
             let mut exchange = Exchange { status, text, tx_id: self.tx_id, ..Exchange::default() };
-            self.note(&mut exchange, whole);
+            exchange.note(self.wants, Direction::ToClient, line);
             self.tx_id += 1;
             self.tell(Direction::ToClient, exchange, out);
             return false;
@@ -322,25 +326,18 @@ impl Reading {
         let found = self.waiting.iter().position(|e| *e.tag == *tag);
         let Some(at) = found.filter(|_| tag != b"*" && tag != b"+") else {
             // Of what is asked first, as far as anybody can tell.
-            if let (true, Some(exchange)) = (self.wants.buffers, self.waiting.first_mut()) {
-                exchange.lines.of(Direction::ToClient).push(whole);
+            if let Some(exchange) = self.waiting.first_mut() {
+                exchange.note(self.wants, Direction::ToClient, line);
             }
             return false;
         };
         let mut exchange = self.waiting.remove(at);
-        self.note(&mut exchange, whole);
+        exchange.note(self.wants, Direction::ToClient, line);
         let upgrades = *exchange.command == *b"STARTTLS" && *status == *b"OK";
         (exchange.status, exchange.text) = (status, text);
         login(&exchange, out);
         self.tell(Direction::ToClient, exchange, out);
         upgrades
-    }
-
-    /// Keeps a line of the server for rules.
-    fn note(&self, exchange: &mut Exchange, line: &[u8]) {
-        if self.wants.buffers {
-            exchange.lines.of(Direction::ToClient).push(line);
-        }
     }
 
     fn tell(&self, direction: Direction, exchange: Exchange, out: &mut Outcome) {
